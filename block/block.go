@@ -1,0 +1,172 @@
+package block
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Limits are the bounds that a network's genesis sets.
+type Limits struct {
+	MaxTxBytes   int    // one transaction's canonical bytes
+	MaxBodyBytes int    // one block's body
+	MaxBlockTxs  int    // transactions in one block
+	MaxLifetime  uint64 // how many heights ahead a transaction may expire
+}
+
+// Block is a signed header with the transactions it commits to.
+type Block struct {
+	SignedHeader
+	Txs []*Tx
+	id  ID
+}
+
+// ID returns the header's ID, hashed once.
+func (b *Block) ID() ID { return b.id }
+
+// New joins a signed header and its transactions. It checks nothing: see Check.
+func New(h SignedHeader, txs []*Tx) *Block {
+	return &Block{SignedHeader: h, Txs: txs, id: h.Header.ID()}
+}
+
+// Draft fills in everything of the header of a block that puts txs on parent,
+// but for the signature. The caller has chosen txs within the network's limits.
+func Draft(genesis ID, parent Tip, nowNano int64, producer PublicKey, txs []*Tx) Header {
+	ids := make([]ID, len(txs))
+	size := 0
+	for i, t := range txs {
+		ids[i] = t.ID()
+		size += t.Size()
+	}
+	h := Header{
+		Genesis:  genesis,
+		Height:   parent.Height + 1,
+		Parent:   parent.ID,
+		TimeNano: max(nowNano, parent.TimeNano+1),
+		TxCount:  uint32(len(txs)),
+		BodySize: uint32(size),
+		TxRoot:   TxRoot(ids),
+		Producer: producer,
+	}
+	h.ShortHash = ShortListHash(h.ShortKey().List(ids))
+	return h
+}
+
+// TxIDs returns the IDs of the block's transactions, in order.
+func (b *Block) TxIDs() []ID {
+	ids := make([]ID, len(b.Txs))
+	for i, t := range b.Txs {
+		ids[i] = t.ID()
+	}
+	return ids
+}
+
+// Body returns the transactions' bytes, one after the other.
+func (b *Block) Body() []byte { return b.appendBody(make([]byte, 0, b.BodySize)) }
+
+// Bytes returns the block's canonical bytes: signed header and body.
+func (b *Block) Bytes() []byte {
+	out := b.AppendTo(make([]byte, 0, SignedHeaderSize+int(b.BodySize)))
+	return b.appendBody(append(out, b.Signature[:]...))
+}
+
+func (b *Block) appendBody(out []byte) []byte {
+	for _, t := range b.Txs {
+		out = append(out, t.Bytes()...)
+	}
+	return out
+}
+
+// Decode reads a block that fills raw and keeps raw, which must not change
+// afterwards. The result has as many transactions and body bytes as its header
+// says; everything else is Check's.
+func Decode(raw []byte) (*Block, error) {
+	if len(raw) < SignedHeaderSize {
+		return nil, fmt.Errorf("%w block: %d bytes, want at least %d", ErrMalformed, len(raw), SignedHeaderSize)
+	}
+	h, err := DecodeSignedHeader(raw[:SignedHeaderSize])
+	if err != nil {
+		return nil, err
+	}
+	txs, err := DecodeBody(&h.Header, raw[SignedHeaderSize:])
+	if err != nil {
+		return nil, err
+	}
+	return New(h, txs), nil
+}
+
+// DecodeBody reads the transactions of the body that belongs to h and fills raw.
+func DecodeBody(h *Header, raw []byte) ([]*Tx, error) {
+	if uint64(len(raw)) != uint64(h.BodySize) {
+		return nil, fmt.Errorf("%w body: %d bytes, the header says %d", ErrMalformed, len(raw), h.BodySize)
+	}
+	if uint64(h.TxCount)*TxOverhead > uint64(len(raw)) {
+		return nil, fmt.Errorf("%w body: %d bytes cannot hold %d transactions", ErrMalformed, len(raw), h.TxCount)
+	}
+	txs := make([]*Tx, 0, h.TxCount)
+	for len(raw) > 0 {
+		t, rest, err := decodeTxPrefix(raw)
+		if err != nil {
+			return nil, fmt.Errorf("body, transaction %d: %w", len(txs), err)
+		}
+		txs, raw = append(txs, t), rest
+	}
+	if len(txs) != int(h.TxCount) {
+		return nil, fmt.Errorf("%w body: %d transactions, the header says %d", ErrMalformed, len(txs), h.TxCount)
+	}
+	return txs, nil
+}
+
+// Check refuses a block that could stand nowhere in this network's chain: a bad
+// header, transactions other than those the header commits to, one of them twice,
+// or one that is out of the limits. It checks no signature and nothing that needs
+// the chain.
+func (b *Block) Check(genesis ID, l Limits) error {
+	if err := b.Header.Check(genesis, l); err != nil {
+		return err
+	}
+	if len(b.Txs) != int(b.TxCount) {
+		return fmt.Errorf("block %s: %w: %d transactions, the header says %d", b.id.Short(), ErrMalformed, len(b.Txs), b.TxCount)
+	}
+	ids := make([]ID, len(b.Txs))
+	seen := make(map[ID]struct{}, len(b.Txs))
+	size := 0
+	for i, t := range b.Txs {
+		if err := t.Check(l); err != nil {
+			return fmt.Errorf("block %s: %w", b.id.Short(), err)
+		}
+		if err := t.CheckExpiry(b.Height, l); err != nil {
+			return fmt.Errorf("block %s: %w", b.id.Short(), err)
+		}
+		ids[i] = t.ID()
+		if _, dup := seen[ids[i]]; dup {
+			return fmt.Errorf("block %s: %w: transaction %s stands in it twice", b.id.Short(), ErrMalformed, ids[i].Short())
+		}
+		seen[ids[i]] = struct{}{}
+		size += t.Size()
+	}
+	if size != int(b.BodySize) {
+		return fmt.Errorf("block %s: %w: body of %d bytes, the header says %d", b.id.Short(), ErrMalformed, size, b.BodySize)
+	}
+	if root := TxRoot(ids); root != b.TxRoot {
+		return fmt.Errorf("block %s: %w: transaction root is %s, the header says %s", b.id.Short(), ErrMalformed, root.Short(), b.TxRoot.Short())
+	}
+	if ShortListHash(b.ShortKey().List(ids)) != b.ShortHash {
+		return fmt.Errorf("block %s: %w: the short-ID list is not the one the header commits to", b.id.Short(), ErrMalformed)
+	}
+	return nil
+}
+
+// ErrExpired says that a transaction's expiry height has passed.
+var ErrExpired = errors.New("expired")
+
+// CheckExpiry refuses a transaction that may not stand at this height: its expiry
+// has passed, or lies further ahead than the network allows.
+func (t *Tx) CheckExpiry(height uint64, l Limits) error {
+	if t.Expiry < height {
+		return fmt.Errorf("transaction %s: %w: expiry height %d is below %d", t.id.Short(), ErrExpired, t.Expiry, height)
+	}
+	if t.Expiry-height > l.MaxLifetime {
+		return fmt.Errorf("transaction %s: %w: expiry height %d is %d ahead of %d, the network's limit is %d", t.id.Short(), ErrMalformed, t.Expiry, t.Expiry-height, height, l.MaxLifetime)
+	}
+	return nil
+}

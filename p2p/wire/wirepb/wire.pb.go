@@ -192,6 +192,7 @@ type Control struct {
 	//
 	//	*Control_Hello
 	//	*Control_Goodbye
+	//	*Control_Membership
 	Message       isControl_Message `protobuf_oneof:"message"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -252,6 +253,15 @@ func (x *Control) GetGoodbye() *Goodbye {
 	return nil
 }
 
+func (x *Control) GetMembership() []byte {
+	if x != nil {
+		if x, ok := x.Message.(*Control_Membership); ok {
+			return x.Membership
+		}
+	}
+	return nil
+}
+
 type isControl_Message interface {
 	isControl_Message()
 }
@@ -264,9 +274,15 @@ type Control_Goodbye struct {
 	Goodbye *Goodbye `protobuf:"bytes,2,opt,name=goodbye,proto3,oneof"`
 }
 
+type Control_Membership struct {
+	Membership []byte `protobuf:"bytes,3,opt,name=membership,proto3,oneof"` // read by p2p/membership alone
+}
+
 func (*Control_Hello) isControl_Message() {}
 
 func (*Control_Goodbye) isControl_Message() {}
+
+func (*Control_Membership) isControl_Message() {}
 
 var File_p2p_wire_wirepb_wire_proto protoreflect.FileDescriptor
 
@@ -286,10 +302,13 @@ const file_p2p_wire_wirepb_wire_proto_rawDesc = "" +
 	"\astarted\x18\t \x01(\x03R\astarted\"1\n" +
 	"\aGoodbye\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\rR\x04code\x12\x12\n" +
-	"\x04text\x18\x02 \x01(\tR\x04text\"~\n" +
+	"\x04text\x18\x02 \x01(\tR\x04text\"\xa0\x01\n" +
 	"\aControl\x120\n" +
 	"\x05hello\x18\x01 \x01(\v2\x18.grapevine.wire.v1.HelloH\x00R\x05hello\x126\n" +
-	"\agoodbye\x18\x02 \x01(\v2\x1a.grapevine.wire.v1.GoodbyeH\x00R\agoodbyeB\t\n" +
+	"\agoodbye\x18\x02 \x01(\v2\x1a.grapevine.wire.v1.GoodbyeH\x00R\agoodbye\x12 \n" +
+	"\n" +
+	"membership\x18\x03 \x01(\fH\x00R\n" +
+	"membershipB\t\n" +
 	"\amessageB\x1bZ\x19grapevine/p2p/wire/wirepbb\x06proto3"
 
 var (
@@ -328,6 +347,7 @@ func file_p2p_wire_wirepb_wire_proto_init() {
 	file_p2p_wire_wirepb_wire_proto_msgTypes[2].OneofWrappers = []any{
 		(*Control_Hello)(nil),
 		(*Control_Goodbye)(nil),
+		(*Control_Membership)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{

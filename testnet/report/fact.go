@@ -1,0 +1,120 @@
+package report
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"grapevine/block"
+)
+
+// Accepted is the message of the log line that holds a fact.
+const Accepted = "block accepted"
+
+// The roads by which a block reaches a peer, as the logs spell them.
+const (
+	ViaPush    = "push"
+	ViaShards  = "shards"
+	ViaPull    = "pull"
+	ViaCatchup = "catch-up"
+	ViaOwn     = "own"
+)
+
+// Fact is what one peer saw of one block that it accepted.
+type Fact struct {
+	// Peer is the peer's number in the network.
+	Peer       int           `json:"-"`
+	Time       time.Time     `json:"time"` // when it was accepted
+	Height     uint64        `json:"height"`
+	ID         block.ID      `json:"id"`
+	Txs        int           `json:"txs"`
+	Bytes      int           `json:"bytes"`
+	Via        string        `json:"via"`
+	From       string        `json:"from"` // peer ID of who sent it
+	Hop        int           `json:"hop"`
+	Latency    time.Duration `json:"latency"`    // nanoseconds: accepted, minus the header's time
+	Missing    int           `json:"missing"`    // transactions that had to be fetched
+	Duplicates int           `json:"duplicates"` // times it arrived again
+}
+
+// Line is one line of a peer's log. Fact is set when the line says that a block
+// was accepted.
+type Line struct {
+	Time  time.Time
+	Level string
+	Msg   string
+	Fact  *Fact
+}
+
+// ErrNotJSON says that a log line is not one that a peer's logger wrote whole: a
+// panic's trace, or what a killed process left unfinished.
+var ErrNotJSON = errors.New("not a line of a JSON log")
+
+// ParseLine reads one line of a peer's JSON log. When a peer was killed in the
+// middle of a line, what its successor wrote follows on the same line: the last
+// object that begins on the line is then the one that counts.
+func ParseLine(peer int, raw []byte) (Line, error) {
+	raw = bytes.TrimSpace(raw)
+	l, err := parseObject(peer, raw)
+	if err == nil {
+		return l, nil
+	}
+	if at := bytes.LastIndex(raw, []byte(`{"time":`)); at > 0 {
+		if l, later := parseObject(peer, raw[at:]); later == nil {
+			return l, nil
+		}
+	}
+	return Line{}, err
+}
+
+func parseObject(peer int, raw []byte) (Line, error) {
+	if len(raw) == 0 || raw[0] != '{' {
+		return Line{}, ErrNotJSON
+	}
+	var head struct {
+		Time  time.Time `json:"time"`
+		Level string    `json:"level"`
+		Msg   string    `json:"msg"`
+	}
+	if err := json.Unmarshal(raw, &head); err != nil {
+		return Line{}, fmt.Errorf("%w: %w", ErrNotJSON, err)
+	}
+	l := Line{Time: head.Time, Level: head.Level, Msg: head.Msg}
+	if head.Msg != Accepted {
+		return l, nil
+	}
+	f := Fact{Peer: peer}
+	if err := json.Unmarshal(raw, &f); err != nil {
+		return Line{}, fmt.Errorf("%q line: %w", Accepted, err)
+	}
+	if f.Height == 0 || f.ID.IsZero() {
+		return Line{}, fmt.Errorf("%q line without height or id: %s", Accepted, raw)
+	}
+	l.Fact = &f
+	return l, nil
+}
+
+// ReadLog returns the facts of one peer's log. It counts the lines that it cannot
+// read, and passes over a last line that is still being written.
+func ReadLog(peer int, r io.Reader) (facts []Fact, unread int, err error) {
+	in := bufio.NewReaderSize(r, 64<<10)
+	for {
+		raw, err := in.ReadBytes('\n')
+		if errors.Is(err, io.EOF) {
+			return facts, unread, nil
+		}
+		if err != nil {
+			return nil, 0, fmt.Errorf("reading log of peer %d: %w", peer, err)
+		}
+		l, err := ParseLine(peer, raw)
+		if err != nil {
+			unread++
+		} else if l.Fact != nil {
+			facts = append(facts, *l.Fact)
+		}
+	}
+}

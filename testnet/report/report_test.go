@@ -1,0 +1,156 @@
+package report
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"grapevine/block"
+)
+
+var idA, idB = block.ID{0xaa}, block.ID{0xbb}
+
+// log writes facts as a peer's logger does, so that the test reads the real form.
+func logOf(facts ...Fact) string {
+	var b strings.Builder
+	l := slog.New(slog.NewJSONHandler(&b, nil))
+	for _, f := range facts {
+		l.Info(Accepted, "height", f.Height, "id", f.ID, "txs", f.Txs, "bytes", f.Bytes, "via", f.Via,
+			"from", f.From, "hop", f.Hop, "latency", f.Latency, "missing", f.Missing, "duplicates", f.Duplicates)
+	}
+	return b.String()
+}
+
+func TestReadLogReadsWhatSlogWrites(t *testing.T) {
+	want := Fact{Peer: 3, Height: 7, ID: idA, Txs: 100, Bytes: 12345, Via: ViaPush, From: "12D3KooWabc",
+		Hop: 2, Latency: 3500 * time.Microsecond, Missing: 4, Duplicates: 5}
+	facts, unread, err := ReadLog(3, strings.NewReader(logOf(want)))
+	if err != nil || unread != 0 || len(facts) != 1 {
+		t.Fatalf("got %d facts, %d unread, error %v: want one fact", len(facts), unread, err)
+	}
+	got := facts[0]
+	if time.Since(got.Time) > time.Minute {
+		t.Errorf("time is %v: want that of the line", got.Time)
+	}
+	got.Time = time.Time{}
+	if got != want {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+}
+
+func TestReadLogOfAKilledPeer(t *testing.T) {
+	first := logOf(Fact{Height: 1, ID: idA, Via: ViaPush})
+	second := logOf(Fact{Height: 2, ID: idB, Via: ViaPull})
+	third := logOf(Fact{Height: 3, ID: idB, Via: ViaPull})
+	text := first +
+		second[:40] + second + // killed in the middle of the line, then started again
+		"panic: something\n" +
+		`{"time":"2026-01-02T03:04:05Z","level":"INFO","msg":"other"}` + "\n" +
+		third[:len(third)-1] // still being written
+	facts, unread, err := ReadLog(0, strings.NewReader(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(facts) != 2 || facts[0].Height != 1 || facts[1].Height != 2 || unread != 1 {
+		t.Errorf("got %+v and %d unread: want heights 1 and 2, and the panic's line unread", facts, unread)
+	}
+}
+
+func TestParseLineRefuses(t *testing.T) {
+	for name, line := range map[string]string{
+		"text":           "goroutine 1 [running]:",
+		"empty":          "",
+		"half an object": `{"time":"2026-01-02T03:04:05Z","level":"INFO","msg":"blo`,
+	} {
+		if _, err := ParseLine(0, []byte(line)); !errors.Is(err, ErrNotJSON) {
+			t.Errorf("%s: got %v, want ErrNotJSON", name, err)
+		}
+	}
+	for name, line := range map[string]string{
+		"no height":   `{"time":"2026-01-02T03:04:05Z","msg":"block accepted","id":"` + idA.String() + `"}`,
+		"short id":    `{"time":"2026-01-02T03:04:05Z","msg":"block accepted","height":1,"id":"abcd"}`,
+		"text height": `{"time":"2026-01-02T03:04:05Z","msg":"block accepted","height":"1","id":"` + idA.String() + `"}`,
+	} {
+		if l, err := ParseLine(0, []byte(line)); err == nil {
+			t.Errorf("%s: got %+v, want an error", name, l)
+		}
+	}
+}
+
+func TestMerge(t *testing.T) {
+	ms := func(n int) time.Duration { return time.Duration(n) * time.Millisecond }
+	at := func(s int) time.Time { return time.Unix(int64(s), 0) }
+	facts := []Fact{
+		{Peer: 1, Height: 2, ID: idB, Txs: 1, Bytes: 10, Via: ViaCatchup, Latency: ms(900)},
+		{Peer: 0, Height: 1, ID: idA, Txs: 5, Bytes: 50, Via: ViaOwn, Latency: ms(77)},
+		{Peer: 1, Height: 1, ID: idA, Txs: 5, Bytes: 50, Via: ViaPush, Hop: 1, Latency: ms(3), Duplicates: 2, Missing: 1},
+		{Peer: 2, Height: 1, ID: idA, Txs: 5, Bytes: 50, Via: ViaShards, Hop: 2, Latency: ms(4), Duplicates: 1},
+		{Peer: 3, Height: 1, ID: idA, Txs: 5, Bytes: 50, Via: ViaPull, Hop: 3, Latency: ms(20), Time: at(1)},
+		{Peer: 3, Height: 1, ID: idA, Txs: 5, Bytes: 50, Via: ViaCatchup, Latency: ms(9000), Time: at(9)}, // again, after a kill
+	}
+	want := `[{"height":1,"id":"` + idA.String() + `","txs":5,"bytes":50,"peers":4,"p50_ms":4,"p95_ms":20,"max_ms":20,"hop_max":3,"push":2,"pull":1,"catchup":0,"duplicates":3},` +
+		`{"height":2,"id":"` + idB.String() + `","txs":1,"bytes":10,"peers":1,"p50_ms":900,"p95_ms":900,"max_ms":900,"hop_max":0,"push":0,"pull":0,"catchup":1,"duplicates":0}]`
+	got, err := json.Marshal(Merge(facts))
+	if err != nil || string(got) != want {
+		t.Errorf("got  %s, %v\nwant %s", got, err, want)
+	}
+	total := Totals(facts)
+	wantTotal := Total{Blocks: 2, Txs: 6, Bytes: 60, Arrivals: 4, P50: 4, P95: 900, Max: 900, HopMax: 3,
+		Push: 2, Pull: 1, Catchup: 1, Missing: 1, Duplicates: 3}
+	if total != wantTotal {
+		t.Errorf("totals are %+v\nwant %+v", total, wantTotal)
+	}
+}
+
+func TestMergeKeepsAForkApart(t *testing.T) {
+	blocks := Merge([]Fact{{Peer: 0, Height: 1, ID: idB}, {Peer: 1, Height: 1, ID: idA}, {Peer: 2, Height: 1, ID: idB}})
+	if len(blocks) != 2 || blocks[0].ID != idA || blocks[1].ID != idB || blocks[1].Peers != 2 {
+		t.Errorf("got %+v: want a row for each of the two blocks at height 1", blocks)
+	}
+}
+
+func TestNoBlocksIsAnEmptyList(t *testing.T) {
+	got, err := json.Marshal(Report{Peers: 7, Agree: true, Blocks: Merge(nil)})
+	if want := `{"peers":7,"height":0,"agree":true,"blocks":[]}`; err != nil || string(got) != want {
+		t.Errorf("got %s, %v\nwant %s", got, err, want)
+	}
+}
+
+func TestRank(t *testing.T) {
+	var ds []time.Duration
+	for i := 1; i <= 100; i++ {
+		ds = append(ds, time.Duration(i)*time.Millisecond)
+	}
+	for _, c := range []struct {
+		n, percent int
+		want       float64
+	}{{0, 50, 0}, {1, 50, 1}, {1, 95, 1}, {2, 50, 1}, {7, 50, 4}, {7, 95, 7}, {100, 50, 50}, {100, 95, 95}, {100, 100, 100}} {
+		if got := rank(ds[:c.n], c.percent); got != c.want {
+			t.Errorf("p%d of 1…%d ms is %v, want %v", c.percent, c.n, got, c.want)
+		}
+	}
+}
+
+func ExampleReport_WriteTable() {
+	facts := []Fact{
+		{Peer: 0, Height: 1, ID: idA, Txs: 5, Bytes: 1600, Via: ViaOwn},
+		{Peer: 1, Height: 1, ID: idA, Txs: 5, Bytes: 1600, Via: ViaPush, Hop: 1, Latency: 3 * time.Millisecond},
+	}
+	var b strings.Builder
+	r := Report{Peers: 2, Height: 1, Agree: true, Blocks: Merge(facts)}
+	if err := r.WriteTable(&b, Totals(facts)); err != nil {
+		panic(err)
+	}
+	for line := range strings.Lines(b.String()) {
+		fmt.Print(strings.TrimLeft(line, " "))
+	}
+	// Output:
+	// height        id  txs    bytes  peers     p50     p95     max  hops  push  pull  catch-up  duplicates
+	// 1  aa000000    5  1.6 KiB    2/2  3.0 ms  3.0 ms  3.0 ms     1     1     0         0           0
+	// total  1 blocks    5  1.6 KiB         3.0 ms  3.0 ms  3.0 ms     1     1     0         0           0
+	// 2 peers, height 1: the ledgers agree
+}

@@ -104,7 +104,7 @@ func DecodeBody(h *Header, raw []byte) ([]*Tx, error) {
 	}
 	txs := make([]*Tx, 0, h.TxCount)
 	for len(raw) > 0 {
-		t, rest, err := decodeTxPrefix(raw)
+		t, rest, err := DecodeTxPrefix(raw)
 		if err != nil {
 			return nil, fmt.Errorf("body, transaction %d: %w", len(txs), err)
 		}

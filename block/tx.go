@@ -86,7 +86,7 @@ var (
 // DecodeTx reads a transaction that fills b. It keeps b, which must not change
 // afterwards.
 func DecodeTx(b []byte) (*Tx, error) {
-	t, rest, err := decodeTxPrefix(b)
+	t, rest, err := DecodeTxPrefix(b)
 	if err != nil {
 		return nil, err
 	}
@@ -96,8 +96,8 @@ func DecodeTx(b []byte) (*Tx, error) {
 	return t, nil
 }
 
-// decodeTxPrefix reads the transaction that b begins with.
-func decodeTxPrefix(b []byte) (*Tx, []byte, error) {
+// DecodeTxPrefix reads the transaction that b begins with, and returns the rest.
+func DecodeTxPrefix(b []byte) (*Tx, []byte, error) {
 	if len(b) < TxOverhead {
 		return nil, nil, fmt.Errorf("%w transaction: %d bytes, want at least %d", ErrMalformed, len(b), TxOverhead)
 	}

@@ -239,6 +239,7 @@ type Blocks struct {
 	//	*Blocks_Announce
 	//	*Blocks_Pull
 	//	*Blocks_Tip
+	//	*Blocks_Evidence
 	Message       isBlocks_Message `protobuf_oneof:"message"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -308,6 +309,15 @@ func (x *Blocks) GetTip() *Tip {
 	return nil
 }
 
+func (x *Blocks) GetEvidence() []byte {
+	if x != nil {
+		if x, ok := x.Message.(*Blocks_Evidence); ok {
+			return x.Evidence
+		}
+	}
+	return nil
+}
+
 type isBlocks_Message interface {
 	isBlocks_Message()
 }
@@ -324,11 +334,17 @@ type Blocks_Tip struct {
 	Tip *Tip `protobuf:"bytes,3,opt,name=tip,proto3,oneof"`
 }
 
+type Blocks_Evidence struct {
+	Evidence []byte `protobuf:"bytes,4,opt,name=evidence,proto3,oneof"` // proof against the producer, in its canonical bytes
+}
+
 func (*Blocks_Announce) isBlocks_Message() {}
 
 func (*Blocks_Pull) isBlocks_Message() {}
 
 func (*Blocks_Tip) isBlocks_Message() {}
+
+func (*Blocks_Evidence) isBlocks_Message() {}
 
 // Fetch asks for transactions of an announced block.
 type Fetch struct {
@@ -1138,11 +1154,12 @@ const file_dissemination_message_messagepb_message_proto_rawDesc = "" +
 	"\x04upto\x18\x03 \x01(\x04R\x04upto\"1\n" +
 	"\x03Tip\x12\x16\n" +
 	"\x06height\x18\x01 \x01(\x04R\x06height\x12\x12\n" +
-	"\x04base\x18\x02 \x01(\x04R\x04base\"\xb2\x01\n" +
+	"\x04base\x18\x02 \x01(\x04R\x04base\"\xd0\x01\n" +
 	"\x06Blocks\x12<\n" +
 	"\bannounce\x18\x01 \x01(\v2\x1e.grapevine.message.v1.AnnounceH\x00R\bannounce\x120\n" +
 	"\x04pull\x18\x02 \x01(\v2\x1a.grapevine.message.v1.PullH\x00R\x04pull\x12-\n" +
-	"\x03tip\x18\x03 \x01(\v2\x19.grapevine.message.v1.TipH\x00R\x03tipB\t\n" +
+	"\x03tip\x18\x03 \x01(\v2\x19.grapevine.message.v1.TipH\x00R\x03tip\x12\x1c\n" +
+	"\bevidence\x18\x04 \x01(\fH\x00R\bevidenceB\t\n" +
 	"\amessage\"^\n" +
 	"\x05Fetch\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\aR\x06number\x12\x14\n" +
@@ -1254,6 +1271,7 @@ func file_dissemination_message_messagepb_message_proto_init() {
 		(*Blocks_Announce)(nil),
 		(*Blocks_Pull)(nil),
 		(*Blocks_Tip)(nil),
+		(*Blocks_Evidence)(nil),
 	}
 	file_dissemination_message_messagepb_message_proto_msgTypes[6].OneofWrappers = []any{
 		(*Bodies_Fetch)(nil),

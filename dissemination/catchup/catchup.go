@@ -1,0 +1,399 @@
+// Package catchup is the protocol core that fetches ranges of blocks when a peer
+// is far behind: from several neighbours in parallel, bounded in blocks and bytes,
+// whoever is slow or wrong passed over.
+//
+//	this peer               neighbour A            neighbour B
+//	   │ GetRange(1–64) ─────────▶│                     │
+//	   │ GetRange(65–128) ────────┼────────────────────▶│
+//	   │◀──────── blocks 1 … 40 ──│ (its byte budget)   │
+//	   │◀──────── blocks 65 … ────┼─────────────────────│
+//	   │ GetRange(41–64) ────────▶│                     │
+//
+// Block sync in this manner, a range per peer with the rest returned to the list
+// of what is to do, is common to Bitcoin's and Ethereum's clients; one request at
+// a time, as in Fabric's state transfer, makes the slowest peer the pace.
+//
+// Invariants:
+//
+//   - Every height above the tip and within the window is in exactly one of: to do,
+//     asked of one peer, arrived.
+//   - A neighbour has at most one request at a time.
+//   - What has arrived and is asked for stays within the window above the tip, so
+//     that memory is bounded however fast the network is and however slow the disk.
+//
+// The engine is sans-IO: one goroutine owns it and tells it the time. The driver
+// checks each block before it tells of it, holds it, and appends in height order.
+package catchup
+
+import (
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"grapevine/p2p/wire"
+)
+
+// Config sets an engine up. The zero value of a field means its default.
+type Config struct {
+	// Gap is how many blocks behind its best neighbour a peer starts to catch up at
+	// once; zero means 8, more than are in flight in a busy network (a guess).
+	Gap uint64
+	// Patience is how long a smaller gap may stand before it is caught up too; zero
+	// means 2 s: by then push and pull have had several tries (a guess).
+	Patience time.Duration
+	// Timeout is how long a request may go without a block; zero means 3 s: the
+	// largest block takes 0.7 s over a link of 50 Mbit/s.
+	Timeout time.Duration
+}
+
+// Bounds that no setting changes.
+const (
+	// batch is how many blocks one request asks for. Small enough to spread a short
+	// gap over several peers, large enough that a round trip is not what it costs.
+	batch = 32
+	// batchBytes is the most that one answer brings, unless its first block is larger.
+	batchBytes = 2 << 20
+	// window is how far above the tip blocks are asked for.
+	window = 16 * batch
+	// budget bounds the bytes of blocks that have arrived or are asked for and wait
+	// for one below them. The next block is asked for whatever waits.
+	budget = 32 << 20
+	// parallel is how many requests are in flight, each to another neighbour.
+	parallel = 8
+	// penalty is for how long a neighbour is not asked again after a failure.
+	penalty = 10 * time.Second
+)
+
+// Effect is something the engine wants done.
+type Effect interface{ effect() }
+
+// Request asks a peer for the blocks from From to To, both included.
+type Request struct {
+	To       wire.PeerID
+	Number   uint32
+	From     uint64
+	Upto     uint64
+	MaxBytes int
+}
+
+// Discard says that the driver may throw away what has come of a request: it timed
+// out, or its peer is gone, and the blocks will be asked of another.
+type Discard struct {
+	Peer   wire.PeerID
+	Number uint32
+}
+
+func (Request) effect() {}
+func (Discard) effect() {}
+
+// Stats counts what the engine has done.
+type Stats struct {
+	Requests uint64
+	Timeouts uint64
+	Failures uint64 // answers that were wrong, or empty against what the peer had said
+	Blocks   uint64 // blocks that came
+	Doubles  uint64 // blocks that came and were not asked for, or known by then
+}
+
+type neighbour struct {
+	id        wire.PeerID
+	tip, base uint64
+	asked     *request
+	notBefore time.Time
+}
+
+type request struct {
+	number   uint32
+	from, to uint64
+	next     uint64 // the next height expected
+	deadline time.Time
+}
+
+// Engine is the catch-up protocol's state at one peer.
+type Engine struct {
+	cfg     Config
+	rng     *rand.Rand
+	peers   []*neighbour   // ascending by id
+	tip     uint64         // accepted
+	arrived map[uint64]int // sizes in bytes, by height, of what waits for the chain
+	waiting int            // their sum
+	active  bool           // until the best neighbour's height is nearly reached
+	sinceAt time.Time      // since when this peer is behind without progress; zero: it is not
+	number  uint32
+	effects []Effect
+	stats   Stats
+}
+
+// New makes the engine of a peer whose chain ends at height tip.
+func New(cfg Config, seed uint64, tip uint64) *Engine {
+	if cfg.Gap == 0 {
+		cfg.Gap = 8
+	}
+	if cfg.Patience == 0 {
+		cfg.Patience = 2 * time.Second
+	}
+	if cfg.Timeout == 0 {
+		cfg.Timeout = 3 * time.Second
+	}
+	return &Engine{
+		cfg:     cfg,
+		rng:     rand.New(rand.NewPCG(seed, 0x6361746368)),
+		tip:     tip,
+		arrived: map[uint64]int{},
+	}
+}
+
+// Effects drains what the engine wants done, in order.
+func (e *Engine) Effects() []Effect {
+	out := e.effects
+	e.effects = nil
+	return out
+}
+
+// Stats returns the counts so far.
+func (e *Engine) Stats() Stats { return e.stats }
+
+// Active says whether the engine is catching up.
+func (e *Engine) Active() bool { return e.active }
+
+// PeerUp tells of a new neighbour and of what it holds.
+func (e *Engine) PeerUp(now time.Time, p wire.PeerID, tip, base uint64) {
+	i, found := e.find(p)
+	if found {
+		return
+	}
+	e.peers = slices.Insert(e.peers, i, &neighbour{id: p, tip: tip, base: base})
+	e.step(now)
+}
+
+// PeerDown tells that a neighbour is gone.
+func (e *Engine) PeerDown(now time.Time, p wire.PeerID) {
+	i, found := e.find(p)
+	if !found {
+		return
+	}
+	if r := e.peers[i].asked; r != nil {
+		e.do(Discard{p, r.number})
+	}
+	e.peers = slices.Delete(e.peers, i, i+1)
+	e.step(now)
+}
+
+// PeerTip tells how far a neighbour's chain goes.
+func (e *Engine) PeerTip(now time.Time, p wire.PeerID, tip uint64) {
+	if n := e.peer(p); n != nil && tip > n.tip {
+		n.tip = tip
+		e.step(now)
+	}
+}
+
+// Accepted tells that the chain has grown to a height, by whatever way.
+func (e *Engine) Accepted(now time.Time, height uint64) {
+	if height <= e.tip {
+		return
+	}
+	for h := e.tip + 1; h <= height && len(e.arrived) > 0; h++ {
+		e.drop(h)
+	}
+	e.tip, e.sinceAt = height, time.Time{}
+	e.step(now)
+}
+
+func (e *Engine) drop(height uint64) {
+	e.waiting -= e.arrived[height]
+	delete(e.arrived, height)
+}
+
+// Arrived tells that a block of an answer has come, its size in bytes, and that it
+// is right in itself. It says whether the driver is to keep it.
+func (e *Engine) Arrived(now time.Time, from wire.PeerID, number uint32, height uint64, size int) bool {
+	n := e.peer(from)
+	if n == nil || n.asked == nil || n.asked.number != number || height != n.asked.next || height > n.asked.to {
+		e.stats.Doubles++
+		return false
+	}
+	n.asked.next++
+	n.asked.deadline = now.Add(e.cfg.Timeout)
+	if _, twice := e.arrived[height]; twice || height <= e.tip {
+		e.stats.Doubles++
+		return false
+	}
+	e.stats.Blocks++
+	e.arrived[height] = size
+	e.waiting += size
+	return true
+}
+
+// Ended tells that an answer is complete, and what the peer says it holds. An
+// answer that ends early for its byte budget is no fault; one without a block is.
+func (e *Engine) Ended(now time.Time, from wire.PeerID, number uint32, tip, base uint64) {
+	n := e.peer(from)
+	if n == nil || n.asked == nil || n.asked.number != number {
+		return
+	}
+	empty := n.asked.next == n.asked.from
+	n.asked, n.tip, n.base = nil, tip, base
+	if empty {
+		e.stats.Failures++
+		n.notBefore = now.Add(penalty)
+	}
+	e.step(now)
+}
+
+// Failed tells that an answer was wrong: nothing more of it is taken, and its peer
+// is not asked again for a while.
+func (e *Engine) Failed(now time.Time, from wire.PeerID, number uint32) {
+	n := e.peer(from)
+	if n == nil || n.asked == nil || n.asked.number != number {
+		return
+	}
+	e.stats.Failures++
+	e.abandon(now, n)
+	e.step(now)
+}
+
+// Lost tells that a block that had arrived turned out not to fit the chain, or was
+// thrown away: it is to be fetched again.
+func (e *Engine) Lost(now time.Time, height uint64) {
+	e.drop(height)
+	e.step(now)
+}
+
+func (e *Engine) abandon(now time.Time, n *neighbour) {
+	e.do(Discard{n.id, n.asked.number})
+	n.asked, n.notBefore = nil, now.Add(penalty)
+}
+
+// Deadline returns when Tick is due next; the zero time means never.
+func (e *Engine) Deadline() time.Time {
+	var at time.Time
+	next := func(t time.Time) {
+		if !t.IsZero() && (at.IsZero() || t.Before(at)) {
+			at = t
+		}
+	}
+	for _, n := range e.peers {
+		if n.asked != nil {
+			next(n.asked.deadline)
+		} else if e.active && n.tip > e.tip {
+			next(n.notBefore)
+		}
+	}
+	if !e.active && !e.sinceAt.IsZero() {
+		next(e.sinceAt.Add(e.cfg.Patience))
+	}
+	return at
+}
+
+// Tick does what is due.
+func (e *Engine) Tick(now time.Time) {
+	for _, n := range e.peers {
+		if n.asked != nil && !n.asked.deadline.After(now) {
+			e.stats.Timeouts++
+			e.abandon(now, n)
+		}
+		if !n.notBefore.IsZero() && !n.notBefore.After(now) {
+			n.notBefore = time.Time{}
+		}
+	}
+	e.step(now)
+}
+
+// step decides whether to catch up, and hands out what is to do.
+func (e *Engine) step(now time.Time) {
+	best := e.tip
+	for _, n := range e.peers {
+		best = max(best, n.tip)
+	}
+	switch {
+	case best <= e.tip:
+		e.active, e.sinceAt = false, time.Time{}
+		return
+	case e.sinceAt.IsZero():
+		e.sinceAt = now
+	}
+	switch {
+	case best > e.tip+e.cfg.Gap || !now.Before(e.sinceAt.Add(e.cfg.Patience)):
+		e.active = true
+	case best <= e.tip+e.cfg.Gap/4: // push and pull carry on from here
+		e.active = false
+	}
+	if e.active {
+		e.assign(now, best)
+	}
+}
+
+// assign gives idle neighbours, in random order, the lowest heights that nobody
+// was asked for.
+func (e *Engine) assign(now time.Time, best uint64) {
+	asked := 0
+	for _, n := range e.peers {
+		if n.asked != nil {
+			asked++
+		}
+	}
+	for _, i := range e.rng.Perm(len(e.peers)) {
+		n := e.peers[i]
+		if asked >= parallel || n.asked != nil || !n.notBefore.IsZero() {
+			continue
+		}
+		from, to, ok := e.todo(min(best, n.tip), n.base)
+		full := e.waiting+(asked+1)*batchBytes > budget
+		if !ok || (full && from != e.tip+1) {
+			continue
+		}
+		e.number++
+		e.stats.Requests++
+		n.asked = &request{number: e.number, from: from, to: to, next: from, deadline: now.Add(e.cfg.Timeout)}
+		e.do(Request{To: n.id, Number: e.number, From: from, Upto: to, MaxBytes: batchBytes})
+		asked++
+	}
+}
+
+// todo returns the lowest range, of at most a batch, that is neither arrived nor
+// asked for, and that a peer with these bounds holds.
+func (e *Engine) todo(tip, base uint64) (from, to uint64, ok bool) {
+	for h := e.tip + 1; h <= min(tip, e.tip+window); h++ {
+		_, here := e.arrived[h]
+		free := !here && !e.isAsked(h) && h >= base
+		switch {
+		case free && !ok:
+			from, to, ok = h, h, true
+		case free && h-from < batch:
+			to = h
+		case ok:
+			return from, to, true
+		}
+	}
+	return from, to, ok
+}
+
+func (e *Engine) isAsked(h uint64) bool {
+	for _, n := range e.peers {
+		if n.asked != nil && h >= n.asked.next && h <= n.asked.to {
+			return true
+		}
+	}
+	return false
+}
+
+func (e *Engine) do(x Effect) { e.effects = append(e.effects, x) }
+
+func (e *Engine) find(p wire.PeerID) (int, bool) {
+	return slices.BinarySearchFunc(e.peers, p, func(n *neighbour, p wire.PeerID) int {
+		switch {
+		case n.id < p:
+			return -1
+		case n.id > p:
+			return 1
+		}
+		return 0
+	})
+}
+
+func (e *Engine) peer(p wire.PeerID) *neighbour {
+	if i, found := e.find(p); found {
+		return e.peers[i]
+	}
+	return nil
+}

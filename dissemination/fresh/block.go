@@ -1,0 +1,322 @@
+package fresh
+
+import (
+	"slices"
+	"time"
+
+	"grapevine/block"
+	"grapevine/p2p/wire"
+)
+
+// Announcement is what the driver tells of a checked announcement.
+type Announcement struct {
+	Block    block.ID
+	Height   uint64
+	Parent   block.ID
+	Txs      int
+	Hop      int
+	Complete bool // its sender holds the whole body
+	Pulled   bool // it answers a Pull of ours
+	// Missing are the places that neither the pool nor the prefill fills, and New
+	// those that the prefill filled and the pool could not; both ascending. They
+	// count for the first announcement of a block only; a later one that fills
+	// places is told with Arrived.
+	Missing []uint32
+	New     []uint32
+}
+
+// Via says how a block reached this peer.
+type Via uint8
+
+// The ways.
+const (
+	ViaOwn Via = iota
+	ViaPush
+	ViaPull
+)
+
+// Facts is what the engine knows of a block's coming here.
+type Facts struct {
+	Via        Via
+	From       wire.PeerID // who announced it first
+	Hop        int
+	FirstSeen  time.Time
+	Missing    int // transactions that the pool lacked
+	Duplicates int // announcements that came after the first
+}
+
+// entry is a known block. Until it is accepted it stands in Engine.above.
+type entry struct {
+	id       block.ID
+	height   uint64
+	parent   block.ID
+	txs      int
+	facts    Facts
+	sources  []source // who announced it, in that order, at most sourcesMax
+	lacks    []bool   // per place; nil once complete
+	lacking  int      // how many of lacks are set
+	needIDs  bool     // short IDs rebuilt a wrong body: the full ones are wanted first
+	checked  bool     // the body is whole and right: it may be served
+	checking bool     // the driver was told Complete
+	prefill  []uint32 // places that go along with our announcement
+	fetch    *fetch   // the request in flight
+	retryAt  time.Time
+	waiters  []waiter
+}
+
+// source is a peer that announced the block.
+type source struct {
+	peer     wire.PeerID
+	complete bool
+	tried    bool // it was asked since the last round began, and failed
+}
+
+// fetch is a request in flight.
+type fetch struct {
+	to       wire.PeerID
+	number   uint32
+	deadline time.Time // moved on by every part that arrives
+	ids      bool      // it asks for the list of full IDs
+}
+
+// waiter is another peer's request that is kept until it can be answered.
+type waiter struct {
+	peer     wire.PeerID
+	number   uint32
+	at       []uint32
+	deadline time.Time
+}
+
+func (b *entry) deadline() time.Time {
+	at := b.retryAt
+	if b.fetch != nil {
+		at = earliest(at, b.fetch.deadline)
+	}
+	for i := range b.waiters {
+		at = earliest(at, b.waiters[i].deadline)
+	}
+	return at
+}
+
+func (b *entry) dropPeer(p wire.PeerID) {
+	b.sources = slices.DeleteFunc(b.sources, func(s source) bool { return s.peer == p })
+	b.waiters = slices.DeleteFunc(b.waiters, func(w waiter) bool { return w.peer == p })
+}
+
+// addSource notes that the peer announced the block.
+func (b *entry) addSource(p wire.PeerID, complete bool) {
+	for i := range b.sources {
+		if b.sources[i].peer == p {
+			b.sources[i].tried = b.sources[i].tried && (b.sources[i].complete || !complete)
+			b.sources[i].complete = b.sources[i].complete || complete
+			return
+		}
+	}
+	if len(b.sources) < sourcesMax {
+		b.sources = append(b.sources, source{peer: p, complete: complete})
+	}
+}
+
+// untry begins a new round of asking.
+func (b *entry) untry() {
+	for i := range b.sources {
+		b.sources[i].tried = false
+	}
+}
+
+// setMissing makes the places the ones that are lacking.
+func (b *entry) setMissing(places []uint32) {
+	b.lacks, b.lacking = make([]bool, b.txs), 0
+	for _, i := range places {
+		if int(i) < b.txs && !b.lacks[i] {
+			b.lacks[i] = true
+			b.lacking++
+		}
+	}
+}
+
+// fill notes that the places are no longer lacking, and says whether any was.
+func (b *entry) fill(places []uint32) bool {
+	before := b.lacking
+	for _, i := range places {
+		if int(i) < len(b.lacks) && b.lacks[i] {
+			b.lacks[i] = false
+			b.lacking--
+		}
+	}
+	return b.lacking < before
+}
+
+// missing returns the lacking places, ascending.
+func (b *entry) missing() []uint32 {
+	out := make([]uint32, 0, b.lacking)
+	for i, lacks := range b.lacks {
+		if lacks {
+			out = append(out, uint32(i))
+		}
+	}
+	return out
+}
+
+// Proposed tells of a block that this peer made and checked. Prefill are the
+// places of transactions that others probably lack.
+func (e *Engine) Proposed(now time.Time, a Announcement, prefill []uint32) {
+	if e.blocks[a.Block] != nil || a.Height <= e.tip.Height {
+		return
+	}
+	b := e.add(now, a)
+	b.facts.Via = ViaOwn
+	b.checked, b.prefill = true, prefill
+	e.relay(b, "")
+}
+
+// Announced tells of an announcement that a neighbour sent and that the driver
+// found to be right.
+func (e *Engine) Announced(now time.Time, from wire.PeerID, a Announcement) {
+	n := e.peer(from)
+	if n == nil {
+		return
+	}
+	e.stats.Announced++
+	if a.Pulled {
+		e.pullAnswered(n)
+	}
+	if a.Complete {
+		n.tip = max(n.tip, a.Height)
+	}
+	defer e.watchGap(now)
+	if b := e.blocks[a.Block]; b != nil {
+		e.stats.Duplicates++
+		b.facts.Duplicates++
+		b.addSource(from, a.Complete)
+		e.advance(now, b)
+		return
+	}
+	if a.Height <= e.tip.Height || a.Height > e.tip.Height+Window || e.atHeight(a.Height) != nil {
+		e.stats.Ignored++
+		return
+	}
+	b := e.add(now, a)
+	b.facts.Via, b.facts.From, b.facts.Hop = ViaPush, from, a.Hop
+	if a.Pulled {
+		b.facts.Via = ViaPull
+	}
+	b.facts.Missing = len(a.Missing) + len(a.New)
+	b.prefill = a.New
+	b.addSource(from, a.Complete)
+	b.setMissing(a.Missing)
+	if !a.Pulled {
+		e.relay(b, from)
+	}
+	e.advance(now, b)
+}
+
+func (e *Engine) add(now time.Time, a Announcement) *entry {
+	b := &entry{id: a.Block, height: a.Height, parent: a.Parent, txs: a.Txs, facts: Facts{FirstSeen: now}}
+	e.blocks[b.id] = b
+	i, _ := slices.BinarySearchFunc(e.above, b.height, byHeight)
+	e.above = slices.Insert(e.above, i, b)
+	return b
+}
+
+func byHeight(b *entry, height uint64) int {
+	switch {
+	case b.height < height:
+		return -1
+	case b.height > height:
+		return 1
+	}
+	return 0
+}
+
+// atHeight returns the known block at a height above the tip.
+func (e *Engine) atHeight(height uint64) *entry {
+	if i, found := slices.BinarySearchFunc(e.above, height, byHeight); found {
+		return e.above[i]
+	}
+	return nil
+}
+
+// relay passes a block on, once, to random neighbours other than the one that it
+// came from.
+func (e *Engine) relay(b *entry, from wire.PeerID) {
+	if e.cfg.Mode == PullOnly {
+		return
+	}
+	hop := b.facts.Hop
+	if b.facts.Via != ViaOwn {
+		hop++
+	}
+	var to []wire.PeerID
+	for _, n := range e.sample(e.fanout(), func(n *neighbour) bool { return n.id != from && n.tip < b.height }) {
+		to = append(to, n.id)
+	}
+	if len(to) == 0 {
+		return
+	}
+	e.stats.Relayed += uint64(len(to))
+	e.do(Announce{To: to, Block: b.id, Hop: hop, Complete: b.checked, Prefill: b.prefill})
+}
+
+// Facts returns what is known of a block's coming here.
+func (e *Engine) Facts(id block.ID) (Facts, bool) {
+	if b := e.blocks[id]; b != nil {
+		return b.facts, true
+	}
+	return Facts{}, false
+}
+
+// Checked tells that the body is whole and right.
+func (e *Engine) Checked(now time.Time, id block.ID) {
+	b := e.blocks[id]
+	if b == nil || b.checked {
+		return
+	}
+	b.checked, b.needIDs, b.fetch, b.retryAt, b.lacks, b.lacking = true, false, nil, time.Time{}, nil, 0
+	e.serveWaiters(b)
+}
+
+// Rejected tells that the block can stand nowhere. It is forgotten; what its
+// producer deserves is the driver's business.
+func (e *Engine) Rejected(now time.Time, id block.ID) {
+	b := e.blocks[id]
+	if b == nil {
+		return
+	}
+	e.refuseWaiters(b)
+	e.forget(b)
+	e.above = slices.DeleteFunc(e.above, func(x *entry) bool { return x == b })
+	e.watchGap(now)
+}
+
+// Accepted tells that the chain has grown, by whatever way the block came.
+func (e *Engine) Accepted(now time.Time, tip block.Tip) {
+	if tip.Height <= e.tip.Height {
+		return
+	}
+	e.tip = tip
+	for len(e.above) > 0 && e.above[0].height <= tip.Height {
+		b := e.above[0]
+		e.above = e.above[1:]
+		if !b.checked && b.id == tip.ID { // catch-up was faster
+			e.Checked(now, b.id)
+		}
+		e.refuseWaiters(b)
+		b.sources, b.prefill = nil, nil
+		if b.checked {
+			e.kept = append(e.kept, b)
+		} else {
+			e.forget(b)
+		}
+	}
+	for len(e.kept) > keep {
+		e.forget(e.kept[0])
+		e.kept = e.kept[1:]
+	}
+	e.watchGap(now)
+}
+
+func (e *Engine) forget(b *entry) {
+	delete(e.blocks, b.id)
+	e.do(Forget{b.id})
+}

@@ -1,0 +1,246 @@
+package fresh
+
+import (
+	"math"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"grapevine/block"
+	"grapevine/p2p/wire"
+)
+
+// Mode says how fresh blocks travel.
+type Mode uint8
+
+// The modes. PushPull is the default; the others are for comparison.
+const (
+	PushPull Mode = iota
+	PushOnly
+	PullOnly
+)
+
+// Config sets an engine up. The zero value of a field means its default.
+type Config struct {
+	Mode Mode
+	// Fanout is how many random neighbours an announcement goes to; zero means
+	// min(neighbours, ⌈ln members⌉ + 7): a fan-out f misses members·e^−f peers, so
+	// this misses one peer in a thousand announcements, whatever the network's size.
+	Fanout int
+	// PullPeers is how many random neighbours a periodic pull asks; zero means 1.
+	PullPeers int
+	// PullEvery is the mean time between periodic pulls; zero means 2 s (a guess:
+	// gaps are pulled at once, so this bounds only what nothing else shows).
+	PullEvery time.Duration
+	// GapDelay is how long a gap may stand before it is pulled; zero means 100 ms:
+	// announcements overtake one another by about that much on wide links (a guess).
+	GapDelay time.Duration
+	// FetchTimeout is how long a request may go without progress; zero means 500 ms:
+	// several round trips of a wide link (a guess).
+	FetchTimeout time.Duration
+	// CatchupGap is how many blocks behind its neighbours a peer leaves to catch-up
+	// instead of pulling; zero means never.
+	CatchupGap uint64
+}
+
+// Bounds that no setting changes.
+const (
+	// Window is how far above the tip an announcement may be. A block takes up to
+	// a body of memory; at the usual rates this is several seconds of blocks.
+	Window = 64
+	// keep is how many accepted blocks the engine remembers, to answer pulls.
+	keep = 256
+	// pullSpan is how many announcements one pull may bring: 16 of the largest
+	// (60 kB of short IDs) are a megabyte.
+	pullSpan = 16
+	// pullGap is the shortest time between two pulls of one peer that are
+	// answered: a pull is small and its answer is not.
+	pullGap = 20 * time.Millisecond
+	// waitersMax bounds the requests kept per block: every peer of a large
+	// neighbourhood once.
+	waitersMax = 256
+	// sourcesMax bounds the announcers remembered per block; more than a few are
+	// never asked.
+	sourcesMax = 32
+)
+
+func (c Config) withDefaults() Config {
+	if c.PullPeers == 0 {
+		c.PullPeers = 1
+	}
+	if c.PullEvery == 0 {
+		c.PullEvery = 2 * time.Second
+	}
+	if c.GapDelay == 0 {
+		c.GapDelay = 100 * time.Millisecond
+	}
+	if c.FetchTimeout == 0 {
+		c.FetchTimeout = 500 * time.Millisecond
+	}
+	return c
+}
+
+// neighbour is what the engine knows of an active neighbour.
+type neighbour struct {
+	id        wire.PeerID
+	tip       uint64    // highest block it is known to hold
+	pullUntil time.Time // a pull to it is in flight until then; zero: none
+	servedAt  time.Time // when its last pull was answered
+}
+
+// Engine is the fresh-block protocol's state at one peer. It is not safe for
+// concurrent use, starts no goroutine, and learns the time from its arguments.
+type Engine struct {
+	cfg     Config
+	rng     *rand.Rand
+	members int
+	tip     block.Tip    // the last accepted block
+	peers   []*neighbour // ascending by id
+	blocks  map[block.ID]*entry
+	above   []*entry // known and not accepted, ascending by height, one per height
+	kept    []*entry // accepted, ascending by height, at most keep
+	number  uint32   // of the last request
+	pullAt  time.Time
+	gapAt   time.Time // when the gap is to be pulled; zero: there is none
+	effects []Effect
+	stats   Stats
+}
+
+// New makes the engine of a peer whose chain ends at tip.
+func New(cfg Config, seed uint64, now time.Time, tip block.Tip) *Engine {
+	e := &Engine{
+		cfg:    cfg.withDefaults(),
+		rng:    rand.New(rand.NewPCG(seed, 0x6672657368)),
+		tip:    tip,
+		blocks: map[block.ID]*entry{},
+	}
+	e.schedulePull(now)
+	return e
+}
+
+// Effects drains what the engine wants done, in order.
+func (e *Engine) Effects() []Effect {
+	out := e.effects
+	e.effects = nil
+	return out
+}
+
+// Stats returns the counts so far.
+func (e *Engine) Stats() Stats { return e.stats }
+
+// Tip returns the last accepted block.
+func (e *Engine) Tip() block.Tip { return e.tip }
+
+func (e *Engine) do(x Effect) { e.effects = append(e.effects, x) }
+
+// PeerUp tells of a new active neighbour and the height of its ledger.
+func (e *Engine) PeerUp(now time.Time, p wire.PeerID, tip uint64) {
+	i, found := e.find(p)
+	if found {
+		return
+	}
+	e.peers = slices.Insert(e.peers, i, &neighbour{id: p, tip: tip})
+	e.watchGap(now)
+}
+
+// PeerDown tells that a neighbour is gone.
+func (e *Engine) PeerDown(now time.Time, p wire.PeerID) {
+	i, found := e.find(p)
+	if !found {
+		return
+	}
+	e.peers = slices.Delete(e.peers, i, i+1)
+	for _, b := range e.above {
+		b.dropPeer(p)
+		if b.fetch != nil && b.fetch.to == p {
+			b.fetch = nil
+			e.advance(now, b)
+		}
+	}
+	e.watchGap(now)
+}
+
+// PeerTip tells how far a neighbour's chain goes, from whatever message said so.
+func (e *Engine) PeerTip(now time.Time, p wire.PeerID, height uint64) {
+	if n := e.peer(p); n != nil && height > n.tip {
+		n.tip = height
+		e.watchGap(now)
+	}
+}
+
+// Members tells how many members the network has, on which the fan-out depends.
+func (e *Engine) Members(n int) { e.members = n }
+
+func (e *Engine) find(p wire.PeerID) (int, bool) {
+	return slices.BinarySearchFunc(e.peers, p, func(n *neighbour, p wire.PeerID) int {
+		switch {
+		case n.id < p:
+			return -1
+		case n.id > p:
+			return 1
+		}
+		return 0
+	})
+}
+
+func (e *Engine) peer(p wire.PeerID) *neighbour {
+	if i, found := e.find(p); found {
+		return e.peers[i]
+	}
+	return nil
+}
+
+// fanout returns how many neighbours an announcement goes to.
+func (e *Engine) fanout() int {
+	if e.cfg.Fanout > 0 {
+		return e.cfg.Fanout
+	}
+	n := max(e.members, len(e.peers)+1)
+	return int(math.Ceil(math.Log(float64(n)))) + 7
+}
+
+// sample draws up to n random neighbours that pass the filter.
+func (e *Engine) sample(n int, pass func(*neighbour) bool) []*neighbour {
+	var out []*neighbour
+	for _, i := range e.rng.Perm(len(e.peers)) {
+		if len(out) == n {
+			break
+		}
+		if pass(e.peers[i]) {
+			out = append(out, e.peers[i])
+		}
+	}
+	return out
+}
+
+// Deadline returns when Tick is due next; the zero time means never.
+func (e *Engine) Deadline() time.Time {
+	at := earliest(e.pullAt, e.gapAt)
+	for _, b := range e.above {
+		at = earliest(at, b.deadline())
+	}
+	return at
+}
+
+// Tick does what is due.
+func (e *Engine) Tick(now time.Time) {
+	for _, b := range slices.Clone(e.above) {
+		e.tickBlock(now, b)
+	}
+	if due(e.gapAt, now) {
+		e.pullGap(now)
+	}
+	if due(e.pullAt, now) {
+		e.pullPeriodic(now)
+	}
+}
+
+func due(at, now time.Time) bool { return !at.IsZero() && !at.After(now) }
+
+// earliest returns the earlier of two times, of which the zero time is never.
+func earliest(a, b time.Time) time.Time {
+	if a.IsZero() || (!b.IsZero() && b.Before(a)) {
+		return b
+	}
+	return a
+}

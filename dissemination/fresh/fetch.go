@@ -1,0 +1,189 @@
+package fresh
+
+import (
+	"slices"
+	"time"
+
+	"grapevine/block"
+	"grapevine/p2p/wire"
+)
+
+// advance moves a block on: to Complete when nothing is lacking, else to a request
+// when none is in flight.
+func (e *Engine) advance(now time.Time, b *entry) {
+	switch {
+	case b.checked || b.checking || b.fetch != nil:
+	case b.lacking == 0 && !b.needIDs:
+		b.checking = true
+		e.do(Complete{b.id})
+	default:
+		e.ask(now, b)
+	}
+}
+
+// ask sends a request to the best source that has not failed in this round: one
+// that is complete before one that is not, and among equals the earliest. When all
+// have failed, a new round begins after a time-out.
+func (e *Engine) ask(now time.Time, b *entry) {
+	best := -1
+	for i, s := range b.sources {
+		if !s.tried && (best < 0 || (s.complete && !b.sources[best].complete)) {
+			best = i
+		}
+	}
+	if best < 0 {
+		b.retryAt = now.Add(e.cfg.FetchTimeout)
+		return
+	}
+	e.number++
+	e.stats.Fetches++
+	b.retryAt = time.Time{}
+	b.fetch = &fetch{to: b.sources[best].peer, number: e.number, deadline: now.Add(e.cfg.FetchTimeout)}
+	f := Fetch{To: b.fetch.to, Block: b.id, Number: e.number, Wait: e.cfg.FetchTimeout}
+	if !b.needIDs {
+		f.At = b.missing()
+	}
+	e.do(f)
+}
+
+// failed ends the request in flight: its peer is not asked again in this round.
+func (e *Engine) failed(now time.Time, b *entry) {
+	for i := range b.sources {
+		if b.sources[i].peer == b.fetch.to {
+			b.sources[i].tried = true
+		}
+	}
+	b.fetch = nil
+	e.advance(now, b)
+}
+
+// Arrived tells that transactions of a block have come, each right for its place,
+// with the number of the request that they answer or 0.
+func (e *Engine) Arrived(now time.Time, from wire.PeerID, number uint32, id block.ID, at []uint32) {
+	b := e.blocks[id]
+	if b == nil || b.checked || b.needIDs || !b.fill(at) {
+		return
+	}
+	if f := b.fetch; f != nil && f.to == from && f.number == number {
+		f.deadline = now.Add(e.cfg.FetchTimeout)
+	}
+	e.serveWaiters(b)
+	if b.lacking == 0 {
+		b.fetch = nil
+		e.advance(now, b)
+	}
+}
+
+// Refused tells that a peer has not got what it was asked for.
+func (e *Engine) Refused(now time.Time, from wire.PeerID, number uint32, id block.ID) {
+	b := e.blocks[id]
+	if b == nil || b.fetch == nil || b.fetch.to != from || b.fetch.number != number {
+		return
+	}
+	e.stats.FetchRefusals++
+	e.failed(now, b)
+}
+
+// Mismatched tells that the body that short IDs rebuilt is not the one the header
+// commits to: a collision. The full IDs settle which.
+func (e *Engine) Mismatched(now time.Time, id block.ID) {
+	b := e.blocks[id]
+	if b == nil || b.checked {
+		return
+	}
+	e.stats.Mismatches++
+	b.checking, b.needIDs = false, true
+	e.advance(now, b)
+}
+
+// Listed tells that a block's full IDs have come and are right, and which places
+// the pool cannot fill now that they are known.
+func (e *Engine) Listed(now time.Time, id block.ID, missing []uint32) {
+	b := e.blocks[id]
+	if b == nil || b.checked || !b.needIDs {
+		return
+	}
+	b.needIDs, b.fetch = false, nil
+	b.setMissing(missing)
+	b.facts.Missing += len(missing)
+	b.untry()
+	e.advance(now, b)
+}
+
+// Wanted tells that a peer asks for transactions of a block (at no places: for its
+// ID list), and how long it waits.
+func (e *Engine) Wanted(now time.Time, from wire.PeerID, number uint32, id block.ID, at []uint32, wait time.Duration) {
+	b := e.blocks[id]
+	switch {
+	case b == nil || len(b.waiters) >= waitersMax || e.peer(from) == nil:
+		e.refuse(from, number, id)
+	case b.canServe(at):
+		e.serve(b, from, number, at)
+	default:
+		// Half of what the asker waits, so that the refusal is there before it
+		// gives up, and never longer than this peer itself would wait for the body.
+		wait = min(wait, 2*e.cfg.FetchTimeout) / 2
+		b.waiters = append(b.waiters, waiter{peer: from, number: number, at: at, deadline: now.Add(wait)})
+	}
+}
+
+// canServe says whether this peer holds all of the places, or with none the list.
+// What came before the body was whole can be served too: the asker holds each
+// transaction against the header's commitment, as this peer did.
+func (b *entry) canServe(at []uint32) bool {
+	if b.checked {
+		return true
+	}
+	if len(at) == 0 || b.needIDs {
+		return false
+	}
+	return !slices.ContainsFunc(at, func(i uint32) bool { return int(i) >= len(b.lacks) || b.lacks[i] })
+}
+
+func (e *Engine) serve(b *entry, to wire.PeerID, number uint32, at []uint32) {
+	e.stats.Served++
+	e.do(Serve{To: to, Block: b.id, Number: number, At: at})
+}
+
+func (e *Engine) refuse(to wire.PeerID, number uint32, id block.ID) {
+	e.stats.Refused++
+	e.do(Refuse{To: to, Block: id, Number: number})
+}
+
+// serveWaiters answers the requests that can be answered by now.
+func (e *Engine) serveWaiters(b *entry) {
+	b.waiters = slices.DeleteFunc(b.waiters, func(w waiter) bool {
+		if !b.canServe(w.at) {
+			return false
+		}
+		e.serve(b, w.peer, w.number, w.at)
+		return true
+	})
+}
+
+func (e *Engine) refuseWaiters(b *entry) {
+	for _, w := range b.waiters {
+		e.refuse(w.peer, w.number, b.id)
+	}
+	b.waiters = nil
+}
+
+// tickBlock does what is due for one block.
+func (e *Engine) tickBlock(now time.Time, b *entry) {
+	b.waiters = slices.DeleteFunc(b.waiters, func(w waiter) bool {
+		if due(w.deadline, now) {
+			e.refuse(w.peer, w.number, b.id)
+			return true
+		}
+		return false
+	})
+	if b.fetch != nil && due(b.fetch.deadline, now) {
+		e.stats.FetchTimeouts++
+		e.failed(now, b)
+	}
+	if due(b.retryAt, now) {
+		b.retryAt = time.Time{}
+		b.untry()
+		e.advance(now, b)
+	}
+}

@@ -1,0 +1,146 @@
+package fresh
+
+import (
+	"time"
+
+	"grapevine/block"
+	"grapevine/p2p/wire"
+)
+
+// schedulePull sets the next periodic pull, between half and one and a half of the
+// mean, so that peers that started together do not stay in step.
+func (e *Engine) schedulePull(now time.Time) {
+	if e.cfg.Mode == PushOnly {
+		return
+	}
+	half := int64(e.cfg.PullEvery / 2)
+	e.pullAt = now.Add(time.Duration(half + e.rng.Int64N(2*half+1)))
+}
+
+// contiguous returns the height up to which every block is known.
+func (e *Engine) contiguous() uint64 {
+	h := e.tip.Height
+	for _, b := range e.above {
+		if b.height != h+1 {
+			break
+		}
+		h++
+	}
+	return h
+}
+
+// highest returns the greatest height that a neighbour or an announcement shows.
+func (e *Engine) highest() uint64 {
+	h := e.tip.Height
+	for _, n := range e.peers {
+		h = max(h, n.tip)
+	}
+	if len(e.above) > 0 {
+		h = max(h, e.above[len(e.above)-1].height)
+	}
+	return h
+}
+
+// watchGap sets or clears the time at which the gap between what is known here and
+// what others show is pulled.
+func (e *Engine) watchGap(now time.Time) {
+	known, shown := e.contiguous(), e.highest()
+	far := e.cfg.CatchupGap > 0 && shown > e.tip.Height+e.cfg.CatchupGap
+	if e.cfg.Mode == PushOnly || shown <= known || far {
+		e.gapAt = time.Time{}
+	} else if e.gapAt.IsZero() {
+		e.gapAt = now.Add(e.cfg.GapDelay)
+	}
+}
+
+// pullGap asks a random neighbour that holds the next unknown block for it; one
+// that has been asked and has not answered in time is passed over.
+func (e *Engine) pullGap(now time.Time) {
+	e.gapAt = now.Add(e.cfg.FetchTimeout) // unless it is answered before
+	next := e.contiguous() + 1
+	ask := e.sample(1, func(n *neighbour) bool { return n.tip >= next && !n.pullUntil.After(now) })
+	if len(ask) == 0 { // a child was announced by peers that hold it no more than we do
+		ask = e.sample(1, func(n *neighbour) bool { return !n.pullUntil.After(now) })
+	}
+	for _, n := range ask {
+		e.pullFrom(now, n)
+	}
+}
+
+// pullAnswered ends a pull: what it left open is a new gap.
+func (e *Engine) pullAnswered(n *neighbour) {
+	n.pullUntil = time.Time{}
+	e.gapAt = time.Time{}
+}
+
+// pullPeriodic asks random neighbours, mesh or not, whatever they are known to hold.
+func (e *Engine) pullPeriodic(now time.Time) {
+	e.schedulePull(now)
+	for _, n := range e.sample(e.cfg.PullPeers, func(n *neighbour) bool { return !n.pullUntil.After(now) }) {
+		e.pullFrom(now, n)
+	}
+}
+
+func (e *Engine) pullFrom(now time.Time, n *neighbour) {
+	have := make([]block.ID, 0, len(e.above))
+	for _, b := range e.above {
+		have = append(have, b.id)
+	}
+	n.pullUntil = now.Add(e.cfg.FetchTimeout)
+	e.stats.Pulls++
+	e.do(Pull{To: n.id, Tip: e.tip.Height, Upto: e.tip.Height + Window, Have: have})
+}
+
+// Pulled tells that a peer asks for announcements of blocks above its tip, other
+// than those it has, up to a height.
+func (e *Engine) Pulled(now time.Time, from wire.PeerID, tip, upto uint64, have []block.ID) {
+	n := e.peer(from)
+	if n == nil {
+		return
+	}
+	n.tip = max(n.tip, tip)
+	defer e.watchGap(now)
+	if now.Sub(n.servedAt) < pullGap {
+		e.stats.PullsIgnored++
+		return
+	}
+	n.servedAt = now
+	known := make(map[block.ID]bool, len(have))
+	for _, id := range have {
+		known[id] = true
+	}
+	sent := 0
+	for _, list := range [][]*entry{e.kept, e.above} {
+		for _, b := range list {
+			if b.height > tip && b.height <= upto && sent < pullSpan && !known[b.id] && b.checked {
+				e.do(Announce{To: []wire.PeerID{from}, Block: b.id, Hop: b.relayHop(), Complete: true, Pulled: true})
+				sent++
+			}
+		}
+	}
+	if sent > 0 {
+		e.stats.PullsAnswered++
+		return
+	}
+	e.do(Tip{To: from, Height: e.tip.Height})
+}
+
+// TipTold tells that a peer answered a pull with its height: it has nothing that
+// this peer lacks and could use.
+func (e *Engine) TipTold(now time.Time, from wire.PeerID, height uint64) {
+	n := e.peer(from)
+	if n == nil {
+		return
+	}
+	e.pullAnswered(n)
+	n.tip = height
+	e.watchGap(now)
+}
+
+// relayHop is the hop that an announcement of the block from here carries.
+func (b *entry) relayHop() int {
+	if b.facts.Via == ViaOwn {
+		return 0
+	}
+	return b.facts.Hop + 1
+}

@@ -1,0 +1,243 @@
+// Package message holds what peers say to each other about blocks and
+// transactions, as plain values, and their encoding in protobuf. A decoder bounds
+// before it allocates: each message is scanned first, lists travel packed in bytes,
+// and every count is held against the network's limits.
+//
+// What the values carry is decoded and in the network's limits, and nothing more:
+// no signature, hash or root is checked here.
+package message
+
+import (
+	"encoding/binary"
+	"fmt"
+	"time"
+
+	"grapevine/block"
+	"grapevine/p2p/wire"
+)
+
+// Announce is the compact block.
+type Announce struct {
+	Header    block.SignedHeader
+	Shorts    []byte // packed short IDs, of the header's count
+	Hop       int
+	Complete  bool // the sender holds the whole body
+	Pulled    bool // it answers a Pull
+	PrefillAt []uint32
+	Prefill   []*block.Tx // the transactions at PrefillAt
+}
+
+// Pull asks for announcements of blocks above Tip and up to Upto that are not in Have.
+type Pull struct {
+	Tip  uint64
+	Upto uint64
+	Have []block.ID
+}
+
+// Tip tells how far the sender's chain goes.
+type Tip struct {
+	Height uint64
+	Base   uint64
+}
+
+// Evidence is a proof against a producer, in its canonical bytes.
+type Evidence struct{ Proof []byte }
+
+// Fetch asks for the transactions of a block at some places, or with none for the
+// list of its transactions' IDs.
+type Fetch struct {
+	Number uint32
+	Block  block.ID
+	At     []uint32
+	Wait   time.Duration // in whole milliseconds
+}
+
+// Part is a piece of the answer to a Fetch: transactions at places, or IDs from a
+// place on, or that the sender has not got the block.
+type Part struct {
+	Number  uint32
+	Block   block.ID
+	At      []uint32
+	Txs     []*block.Tx
+	IDsFrom int
+	IDs     []block.ID
+	Missing bool
+}
+
+// GetRange asks for the blocks from From to Upto, at least one and then at most
+// MaxBytes of them.
+type GetRange struct {
+	Number   uint32
+	From     uint64
+	Upto     uint64
+	MaxBytes int
+}
+
+// Chunk is a piece of one block of the answer to a GetRange; the last one may be
+// without a block.
+type Chunk struct {
+	Number uint32
+	Height uint64
+	Offset int
+	Size   int // of the whole block's bytes
+	Data   []byte
+	Last   bool
+	Tip    uint64 // with Last: the sender's height
+	Base   uint64 // with Last: the lowest height it can serve
+}
+
+// Inventory names the transactions of the sender's pool whose salted hashes lie
+// from Low to High.
+type Inventory struct {
+	Salt      block.SipKey
+	Low, High uint64
+	Hashes    []uint64 // ascending
+	Reply     bool     // it names what the receiver lacks, and is not answered by another
+}
+
+// Want asks for transactions by their salted hashes.
+type Want struct {
+	Salt   block.SipKey
+	Hashes []uint64
+}
+
+// Txs carries transactions.
+type Txs struct{ Txs []*block.Tx }
+
+// Bounds on lists, with which no message outgrows its lane.
+const (
+	// MaxHave bounds the blocks that a Pull names: the fresh-block window.
+	MaxHave = 64
+	// MaxHashes bounds an Inventory and a Want: 8,192 hashes are one frame.
+	MaxHashes = 8192
+	// PartBytes is how much a Part, a Chunk or a Txs carries, but for a single
+	// transaction that is larger: with the rest of the message it fits a frame.
+	PartBytes = 60 << 10
+	// PrefillBytes bounds what an announcement prefills.
+	PrefillBytes = 32 << 10
+	// maxEvidence bounds a proof's bytes.
+	maxEvidence = 16 << 10
+	// maxHop bounds the hop count, which no honest path of infect-and-die reaches.
+	maxHop = 255
+	// maxWait bounds how long a Fetch may say that its sender waits.
+	maxWait = time.Minute
+)
+
+// packPlaces writes ascending places as differences.
+func packPlaces(at []uint32) []byte {
+	out := make([]byte, 0, len(at)+4)
+	last := uint64(0)
+	for i, v := range at {
+		d := uint64(v) - last
+		if i == 0 {
+			d = uint64(v)
+		}
+		out = binary.AppendUvarint(out, d)
+		last = uint64(v)
+	}
+	return out
+}
+
+// unpackPlaces reads what packPlaces wrote: ascending places below limit.
+func unpackPlaces(b []byte, limit int) ([]uint32, error) {
+	if len(b) == 0 {
+		return nil, nil
+	}
+	out := make([]uint32, 0, min(len(b), limit))
+	last := uint64(0)
+	for len(b) > 0 {
+		d, n := binary.Uvarint(b)
+		if n <= 0 || (n > 1 && b[n-1] == 0) || (d == 0 && len(out) > 0) || d >= uint64(limit) {
+			return nil, malformed("places out of order")
+		}
+		if last += d; last >= uint64(limit) {
+			return nil, malformed("place %d, want below %d", last, limit)
+		}
+		out, b = append(out, uint32(last)), b[n:]
+	}
+	return out, nil
+}
+
+// PackTxs joins transactions' bytes.
+func PackTxs(txs []*block.Tx) []byte {
+	size := 0
+	for _, t := range txs {
+		size += t.Size()
+	}
+	out := make([]byte, 0, size)
+	for _, t := range txs {
+		out = append(out, t.Bytes()...)
+	}
+	return out
+}
+
+// unpackTxs reads transactions that stand one after the other, each within the
+// limits of the network. They keep b.
+func unpackTxs(b []byte, l block.Limits) ([]*block.Tx, error) {
+	txs := make([]*block.Tx, 0, min(len(b)/block.TxOverhead, l.MaxBlockTxs))
+	for len(b) > 0 {
+		t, rest, err := block.DecodeTxPrefix(b)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", wire.ErrMalformed, err)
+		}
+		if err := t.Check(l); err != nil {
+			return nil, fmt.Errorf("%w: %w", wire.ErrMalformed, err)
+		}
+		txs, b = append(txs, t), rest
+	}
+	return txs, nil
+}
+
+func packIDs(ids []block.ID) []byte {
+	out := make([]byte, 0, len(ids)*32)
+	for _, id := range ids {
+		out = append(out, id[:]...)
+	}
+	return out
+}
+
+func unpackIDs(b []byte) ([]block.ID, error) {
+	if len(b)%32 != 0 {
+		return nil, malformed("%d bytes of IDs", len(b))
+	}
+	ids := make([]block.ID, 0, len(b)/32)
+	for ; len(b) > 0; b = b[32:] {
+		ids = append(ids, block.ID(b[:32]))
+	}
+	return ids, nil
+}
+
+func packHashes(hashes []uint64) []byte {
+	out := make([]byte, 0, len(hashes)*8)
+	for _, h := range hashes {
+		out = binary.LittleEndian.AppendUint64(out, h)
+	}
+	return out
+}
+
+// unpackHashes reads hashes in strictly ascending order within bounds.
+func unpackHashes(b []byte, low, high uint64) ([]uint64, error) {
+	if len(b)%8 != 0 || low > high {
+		return nil, malformed("%d bytes of hashes from %x to %x", len(b), low, high)
+	}
+	out := make([]uint64, 0, len(b)/8)
+	for ; len(b) > 0; b = b[8:] {
+		h := binary.LittleEndian.Uint64(b)
+		if h < low || h > high || (len(out) > 0 && h <= out[len(out)-1]) {
+			return nil, malformed("hash %x out of order or bounds", h)
+		}
+		out = append(out, h)
+	}
+	return out, nil
+}
+
+func unpackID(b []byte) (block.ID, error) {
+	if len(b) != 32 {
+		return block.ID{}, malformed("ID of %d bytes", len(b))
+	}
+	return block.ID(b), nil
+}
+
+func malformed(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", wire.ErrMalformed, fmt.Sprintf(format, args...))
+}

@@ -1,0 +1,207 @@
+// Package txs holds the protocol cores by which transactions spread before they
+// are ordered: when a batch goes out on the fast plane (Batcher), and when whose
+// pools are compared on the repair plane (Reconciler).
+//
+// The fast plane is GossipSub. It loses messages when queues overflow, and in a
+// small network, where everybody is in everybody's mesh, it never repairs what it
+// lost: so there is a repair plane from the start, mesh neighbours included.
+//
+//	A                                         B
+//	│ Inventory(salt, low, high, hashes) ────▶│  which of these do I lack?
+//	│◀──────────────── Want(salt, hashes) ────│
+//	│◀─ Inventory(reply; what A lacks) ───────│  which does A lack in the range?
+//	│ Want(salt, hashes) ────────────────────▶│
+//	│◀───────────────────────────── Txs … ────│
+//	│ Txs … ─────────────────────────────────▶│
+//
+// An inventory is a list of salted 64-bit hashes, ascending, over a range; a pool
+// with more than fit in one message is compared range by range. The salt is fresh
+// for every exchange, so nobody can make transactions whose hashes collide.
+package txs
+
+import (
+	"math"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"grapevine/block"
+	"grapevine/p2p/wire"
+)
+
+// Config sets a Reconciler up. The zero value of a field means its default.
+type Config struct {
+	// Self decides which side of a new connection begins: the one that sorts first.
+	Self wire.PeerID
+	// Every is the mean time between exchanges with random neighbours; zero means
+	// 1.5 s, jittered from 1 s to 2 s.
+	Every time.Duration
+	// Timeout is how long an exchange may go without an answer; zero means 2 s (a
+	// guess: inventories are at most one frame).
+	Timeout time.Duration
+}
+
+// Compare asks the driver to send the peer this pool's inventory of the hashes from
+// Low on, as many as fit, and then to tell how far it went with Sent.
+type Compare struct {
+	With wire.PeerID
+	Salt block.SipKey
+	Low  uint64
+}
+
+// Stats counts what the engine has done.
+type Stats struct {
+	Exchanges uint64 // inventories sent
+	Timeouts  uint64 // of these, without an answer
+	Lacked    uint64 // transactions that a neighbour had and this pool had not
+}
+
+type exchange struct {
+	with     wire.PeerID
+	salt     block.SipKey
+	covered  uint64 // highest hash that the last inventory covered
+	deadline time.Time
+}
+
+// Reconciler says when this peer compares its pool with whose. It is sans-IO: one
+// goroutine owns it and tells it the time.
+type Reconciler struct {
+	cfg     Config
+	rng     *rand.Rand
+	peers   []wire.PeerID // ascending
+	running []*exchange   // at most one per peer, oldest first
+	nextAt  time.Time
+	effects []Compare
+	stats   Stats
+}
+
+// NewReconciler makes a Reconciler.
+func NewReconciler(cfg Config, seed uint64, now time.Time) *Reconciler {
+	if cfg.Every == 0 {
+		cfg.Every = 1500 * time.Millisecond
+	}
+	if cfg.Timeout == 0 {
+		cfg.Timeout = 2 * time.Second
+	}
+	r := &Reconciler{cfg: cfg, rng: rand.New(rand.NewPCG(seed, 0x747873))}
+	r.schedule(now)
+	return r
+}
+
+// Effects drains what is to be done, in order.
+func (r *Reconciler) Effects() []Compare {
+	out := r.effects
+	r.effects = nil
+	return out
+}
+
+// Stats returns the counts so far.
+func (r *Reconciler) Stats() Stats { return r.stats }
+
+func (r *Reconciler) schedule(now time.Time) {
+	third := int64(r.cfg.Every / 3)
+	r.nextAt = now.Add(time.Duration(2*third + r.rng.Int64N(2*third+1)))
+}
+
+// PeerUp tells of a new neighbour. The side that sorts first compares pools at once.
+func (r *Reconciler) PeerUp(now time.Time, p wire.PeerID) {
+	i, found := slices.BinarySearch(r.peers, p)
+	if found {
+		return
+	}
+	r.peers = slices.Insert(r.peers, i, p)
+	if r.cfg.Self < p {
+		r.begin(now, p)
+	}
+}
+
+// PeerDown tells that a neighbour is gone.
+func (r *Reconciler) PeerDown(p wire.PeerID) {
+	if i, found := slices.BinarySearch(r.peers, p); found {
+		r.peers = slices.Delete(r.peers, i, i+1)
+	}
+	r.end(p)
+}
+
+func (r *Reconciler) begin(now time.Time, p wire.PeerID) {
+	x := &exchange{with: p, salt: block.SipKey{K0: r.rng.Uint64(), K1: r.rng.Uint64()}}
+	r.running = append(r.running, x)
+	r.compare(now, x, 0)
+}
+
+func (r *Reconciler) compare(now time.Time, x *exchange, low uint64) {
+	x.deadline = now.Add(r.cfg.Timeout)
+	r.stats.Exchanges++
+	r.effects = append(r.effects, Compare{With: x.with, Salt: x.salt, Low: low})
+}
+
+func (r *Reconciler) end(p wire.PeerID) {
+	r.running = slices.DeleteFunc(r.running, func(x *exchange) bool { return x.with == p })
+}
+
+func (r *Reconciler) find(p wire.PeerID) *exchange {
+	for _, x := range r.running {
+		if x.with == p {
+			return x
+		}
+	}
+	return nil
+}
+
+// Sent tells how far the inventory went that the last Compare asked for.
+func (r *Reconciler) Sent(p wire.PeerID, covered uint64) {
+	if x := r.find(p); x != nil {
+		x.covered = covered
+	}
+}
+
+// Replied tells that the peer has answered an inventory, and how many of the
+// transactions that it named this pool lacks. What does not fit one inventory goes
+// on at once.
+func (r *Reconciler) Replied(now time.Time, p wire.PeerID, salt block.SipKey, lacked int) {
+	x := r.find(p)
+	if x == nil || x.salt != salt {
+		return
+	}
+	r.stats.Lacked += uint64(lacked)
+	if x.covered == math.MaxUint64 {
+		r.end(p)
+		return
+	}
+	r.compare(now, x, x.covered+1)
+}
+
+// Deadline returns when Tick is due next.
+func (r *Reconciler) Deadline() time.Time {
+	at := r.nextAt
+	for _, x := range r.running {
+		if x.deadline.Before(at) {
+			at = x.deadline
+		}
+	}
+	return at
+}
+
+// Tick does what is due.
+func (r *Reconciler) Tick(now time.Time) {
+	r.running = slices.DeleteFunc(r.running, func(x *exchange) bool {
+		late := !x.deadline.After(now)
+		if late {
+			r.stats.Timeouts++
+		}
+		return late
+	})
+	if r.nextAt.After(now) {
+		return
+	}
+	r.schedule(now)
+	var idle []wire.PeerID
+	for _, p := range r.peers {
+		if r.find(p) == nil {
+			idle = append(idle, p)
+		}
+	}
+	if len(idle) > 0 {
+		r.begin(now, idle[r.rng.IntN(len(idle))])
+	}
+}

@@ -36,9 +36,13 @@ type Hello struct {
 
 // Goodbye says why its sender closes the connection.
 type Goodbye struct {
-	Code Code
-	Text string // for people; at most MaxText bytes
+	Code  Code
+	Text  string // for people; at most MaxText bytes
+	Rival *Alive // with SameIdentity: proof of the other node
 }
+
+// Begin says that the connection it comes over is the one to use.
+type Begin struct{}
 
 // Code is the reason of a Goodbye, for programs.
 type Code uint32
@@ -49,10 +53,11 @@ const (
 	Leaving           // the sender stops
 	WrongNetwork      // the genesis differs
 	WrongVersion      // no protocol version in common
-	SameIdentity      // another live node says it is the receiver; Text names its start
+	SameIdentity      // another live node has the receiver's identity; Rival proves it
 	Misbehaved        // the receiver's score is too low
 	TooSlow           // the receiver did not take the control lane's messages in time
 	Full              // the sender has no room for another neighbour
+	Surplus           // another connection between the two is in use
 	numCodes
 )
 
@@ -62,11 +67,11 @@ func (c Code) String() string {
 		c = Unspecified
 	}
 	return [...]string{"unspecified", "leaving", "wrong network", "wrong version",
-		"same identity", "misbehaved", "too slow", "full"}[c]
+		"same identity", "misbehaved", "too slow", "full", "surplus connection"}[c]
 }
 
-// ControlMessage is what a message of the control lane holds: a Hello, a Goodbye or a
-// Membership.
+// ControlMessage is what a message of the control lane holds: a Hello, Goodbye,
+// Membership, Begin, Probe or Alive.
 type ControlMessage interface{ control() }
 
 // Membership is a message of the membership protocol, which only p2p/membership
@@ -76,18 +81,27 @@ type Membership []byte
 func (Hello) control()      {}
 func (Goodbye) control()    {}
 func (Membership) control() {}
+func (Begin) control()      {}
+func (Probe) control()      {}
+func (Alive) control()      {}
 
 // Field numbers of wirepb.Control.
 const (
 	fieldHello      protowire.Number = 1
 	fieldGoodbye    protowire.Number = 2
 	fieldMembership protowire.Number = 3
+	fieldBegin      protowire.Number = 4
+	fieldProbe      protowire.Number = 5
+	fieldAlive      protowire.Number = 6
 )
 
 var controlRules = []FieldRule{
 	{fieldHello, protowire.BytesType, 256},
-	{fieldGoodbye, protowire.BytesType, 2*MaxText + 16},
+	{fieldGoodbye, protowire.BytesType, 2 * MaxText},
 	{fieldMembership, protowire.BytesType, MaxControl},
+	{fieldBegin, protowire.BytesType, 0},
+	{fieldProbe, protowire.BytesType, 16},
+	{fieldAlive, protowire.BytesType, maxAlive},
 }
 
 var helloRules = []FieldRule{
@@ -105,6 +119,7 @@ var helloRules = []FieldRule{
 var goodbyeRules = []FieldRule{
 	{1, protowire.VarintType, math.MaxUint32},
 	{2, protowire.BytesType, MaxText},
+	{3, protowire.BytesType, maxAlive},
 }
 
 // DecodeControl reads a message of the control lane. All of its errors are the
@@ -122,6 +137,12 @@ func DecodeControl(b []byte) (ControlMessage, error) {
 		return decodeHello(inner)
 	case fieldGoodbye:
 		return decodeGoodbye(inner)
+	case fieldBegin:
+		return Begin{}, nil
+	case fieldProbe:
+		return decodeProbe(inner)
+	case fieldAlive:
+		return asMessage(decodeAlive(inner))
 	default:
 		return Membership(inner), nil
 	}
@@ -134,7 +155,13 @@ func EncodeControl(c ControlMessage) []byte {
 	case Hello:
 		return wrap(fieldHello, marshal(c.proto()))
 	case Goodbye:
-		return wrap(fieldGoodbye, marshal(&wirepb.Goodbye{Code: uint32(c.Code), Text: cut(c.Text, MaxText)}))
+		return wrap(fieldGoodbye, marshal(c.proto()))
+	case Begin:
+		return wrap(fieldBegin, nil)
+	case Probe:
+		return wrap(fieldProbe, marshal(&wirepb.Probe{Rival: c.Rival}))
+	case Alive:
+		return wrap(fieldAlive, marshal(c.proto()))
 	case Membership:
 		return wrap(fieldMembership, c)
 	default:
@@ -196,6 +223,14 @@ func decodeHello(b []byte) (ControlMessage, error) {
 	}, nil
 }
 
+func (g Goodbye) proto() *wirepb.Goodbye {
+	m := &wirepb.Goodbye{Code: uint32(g.Code), Text: cut(g.Text, MaxText)}
+	if g.Rival != nil {
+		m.Rival = marshal(g.Rival.proto())
+	}
+	return m
+}
+
 func decodeGoodbye(b []byte) (ControlMessage, error) {
 	if err := Scan(b, goodbyeRules); err != nil {
 		return nil, fmt.Errorf("goodbye: %w", err)
@@ -204,5 +239,13 @@ func decodeGoodbye(b []byte) (ControlMessage, error) {
 	if err := proto.Unmarshal(b, &m); err != nil {
 		return nil, fmt.Errorf("goodbye: %w: %w", ErrMalformed, err)
 	}
-	return Goodbye{Code: Code(m.Code), Text: m.Text}, nil
+	g := Goodbye{Code: Code(m.Code), Text: m.Text}
+	if len(m.Rival) > 0 {
+		rival, err := decodeAlive(m.Rival)
+		if err != nil {
+			return nil, fmt.Errorf("goodbye: %w", err)
+		}
+		g.Rival = &rival
+	}
+	return g, nil
 }

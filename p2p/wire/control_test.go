@@ -22,10 +22,15 @@ func someHello() Hello {
 	}
 }
 
+func someAlive() Alive {
+	return Alive{Instance: 1, Started: time.Unix(-5, 0), Rival: math.MaxUint64, Signature: block.Signature{1, 63: 2}}
+}
+
 func TestControlRoundTrip(t *testing.T) {
 	zero := Hello{VersionLow: 1, VersionHigh: math.MaxUint32, Clock: time.Unix(0, 0), Started: time.Unix(0, -1), Tip: math.MaxUint64}
 	for _, c := range []ControlMessage{
 		someHello(), zero, Goodbye{}, Goodbye{Code: Misbehaved, Text: "score −20"}, Goodbye{Code: 4711}, Membership{}, Membership{1, 2},
+		Begin{}, Probe{}, Probe{Rival: 7}, someAlive(), Goodbye{Code: SameIdentity, Text: strings.Repeat("x", MaxText), Rival: new(someAlive())},
 	} {
 		got, err := DecodeControl(EncodeControl(c))
 		if err != nil || !reflect.DeepEqual(got, c) {
@@ -76,6 +81,10 @@ func TestDecodeControlRefuses(t *testing.T) {
 		"group":              field(1, protowire.StartGroupType, 0x0c),
 		"field zero":         {0, 0},
 		"endless varint":     inner(field(5, protowire.VarintType, bytes.Repeat([]byte{0xff}, 11)...)),
+		"begin with content": wrap(fieldBegin, []byte{1}),
+		"probe of a varint":  wrap(fieldProbe, field(1, protowire.VarintType, 1)),
+		"unsigned alive":     wrap(fieldAlive, nil),
+		"alive within":       wrap(fieldGoodbye, field(3, protowire.BytesType, 2, 8, 1)),
 		"text not UTF-8":     wrap(fieldGoodbye, field(2, protowire.BytesType, 1, 0xff)),
 		"long text":          wrap(fieldGoodbye, field(2, protowire.BytesType, append([]byte{0x81, 2}, make([]byte, 257)...)...)),
 	}
@@ -93,6 +102,8 @@ func FuzzDecodeControl(f *testing.F) {
 	f.Add(EncodeControl(someHello()))
 	f.Add(EncodeControl(Goodbye{Code: Leaving, Text: "bye"}))
 	f.Add(EncodeControl(Membership("abc")))
+	f.Add(EncodeControl(Goodbye{Rival: new(someAlive())}))
+	f.Add(EncodeControl(Probe{Rival: 3}))
 	f.Fuzz(func(t *testing.T, in []byte) {
 		c, err := DecodeControl(in)
 		if err != nil {

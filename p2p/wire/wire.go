@@ -17,7 +17,7 @@ type Lane uint8
 
 // The lanes. Each has a protocol ID of its own: /grapevine/<16 hex>/<name>/1.
 const (
-	Control Lane = iota // Hello, Goodbye, membership
+	Control Lane = iota // Hello, Goodbye, which connection to use, membership
 	Blocks              // announcements and pulls
 	Bodies              // transactions of announced blocks
 	Catchup             // ranges of blocks

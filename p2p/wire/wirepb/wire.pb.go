@@ -136,7 +136,8 @@ func (x *Hello) GetStarted() int64 {
 type Goodbye struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Code          uint32                 `protobuf:"varint,1,opt,name=code,proto3" json:"code,omitempty"`
-	Text          string                 `protobuf:"bytes,2,opt,name=text,proto3" json:"text,omitempty"` // for people; at most 256 bytes
+	Text          string                 `protobuf:"bytes,2,opt,name=text,proto3" json:"text,omitempty"`   // for people; at most 256 bytes
+	Rival         []byte                 `protobuf:"bytes,3,opt,name=rival,proto3" json:"rival,omitempty"` // an Alive: proof that another node has the receiver's identity
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -185,6 +186,165 @@ func (x *Goodbye) GetText() string {
 	return ""
 }
 
+func (x *Goodbye) GetRival() []byte {
+	if x != nil {
+		return x.Rival
+	}
+	return nil
+}
+
+// Begin says that this connection is the one to use, of those between two peers.
+// The peer with the lower ID sends it.
+type Begin struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Begin) Reset() {
+	*x = Begin{}
+	mi := &file_p2p_wire_wirepb_wire_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Begin) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Begin) ProtoMessage() {}
+
+func (x *Begin) ProtoReflect() protoreflect.Message {
+	mi := &file_p2p_wire_wirepb_wire_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Begin.ProtoReflect.Descriptor instead.
+func (*Begin) Descriptor() ([]byte, []int) {
+	return file_p2p_wire_wirepb_wire_proto_rawDescGZIP(), []int{2}
+}
+
+// Probe asks whether anybody is at the other end.
+type Probe struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Rival         uint64                 `protobuf:"fixed64,1,opt,name=rival,proto3" json:"rival,omitempty"` // instance that another connection of the receiver's identity gave
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Probe) Reset() {
+	*x = Probe{}
+	mi := &file_p2p_wire_wirepb_wire_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Probe) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Probe) ProtoMessage() {}
+
+func (x *Probe) ProtoReflect() protoreflect.Message {
+	mi := &file_p2p_wire_wirepb_wire_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Probe.ProtoReflect.Descriptor instead.
+func (*Probe) Descriptor() ([]byte, []int) {
+	return file_p2p_wire_wirepb_wire_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Probe) GetRival() uint64 {
+	if x != nil {
+		return x.Rival
+	}
+	return 0
+}
+
+// Alive answers a Probe, in a form that can be shown to others.
+type Alive struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Instance      uint64                 `protobuf:"fixed64,1,opt,name=instance,proto3" json:"instance,omitempty"` // the sender's
+	Started       int64                  `protobuf:"varint,2,opt,name=started,proto3" json:"started,omitempty"`    // when it started, nanoseconds since 1970
+	Rival         uint64                 `protobuf:"fixed64,3,opt,name=rival,proto3" json:"rival,omitempty"`       // the Probe's
+	Signature     []byte                 `protobuf:"bytes,4,opt,name=signature,proto3" json:"signature,omitempty"` // 64 bytes, with the identity's key
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Alive) Reset() {
+	*x = Alive{}
+	mi := &file_p2p_wire_wirepb_wire_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Alive) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Alive) ProtoMessage() {}
+
+func (x *Alive) ProtoReflect() protoreflect.Message {
+	mi := &file_p2p_wire_wirepb_wire_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Alive.ProtoReflect.Descriptor instead.
+func (*Alive) Descriptor() ([]byte, []int) {
+	return file_p2p_wire_wirepb_wire_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Alive) GetInstance() uint64 {
+	if x != nil {
+		return x.Instance
+	}
+	return 0
+}
+
+func (x *Alive) GetStarted() int64 {
+	if x != nil {
+		return x.Started
+	}
+	return 0
+}
+
+func (x *Alive) GetRival() uint64 {
+	if x != nil {
+		return x.Rival
+	}
+	return 0
+}
+
+func (x *Alive) GetSignature() []byte {
+	if x != nil {
+		return x.Signature
+	}
+	return nil
+}
+
 // Control is what a frame of the control lane holds.
 type Control struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -193,6 +353,9 @@ type Control struct {
 	//	*Control_Hello
 	//	*Control_Goodbye
 	//	*Control_Membership
+	//	*Control_Begin
+	//	*Control_Probe
+	//	*Control_Alive
 	Message       isControl_Message `protobuf_oneof:"message"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -200,7 +363,7 @@ type Control struct {
 
 func (x *Control) Reset() {
 	*x = Control{}
-	mi := &file_p2p_wire_wirepb_wire_proto_msgTypes[2]
+	mi := &file_p2p_wire_wirepb_wire_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -212,7 +375,7 @@ func (x *Control) String() string {
 func (*Control) ProtoMessage() {}
 
 func (x *Control) ProtoReflect() protoreflect.Message {
-	mi := &file_p2p_wire_wirepb_wire_proto_msgTypes[2]
+	mi := &file_p2p_wire_wirepb_wire_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -225,7 +388,7 @@ func (x *Control) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Control.ProtoReflect.Descriptor instead.
 func (*Control) Descriptor() ([]byte, []int) {
-	return file_p2p_wire_wirepb_wire_proto_rawDescGZIP(), []int{2}
+	return file_p2p_wire_wirepb_wire_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Control) GetMessage() isControl_Message {
@@ -262,6 +425,33 @@ func (x *Control) GetMembership() []byte {
 	return nil
 }
 
+func (x *Control) GetBegin() *Begin {
+	if x != nil {
+		if x, ok := x.Message.(*Control_Begin); ok {
+			return x.Begin
+		}
+	}
+	return nil
+}
+
+func (x *Control) GetProbe() *Probe {
+	if x != nil {
+		if x, ok := x.Message.(*Control_Probe); ok {
+			return x.Probe
+		}
+	}
+	return nil
+}
+
+func (x *Control) GetAlive() *Alive {
+	if x != nil {
+		if x, ok := x.Message.(*Control_Alive); ok {
+			return x.Alive
+		}
+	}
+	return nil
+}
+
 type isControl_Message interface {
 	isControl_Message()
 }
@@ -278,11 +468,29 @@ type Control_Membership struct {
 	Membership []byte `protobuf:"bytes,3,opt,name=membership,proto3,oneof"` // read by p2p/membership alone
 }
 
+type Control_Begin struct {
+	Begin *Begin `protobuf:"bytes,4,opt,name=begin,proto3,oneof"`
+}
+
+type Control_Probe struct {
+	Probe *Probe `protobuf:"bytes,5,opt,name=probe,proto3,oneof"`
+}
+
+type Control_Alive struct {
+	Alive *Alive `protobuf:"bytes,6,opt,name=alive,proto3,oneof"`
+}
+
 func (*Control_Hello) isControl_Message() {}
 
 func (*Control_Goodbye) isControl_Message() {}
 
 func (*Control_Membership) isControl_Message() {}
+
+func (*Control_Begin) isControl_Message() {}
+
+func (*Control_Probe) isControl_Message() {}
+
+func (*Control_Alive) isControl_Message() {}
 
 var File_p2p_wire_wirepb_wire_proto protoreflect.FileDescriptor
 
@@ -299,16 +507,28 @@ const file_p2p_wire_wirepb_wire_proto_rawDesc = "" +
 	"\x04base\x18\x06 \x01(\x04R\x04base\x12\x14\n" +
 	"\x05clock\x18\a \x01(\x03R\x05clock\x12\x1a\n" +
 	"\binstance\x18\b \x01(\x06R\binstance\x12\x18\n" +
-	"\astarted\x18\t \x01(\x03R\astarted\"1\n" +
+	"\astarted\x18\t \x01(\x03R\astarted\"G\n" +
 	"\aGoodbye\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\rR\x04code\x12\x12\n" +
-	"\x04text\x18\x02 \x01(\tR\x04text\"\xa0\x01\n" +
+	"\x04text\x18\x02 \x01(\tR\x04text\x12\x14\n" +
+	"\x05rival\x18\x03 \x01(\fR\x05rival\"\a\n" +
+	"\x05Begin\"\x1d\n" +
+	"\x05Probe\x12\x14\n" +
+	"\x05rival\x18\x01 \x01(\x06R\x05rival\"q\n" +
+	"\x05Alive\x12\x1a\n" +
+	"\binstance\x18\x01 \x01(\x06R\binstance\x12\x18\n" +
+	"\astarted\x18\x02 \x01(\x03R\astarted\x12\x14\n" +
+	"\x05rival\x18\x03 \x01(\x06R\x05rival\x12\x1c\n" +
+	"\tsignature\x18\x04 \x01(\fR\tsignature\"\xb6\x02\n" +
 	"\aControl\x120\n" +
 	"\x05hello\x18\x01 \x01(\v2\x18.grapevine.wire.v1.HelloH\x00R\x05hello\x126\n" +
 	"\agoodbye\x18\x02 \x01(\v2\x1a.grapevine.wire.v1.GoodbyeH\x00R\agoodbye\x12 \n" +
 	"\n" +
 	"membership\x18\x03 \x01(\fH\x00R\n" +
-	"membershipB\t\n" +
+	"membership\x120\n" +
+	"\x05begin\x18\x04 \x01(\v2\x18.grapevine.wire.v1.BeginH\x00R\x05begin\x120\n" +
+	"\x05probe\x18\x05 \x01(\v2\x18.grapevine.wire.v1.ProbeH\x00R\x05probe\x120\n" +
+	"\x05alive\x18\x06 \x01(\v2\x18.grapevine.wire.v1.AliveH\x00R\x05aliveB\t\n" +
 	"\amessageB\x1bZ\x19grapevine/p2p/wire/wirepbb\x06proto3"
 
 var (
@@ -323,20 +543,26 @@ func file_p2p_wire_wirepb_wire_proto_rawDescGZIP() []byte {
 	return file_p2p_wire_wirepb_wire_proto_rawDescData
 }
 
-var file_p2p_wire_wirepb_wire_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
+var file_p2p_wire_wirepb_wire_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
 var file_p2p_wire_wirepb_wire_proto_goTypes = []any{
 	(*Hello)(nil),   // 0: grapevine.wire.v1.Hello
 	(*Goodbye)(nil), // 1: grapevine.wire.v1.Goodbye
-	(*Control)(nil), // 2: grapevine.wire.v1.Control
+	(*Begin)(nil),   // 2: grapevine.wire.v1.Begin
+	(*Probe)(nil),   // 3: grapevine.wire.v1.Probe
+	(*Alive)(nil),   // 4: grapevine.wire.v1.Alive
+	(*Control)(nil), // 5: grapevine.wire.v1.Control
 }
 var file_p2p_wire_wirepb_wire_proto_depIdxs = []int32{
 	0, // 0: grapevine.wire.v1.Control.hello:type_name -> grapevine.wire.v1.Hello
 	1, // 1: grapevine.wire.v1.Control.goodbye:type_name -> grapevine.wire.v1.Goodbye
-	2, // [2:2] is the sub-list for method output_type
-	2, // [2:2] is the sub-list for method input_type
-	2, // [2:2] is the sub-list for extension type_name
-	2, // [2:2] is the sub-list for extension extendee
-	0, // [0:2] is the sub-list for field type_name
+	2, // 2: grapevine.wire.v1.Control.begin:type_name -> grapevine.wire.v1.Begin
+	3, // 3: grapevine.wire.v1.Control.probe:type_name -> grapevine.wire.v1.Probe
+	4, // 4: grapevine.wire.v1.Control.alive:type_name -> grapevine.wire.v1.Alive
+	5, // [5:5] is the sub-list for method output_type
+	5, // [5:5] is the sub-list for method input_type
+	5, // [5:5] is the sub-list for extension type_name
+	5, // [5:5] is the sub-list for extension extendee
+	0, // [0:5] is the sub-list for field type_name
 }
 
 func init() { file_p2p_wire_wirepb_wire_proto_init() }
@@ -344,10 +570,13 @@ func file_p2p_wire_wirepb_wire_proto_init() {
 	if File_p2p_wire_wirepb_wire_proto != nil {
 		return
 	}
-	file_p2p_wire_wirepb_wire_proto_msgTypes[2].OneofWrappers = []any{
+	file_p2p_wire_wirepb_wire_proto_msgTypes[5].OneofWrappers = []any{
 		(*Control_Hello)(nil),
 		(*Control_Goodbye)(nil),
 		(*Control_Membership)(nil),
+		(*Control_Begin)(nil),
+		(*Control_Probe)(nil),
+		(*Control_Alive)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -355,7 +584,7 @@ func file_p2p_wire_wirepb_wire_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_p2p_wire_wirepb_wire_proto_rawDesc), len(file_p2p_wire_wirepb_wire_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   3,
+			NumMessages:   6,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -1,0 +1,247 @@
+package mempool
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"grapevine/block"
+)
+
+// journal is a directory of segment files that transactions are appended to. The
+// callers do its work themselves: the first to enter a batch leads it, waits for
+// the batch before to be synced while others enter, and then writes and syncs
+// for all of them.
+type journal struct {
+	dir          string
+	genesis      block.ID
+	segmentBytes int64
+	log          *slog.Logger
+	durable      durable
+
+	io   sync.Mutex // held by whoever writes, over the disk's time
+	file *os.File   // the last segment's, under io; nil once closed
+
+	mu       sync.Mutex // never held over IO; taken after Pool.mu and after io
+	next     *batch     // collects what is to be written next
+	segments []*segment // oldest first; the last is being written to
+	err      error      // the first failure; nothing is written after it
+}
+
+// durable runs one step that changes the disk, and that a crash may come before or
+// after. Tests replace it to make a step fail, undone or done.
+type durable func(step string, do func() error) error
+
+func reallyDo(_ string, do func() error) error { return do() }
+
+// segment is one file of a journal.
+type segment struct {
+	number uint64
+	size   int64 // bytes, under journal.io
+	live   int   // transactions that are neither committed nor expired, under journal.mu
+}
+
+// batch is what one sync makes durable.
+type batch struct {
+	buf  []byte // collected under journal.mu
+	n    int
+	led  bool
+	done chan struct{} // closed when the two below are final
+
+	segment *segment
+	err     error
+}
+
+// ticket is one caller's part in a batch.
+type ticket struct {
+	batch *batch
+	lead  bool // this caller writes it
+}
+
+func newBatch() *batch { return &batch{done: make(chan struct{})} }
+
+func (j *journal) path(number uint64) string {
+	return filepath.Join(j.dir, fmt.Sprintf("%016d.journal", number))
+}
+
+// join enters entries in the next batch. It does no IO; the caller goes on to commit.
+func (j *journal) join(entries []*entry) ticket {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	b := j.next
+	for _, e := range entries {
+		b.buf = appendRecord(b.buf, e.tx, e.at)
+	}
+	b.n += len(entries)
+	lead := !b.led
+	b.led = true
+	return ticket{batch: b, lead: lead}
+}
+
+// commit returns once the ticket's batch is synced or has failed.
+func (j *journal) commit(t ticket) {
+	if t.lead {
+		j.flush(t.batch)
+	}
+	<-t.batch.done
+}
+
+// flush writes a batch, which from here on takes no more entries. The first failure
+// is final: after a failed sync the kernel may call the lost pages clean, and a
+// later sync would succeed without them.
+func (j *journal) flush(b *batch) {
+	j.io.Lock()
+	defer j.io.Unlock()
+	j.mu.Lock()
+	j.next = newBatch()
+	b.err = j.err
+	j.mu.Unlock()
+	if b.err == nil {
+		b.segment, b.err = j.write(b)
+	}
+	if b.err != nil {
+		b.err = j.fail(b.err)
+	}
+	close(b.done)
+}
+
+// fail notes the first failure and returns it.
+func (j *journal) fail(err error) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.err == nil { // else it failed before, or is closed
+		j.err = fmt.Errorf("%w: %w; nothing more is acknowledged until the node is started again", ErrJournal, err)
+		j.log.Error("journal failed", "dir", j.dir, "err", err)
+	}
+	return j.err
+}
+
+// write appends a batch to the last segment, or to a new one when that is full.
+// The caller holds io.
+func (j *journal) write(b *batch) (*segment, error) {
+	s := j.last()
+	if s.size >= j.segmentBytes {
+		if err := j.rotate(s.number + 1); err != nil {
+			return nil, err
+		}
+		s = j.last()
+	}
+	// Counted before it is written: a segment is not deleted over a transaction
+	// that its submitter has not been told of yet.
+	j.mu.Lock()
+	s.live += b.n
+	j.mu.Unlock()
+	if err := j.durable("append", func() error { _, err := j.file.Write(b.buf); return err }); err != nil {
+		return nil, fmt.Errorf("appending to %s: %w", j.path(s.number), err)
+	}
+	if err := j.durable("sync", j.file.Sync); err != nil {
+		return nil, fmt.Errorf("syncing %s: %w", j.path(s.number), err)
+	}
+	s.size += int64(len(b.buf))
+	b.buf = nil
+	return s, nil
+}
+
+func (j *journal) last() *segment {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.segments[len(j.segments)-1]
+}
+
+// rotate goes on in a new segment. The caller holds io.
+func (j *journal) rotate(number uint64) error {
+	file, size, err := j.create(head{genesis: j.genesis, number: number}, nil)
+	if err != nil {
+		return err
+	}
+	old := j.file
+	j.file = file
+	j.mu.Lock()
+	j.segments = append(j.segments, &segment{number: number, size: size})
+	j.mu.Unlock()
+	return old.Close() // synced before
+}
+
+// create makes a segment with records in it. The file gets its name only when all
+// of it is synced, so that a segment never has a torn head.
+func (j *journal) create(h head, records []byte) (*os.File, int64, error) {
+	path := j.path(h.number)
+	file, err := os.Create(path + ".new")
+	if err != nil {
+		return nil, 0, err
+	}
+	content := append(h.bytes(), records...)
+	err = j.durable("write segment", func() error { _, err := file.Write(content); return err })
+	if err == nil {
+		err = j.durable("sync segment", file.Sync)
+	}
+	if err == nil {
+		err = j.durable("name segment", func() error { return os.Rename(path+".new", path) })
+	}
+	if err == nil {
+		err = j.durable("sync directory", func() error { return syncDir(j.dir) })
+	}
+	if err != nil {
+		file.Close()
+		return nil, 0, fmt.Errorf("creating %s: %w", path, err)
+	}
+	return file, int64(len(content)), nil
+}
+
+// release tells the journal how many transactions of which segments left the pool.
+// It deletes the segments that nothing needs any more, but for the last.
+func (j *journal) release(spent map[*segment]int) {
+	for _, s := range j.unneeded(spent) {
+		if err := j.durable("delete segment", func() error { return os.Remove(j.path(s.number)) }); err != nil {
+			j.log.Warn("journal segment not deleted, the next start does", "path", j.path(s.number), "err", err)
+		}
+	}
+}
+
+func (j *journal) unneeded(spent map[*segment]int) []*segment {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for s, n := range spent {
+		s.live -= n
+	}
+	var out []*segment
+	keep := j.segments[:0]
+	for i, s := range j.segments {
+		if s.live == 0 && i < len(j.segments)-1 {
+			out = append(out, s)
+		} else {
+			keep = append(keep, s)
+		}
+	}
+	clear(j.segments[len(keep):])
+	j.segments = keep
+	return out
+}
+
+// close waits for the write under way. Later ones fail.
+func (j *journal) close() error {
+	j.io.Lock()
+	defer j.io.Unlock()
+	if j.file == nil {
+		return nil
+	}
+	j.mu.Lock()
+	if j.err == nil {
+		j.err = fmt.Errorf("%w: it is closed", ErrJournal)
+	}
+	j.mu.Unlock()
+	file := j.file
+	j.file = nil
+	return file.Close()
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}

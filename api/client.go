@@ -143,7 +143,7 @@ func call[Req, Res any](ctx context.Context, c *Client, method func(context.Cont
 // explain says which node an error is about, and what to do when there is none.
 func (c *Client) explain(err error) error {
 	var dial *net.OpError
-	if errors.As(err, &dial) && dial.Op == "dial" {
+	if errors.As(err, &dial) && dial.Op == "dial" && !errors.Is(err, context.Canceled) {
 		return fmt.Errorf("no peer answers at %s: is it running? peer start, or --api ADDR: %w", c.addr, err)
 	}
 	return fmt.Errorf("node at %s: %w", c.addr, err)

@@ -1,0 +1,181 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"grapevine/block"
+	"grapevine/genesis"
+	"grapevine/ledger"
+	"grapevine/mempool"
+)
+
+// Config is what the API needs of its node. Genesis, Ledger, Pool and Submit are
+// required.
+type Config struct {
+	// Listen is the address, host:port; "" means DefaultListen, port 0 any port.
+	Listen string
+	// Public allows other addresses than loopback.
+	Public bool
+	// Hosts are further names under which the node is reached. Addresses need none.
+	Hosts []string
+
+	Genesis *genesis.Genesis
+	Ledger  *ledger.Ledger
+	Pool    *mempool.Pool
+	// Submit takes decoded transactions, checks everything else about them, and
+	// returns a verdict on each.
+	Submit func(ctx context.Context, txs []*block.Tx) ([]mempool.Verdict, error)
+
+	// Status, Members and Facts tell what the node knows; nil: nothing.
+	Status  func() Status
+	Members func() []Member
+	Facts   func(height uint64) (Fact, bool)
+	// Ready says why the node is not ready; nil: it always is.
+	Ready func() error
+	// Gatherer is what /metrics shows; nil: nothing.
+	Gatherer prometheus.Gatherer
+	// Logger gets what goes wrong; nil: nobody does.
+	Logger *slog.Logger
+
+	// Stall is how long a reader may take nothing of an answer; zero means 10 s.
+	Stall time.Duration
+	// Grace is how long requests have to finish at shutdown; zero means 5 s.
+	Grace time.Duration
+}
+
+// DefaultListen is where the API listens when nobody says otherwise.
+const DefaultListen = "127.0.0.1:9700"
+
+// What one SubmitTxs may hold. They bound the memory that a request can take, and
+// are far above what is worth sending at once.
+const (
+	MaxSubmitTxs   = 10_000
+	MaxSubmitBytes = 4 << 20
+)
+
+const (
+	// maxRequestBytes leaves room for MaxSubmitBytes in base64, and JSON around it.
+	maxRequestBytes = MaxSubmitBytes*4/3 + 64<<10
+	// maxBudget bounds the bytes of all requests together: two dozen of the largest.
+	maxBudget = 128 << 20
+	// maxAnswerBytes bounds what a client reads of one answer: the largest block
+	// that any genesis allows, raw and as 100,000 full transactions.
+	maxAnswerBytes = 128 << 20
+	// maxConns leaves most of the usual 1,024 file descriptors to peers and ledger.
+	maxConns = 256
+	// maxStreams bounds the open streams of all connections.
+	maxStreams = 128
+	// maxPerConn bounds the requests at once on an HTTP/2 connection.
+	maxPerConn = 250
+	// headerTimeout bounds the wait for a request's headers, bodyTimeout that for
+	// its body: MaxSubmitBytes at 1.5 Mbit/s.
+	headerTimeout = 10 * time.Second
+	bodyTimeout   = 30 * time.Second
+	idleTimeout   = 2 * time.Minute
+)
+
+// Status is what the node tells of itself. Height, pool and limits come from
+// ledger, pool and genesis.
+type Status struct {
+	PeerID     string
+	Software   string
+	Mode       string
+	Addrs      []string // multiaddrs it listens on, with its peer ID
+	Neighbours int
+	Started    time.Time
+}
+
+// Member is a peer that the node knows of.
+type Member struct {
+	PeerID       string
+	State        string
+	Neighbour    bool
+	Addrs        []string
+	Height, Base uint64
+	Software     string
+}
+
+// Fact is what the node saw of a block that it accepted.
+type Fact struct {
+	Height     uint64
+	ID         block.ID
+	Txs, Bytes int
+	Via        string
+	From       string
+	Hop        int
+	Latency    time.Duration
+	Missing    int
+	Duplicates int
+	At         time.Time
+}
+
+// The status of a submitted transaction.
+const (
+	StatusAccepted  = "accepted"  // journalled here, and on its way to all pools
+	StatusDuplicate = "duplicate" // in the pool already
+	StatusCommitted = "committed" // in the chain already; also a looked-up transaction's
+	StatusRefused   = "refused"
+)
+
+// The status of a looked-up transaction, besides StatusCommitted.
+const (
+	StatusPending = "pending"
+	StatusUnknown = "unknown"
+)
+
+// How much of a block's transactions a request asks for.
+const (
+	TxsNone = "none"
+	TxsIDs  = "ids"
+	TxsFull = "full"
+)
+
+func (c Config) withDefaults() Config {
+	if c.Listen == "" {
+		c.Listen = DefaultListen
+	}
+	if c.Status == nil {
+		c.Status = func() Status { return Status{} }
+	}
+	if c.Members == nil {
+		c.Members = func() []Member { return nil }
+	}
+	if c.Facts == nil {
+		c.Facts = func(uint64) (Fact, bool) { return Fact{}, false }
+	}
+	if c.Ready == nil {
+		c.Ready = func() error { return nil }
+	}
+	if c.Gatherer == nil {
+		c.Gatherer = prometheus.NewRegistry()
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Stall == 0 {
+		c.Stall = 10 * time.Second
+	}
+	if c.Grace == 0 {
+		c.Grace = 5 * time.Second
+	}
+	return c
+}
+
+func (c Config) validate() error {
+	switch {
+	case c.Genesis == nil:
+		return errors.New("api: Config.Genesis is nil")
+	case c.Ledger == nil:
+		return errors.New("api: Config.Ledger is nil")
+	case c.Pool == nil:
+		return errors.New("api: Config.Pool is nil")
+	case c.Submit == nil:
+		return errors.New("api: Config.Submit is nil")
+	}
+	return nil
+}

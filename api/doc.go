@@ -1,0 +1,39 @@
+// Package api is the HTTP face of a node, and a client of it.
+//
+// One port serves the service of apipb/api.proto to Connect and gRPC clients, over
+// HTTP/1.1 and unencrypted HTTP/2, and the same methods as plain pages:
+//
+//	GET  /v1/status               GetStatus
+//	GET  /v1/members              GetMembers
+//	GET  /v1/blocks/{block}       GetBlock, by height or ID, or "tip"
+//	GET  /v1/blocks?from=HEIGHT   WatchBlocks, one block a line
+//	GET  /v1/txs/{id}             GetTx
+//	POST /v1/txs                  SubmitTxs, {"txs":["<base64>", …]}
+//	GET  /metrics /healthz /readyz
+//	POST /grapevine.v1.Node/…     Connect and gRPC; curl -H 'Content-Type: application/json' -d '{}'
+//
+// The two pages of blocks take ?txs=none, ids or full and ?raw=true as well.
+// Errors are {"code": …, "message": …} with Connect's codes.
+//
+// # Who is let in
+//
+// The API has no passwords. It listens on loopback unless Config.Public says
+// otherwise, and a web page that a browser on the same machine shows is kept out:
+// a Host header must be an address or one of the node's own names, so that a page
+// cannot reach in under a name of its own (DNS rebinding), and a request that a
+// browser marks as coming from another origin is refused.
+//
+// # What is bounded
+//
+// Connections, streams, a request's bytes and the bytes of all requests together,
+// the transactions in a request, and the time that headers, a request's body and
+// the reading of an answer may take. A reader that takes nothing of an answer for
+// Config.Stall is cut off. A stream holds no queue: it reads the ledger at its
+// reader's pace.
+//
+// # Goroutines
+//
+// Run's own, those that net/http starts for connections and requests, and one that
+// shuts down. All have ended when Run returns, but for a handler that does not come
+// back from Config.Submit.
+package api

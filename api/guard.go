@@ -1,0 +1,202 @@
+package api
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"connectrpc.com/connect"
+)
+
+// guard lets requests through to next that come from somebody who may ask, and
+// bounds what they cost.
+func (s *Server) guard(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Cache-Control", "no-store")
+		p := &pacedWriter{ResponseWriter: w, control: http.NewResponseController(w), stall: s.cfg.Stall}
+		p.control.SetWriteDeadline(time.Time{}) // of the connection's request before
+		defer p.last()
+		for _, check := range []func(*http.Request) error{s.checkHost, checkOrigin} {
+			if err := check(r); err != nil {
+				s.refuse(p, r, connect.NewError(connect.CodePermissionDenied, err))
+				return
+			}
+		}
+		held, err := s.readBody(p, r)
+		if err != nil {
+			s.refuse(p, r, err)
+			return
+		}
+		defer s.budget.Release(held)
+		next.ServeHTTP(p, r)
+		if p.stalled {
+			s.cfg.Logger.Info("api reader cut off: it takes nothing", "remote", r.RemoteAddr, "path", r.URL.Path, "stall", s.cfg.Stall)
+		}
+	})
+}
+
+// refuse answers with an error in the form that the asker's protocol has for it.
+func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error) {
+	if werr := s.errors.Write(w, r, err); werr != nil {
+		s.cfg.Logger.Debug("api answer not written", "path", r.URL.Path, "err", werr)
+	}
+}
+
+// checkHost refuses a name that is not the node's own. A page whose name has been
+// pointed at this address is of the same origin to its browser, and only its Host
+// header tells. Addresses cannot be pointed elsewhere; on loopback, where nobody
+// else asks, only loopback's are right.
+func (s *Server) checkHost(r *http.Request) error {
+	host := hostName(r.Host)
+	if ip := net.ParseIP(host); ip != nil && (s.cfg.Public || ip.IsLoopback()) {
+		return nil
+	}
+	if host == "localhost" || host != "" && host == hostName(s.cfg.Listen) {
+		return nil
+	}
+	named := func(name string) bool { return strings.EqualFold(name, host) }
+	if slices.ContainsFunc(s.cfg.Hosts, named) {
+		return nil
+	}
+	return fmt.Errorf("host %q is not a name of this node: ask for it as %s, or give it the name with --api-host", r.Host, s.listener.Addr())
+}
+
+// hostName returns a host and port's host, in lower case and without brackets.
+func hostName(hostPort string) string {
+	host, _, err := net.SplitHostPort(hostPort)
+	if err != nil {
+		host = strings.Trim(hostPort, "[]") // no port
+	}
+	return strings.ToLower(strings.TrimSuffix(host, "."))
+}
+
+// checkOrigin refuses what a browser says comes from a page of another origin.
+// Browsers name the origin of every request but plain GETs, which newer ones mark
+// with Sec-Fetch-Site; other clients send neither. Following a link is no harm.
+func checkOrigin(r *http.Request) error {
+	if origin := r.Header.Get("Origin"); origin != "" {
+		if u, err := url.Parse(origin); err != nil || u.Host != r.Host {
+			return fmt.Errorf("origin %q: pages of other origins may not use this API", origin)
+		}
+		return nil
+	}
+	site := r.Header.Get("Sec-Fetch-Site")
+	if site == "" || site == "none" || site == "same-origin" {
+		return nil
+	}
+	if r.Method == http.MethodGet && r.Header.Get("Sec-Fetch-Mode") == "navigate" {
+		return nil
+	}
+	return fmt.Errorf("%s request: pages of other origins may not use this API", site)
+}
+
+// readBody reads the request's body whole, in bounded time, and puts it back. It
+// returns how much of the budget the request holds from then on.
+func (s *Server) readBody(w http.ResponseWriter, r *http.Request) (held int64, err error) {
+	if r.Body == nil || r.Body == http.NoBody {
+		return 0, nil
+	}
+	held = maxRequestBytes
+	if r.ContentLength > held {
+		return 0, tooLarge(r.ContentLength)
+	}
+	if r.ContentLength >= 0 {
+		held = r.ContentLength
+	}
+	// To wait here could be to wait for a request behind this one, on the same
+	// connection, whose body does not get past what of this one is unread.
+	if !s.budget.TryAcquire(held) {
+		return 0, connect.NewError(connect.CodeUnavailable, errors.New("the node is busy with other requests: try again"))
+	}
+	body, err := readAll(w, r)
+	s.budget.Release(held - int64(len(body)))
+	if err != nil {
+		s.budget.Release(int64(len(body)))
+		return 0, err
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	return int64(len(body)), nil
+}
+
+func readAll(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	control := http.NewResponseController(w)
+	control.SetReadDeadline(time.Now().Add(bodyTimeout))
+	defer control.SetReadDeadline(time.Time{})
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxRequestBytes))
+	var large *http.MaxBytesError
+	if errors.As(err, &large) {
+		return body, tooLarge(large.Limit + 1)
+	}
+	if err != nil {
+		return body, connect.NewError(connect.CodeInvalidArgument, fmt.Errorf("reading the request: %w", err))
+	}
+	return body, nil
+}
+
+func tooLarge(size int64) error {
+	return connect.NewError(connect.CodeResourceExhausted, fmt.Errorf(
+		"request of %d bytes or more: want at most %d, send the transactions in several", size, maxRequestBytes))
+}
+
+// pacedWriter fails when the other side takes nothing for a while. Between writes
+// there is no deadline: a stream may be silent for hours.
+type pacedWriter struct {
+	http.ResponseWriter
+	control *http.ResponseController
+	stall   time.Duration
+	stalled bool // a write has failed for that reason
+}
+
+// pieceSize is what must get through within a stall: small enough that any reader
+// that reads at all makes it.
+const pieceSize = 64 << 10
+
+// Write implements http.ResponseWriter.
+func (p *pacedWriter) Write(b []byte) (written int, err error) {
+	for err == nil {
+		piece := b[:min(len(b), pieceSize)]
+		b = b[len(piece):]
+		err = p.paced(func() error {
+			n, err := p.ResponseWriter.Write(piece)
+			written += n
+			return err
+		})
+		if len(b) == 0 {
+			break
+		}
+	}
+	return written, err
+}
+
+// Flush implements http.Flusher.
+func (p *pacedWriter) Flush() { p.FlushError() }
+
+// FlushError is what http.ResponseController calls.
+func (p *pacedWriter) FlushError() error { return p.paced(p.control.Flush) }
+
+// paced writes under a deadline.
+func (p *pacedWriter) paced(write func() error) error {
+	deadline := time.Now().Add(p.stall)
+	p.control.SetWriteDeadline(deadline)
+	if err := write(); err != nil {
+		p.stalled = p.stalled || !time.Now().Before(deadline)
+		return err
+	}
+	p.control.SetWriteDeadline(time.Time{})
+	return nil
+}
+
+// Unwrap lets http.ResponseController reach the connection.
+func (p *pacedWriter) Unwrap() http.ResponseWriter { return p.ResponseWriter }
+
+// last bounds the writing of what is still buffered when the handler has returned.
+func (p *pacedWriter) last() { p.control.SetWriteDeadline(time.Now().Add(p.stall)) }

@@ -1,0 +1,137 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+
+	"connectrpc.com/connect"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"golang.org/x/net/netutil"
+	"golang.org/x/sync/semaphore"
+
+	"grapevine/api/apipb/apipbconnect"
+)
+
+// Server is the API of a node.
+type Server struct {
+	cfg      Config
+	listener net.Listener
+	http     http.Server
+	errors   *connect.ErrorWriter
+	budget   *semaphore.Weighted // bytes of requests
+	streams  chan struct{}       // holds a token for every open stream
+	ending   chan struct{}       // closed when streams are to end
+}
+
+// Listen opens the API's socket. Nothing is served until Run.
+func Listen(cfg Config) (*Server, error) {
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	cfg = cfg.withDefaults()
+	addr, err := net.ResolveTCPAddr("tcp", cfg.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("api address %q: %w: want host:port", cfg.Listen, err)
+	}
+	if !addr.IP.IsLoopback() && !cfg.Public {
+		return nil, fmt.Errorf("api address %q is not on loopback, and the API has no passwords: listen on 127.0.0.1, or say --api-public to let the network in", cfg.Listen)
+	}
+	l, err := net.ListenTCP("tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("opening the api: %w: is another node running? choose another port with --api", err)
+	}
+	s := &Server{
+		cfg:      cfg,
+		listener: netutil.LimitListener(l, maxConns),
+		errors:   connect.NewErrorWriter(),
+		budget:   semaphore.NewWeighted(maxBudget),
+		streams:  make(chan struct{}, maxStreams),
+		ending:   make(chan struct{}),
+	}
+	s.http = http.Server{
+		Handler:           s.guard(s.routes()),
+		ReadHeaderTimeout: headerTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    32 << 10,
+		ErrorLog:          slog.NewLogLogger(cfg.Logger.Handler(), slog.LevelDebug),
+		Protocols:         new(http.Protocols),
+		HTTP2: &http.HTTP2Config{
+			MaxConcurrentStreams: maxPerConn,
+			SendPingTimeout:      idleTimeout,
+			WriteByteTimeout:     cfg.Stall,
+		},
+	}
+	s.http.Protocols.SetHTTP1(true)
+	s.http.Protocols.SetUnencryptedHTTP2(true)
+	return s, nil
+}
+
+// Addr returns the address that the API listens on.
+func (s *Server) Addr() string { return s.listener.Addr().String() }
+
+// Close gives up the socket of a server that never ran.
+func (s *Server) Close() error { return s.listener.Close() }
+
+// Run serves until ctx ends. Then it takes no more connections, ends the streams,
+// waits Config.Grace for the other requests, and returns nil. It is called once.
+func (s *Server) Run(ctx context.Context) error {
+	var down sync.WaitGroup
+	served := make(chan struct{})
+	down.Go(func() {
+		select {
+		case <-ctx.Done():
+			s.shutdown(context.WithoutCancel(ctx))
+		case <-served:
+			close(s.ending)
+		}
+	})
+	err := s.http.Serve(s.listener)
+	close(served)
+	down.Wait()
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return fmt.Errorf("serving the api: %w", err)
+}
+
+func (s *Server) shutdown(ctx context.Context) {
+	close(s.ending)
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.Grace)
+	defer cancel()
+	if err := s.http.Shutdown(ctx); err != nil {
+		s.cfg.Logger.Warn("api requests cut off at shutdown", "after", s.cfg.Grace)
+		s.http.Close()
+	}
+}
+
+func (s *Server) routes() http.Handler {
+	mux := http.NewServeMux()
+	n := &node{cfg: s.cfg, streams: s.streams, ending: s.ending}
+	mux.Handle(apipbconnect.NewNodeHandler(n,
+		connect.WithCodec(jsonCodec{}),
+		connect.WithCodec(protoCodec{}),
+		connect.WithReadMaxBytes(maxRequestBytes),
+		connect.WithCompression("gzip", nil, nil), // transactions and blocks do not shrink
+	))
+	s.pages(mux, n)
+	mux.Handle("GET /metrics", promhttp.HandlerFor(s.cfg.Gatherer, promhttp.HandlerOpts{
+		DisableCompression:  true,
+		MaxRequestsInFlight: 4,
+	}))
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprintln(w, "ok")
+	})
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		if err := s.cfg.Ready(); err != nil {
+			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+			return
+		}
+		fmt.Fprintln(w, "ok")
+	})
+	return mux
+}

@@ -1,0 +1,171 @@
+package ordering
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"grapevine/block"
+	"grapevine/block/sig"
+	"grapevine/genesis"
+)
+
+// Evidence proves to anybody who has the genesis that a network's orderer broke
+// the rules: with two signed headers at one height, or with a signed block that no
+// chain can have. It needs no signature of whoever found it.
+//
+// Its canonical bytes, integers big-endian, are one of
+//
+//	offset  size  field
+//	     0     1  version = 1
+//	     1     1  kind = 1: two headers
+//	     2   286  signed header, the one with the lower ID
+//	   288   286  signed header
+//
+//	     0     1  version = 1
+//	     1     1  kind = 2: an invalid block
+//	     2   286  signed header
+//	   288     4  transaction count
+//	   292     n  the transactions' bytes, none if the header alone is the proof
+//
+// Rules that need the chain (the parent, its time, a transaction committed before)
+// are not among what it proves: who has the chain sees for itself.
+type Evidence struct {
+	// First and Second are the two headers, First the one with the lower ID. Second
+	// is nil when the evidence is an invalid block, whose header is First.
+	First  block.SignedHeader
+	Second *block.SignedHeader
+	// Txs are an invalid block's transactions.
+	Txs []*block.Tx
+}
+
+const (
+	evidenceVersion = 1
+	kindTwoHeaders  = 1
+	kindInvalid     = 2
+	invalidHead     = 2 + block.SignedHeaderSize + 4
+)
+
+// Equivocation is the evidence of two headers, in either order.
+func Equivocation(a, b block.SignedHeader) *Evidence {
+	if !lower(&a, &b) {
+		a, b = b, a
+	}
+	return &Evidence{First: a, Second: &b}
+}
+
+// InvalidBlock is the evidence of a block that breaks a rule.
+func InvalidBlock(b *block.Block) *Evidence { return &Evidence{First: b.SignedHeader, Txs: b.Txs} }
+
+func lower(a, b *block.SignedHeader) bool {
+	x, y := a.Header.ID(), b.Header.ID()
+	return bytes.Compare(x[:], y[:]) < 0
+}
+
+// Height returns that of the header or headers.
+func (e *Evidence) Height() uint64 { return e.First.Height }
+
+// Encode returns the canonical bytes.
+func (e *Evidence) Encode() []byte {
+	if e.Second != nil {
+		b := append([]byte{evidenceVersion, kindTwoHeaders}, e.First.Bytes()...)
+		return append(b, e.Second.Bytes()...)
+	}
+	b := append([]byte{evidenceVersion, kindInvalid}, e.First.Bytes()...)
+	b = binary.BigEndian.AppendUint32(b, uint32(len(e.Txs)))
+	for _, t := range e.Txs {
+		b = append(b, t.Bytes()...)
+	}
+	return b
+}
+
+// DecodeEvidence reads evidence that fills raw and keeps raw, which must not change
+// afterwards. It says nothing of whether the evidence proves anything: Verify does.
+func DecodeEvidence(raw []byte) (*Evidence, error) {
+	if len(raw) < invalidHead {
+		return nil, fmt.Errorf("%w evidence: %d bytes, want at least %d", block.ErrMalformed, len(raw), invalidHead)
+	}
+	if raw[0] != evidenceVersion {
+		return nil, fmt.Errorf("%w evidence version %d: this software reads version %d", block.ErrUnsupported, raw[0], evidenceVersion)
+	}
+	first, err := block.DecodeSignedHeader(raw[2 : 2+block.SignedHeaderSize])
+	if err != nil {
+		return nil, fmt.Errorf("evidence: %w", err)
+	}
+	rest := raw[2+block.SignedHeaderSize:]
+	switch raw[1] {
+	case kindTwoHeaders:
+		second, err := block.DecodeSignedHeader(rest)
+		if err != nil {
+			return nil, fmt.Errorf("evidence: %w", err)
+		}
+		if !lower(&first, &second) {
+			return nil, fmt.Errorf("%w evidence: the headers are the same, or in the wrong order", block.ErrMalformed)
+		}
+		return &Evidence{First: first, Second: &second}, nil
+	case kindInvalid:
+		// The header may lie about the body; the proof has a count of its own.
+		body := rest[4:]
+		txs, err := block.DecodeBody(&block.Header{TxCount: binary.BigEndian.Uint32(rest), BodySize: uint32(len(body))}, body)
+		if err != nil {
+			return nil, fmt.Errorf("evidence: %w", err)
+		}
+		return &Evidence{First: first, Txs: txs}, nil
+	}
+	return nil, fmt.Errorf("%w evidence kind %d: want 1 or 2", block.ErrUnsupported, raw[1])
+}
+
+// Verify returns nil if the evidence convicts the network's orderer, and otherwise
+// says why it does not.
+func (e *Evidence) Verify(g *genesis.Genesis) error {
+	if err := ofOrderer(&e.First, g); err != nil {
+		return fmt.Errorf("evidence: %w", err)
+	}
+	if e.Second == nil {
+		return e.verifyInvalid(g)
+	}
+	if err := ofOrderer(e.Second, g); err != nil {
+		return fmt.Errorf("evidence: %w", err)
+	}
+	if e.First.Height != e.Second.Height {
+		return fmt.Errorf("evidence: one header is at height %d, the other at %d", e.First.Height, e.Second.Height)
+	}
+	if e.First.Header == e.Second.Header {
+		return errors.New("evidence: both headers are the same")
+	}
+	return nil
+}
+
+// verifyInvalid judges a block by what its header commits to: other transactions
+// under a good header would only convict who put them there.
+func (e *Evidence) verifyInvalid(g *genesis.Genesis) error {
+	h := &e.First.Header
+	if h.Check(g.ID(), g.BlockLimits()) != nil {
+		return nil
+	}
+	b := block.New(e.First, e.Txs)
+	if block.TxRoot(b.TxIDs()) != h.TxRoot {
+		return fmt.Errorf("evidence: the header at height %d does not commit to these %d transactions", h.Height, len(e.Txs))
+	}
+	if b.Check(g.ID(), g.BlockLimits()) != nil {
+		return nil
+	}
+	for _, err := range sig.VerifyTxs(g.ID(), e.Txs) {
+		if err != nil {
+			return nil
+		}
+	}
+	return fmt.Errorf("evidence: the block at height %d breaks no rule", h.Height)
+}
+
+// ofOrderer refuses a header that the network's orderer did not sign.
+func ofOrderer(h *block.SignedHeader, g *genesis.Genesis) error {
+	if h.Genesis != g.ID() {
+		return fmt.Errorf("header at height %d belongs to network %s, not %s", h.Height, h.Genesis.Short(), g.ID().Short())
+	}
+	if h.Producer != g.OrdererKey() {
+		return fmt.Errorf("header at height %d is by %s, not by the orderer %s", h.Height, h.Producer, g.OrdererKey())
+	}
+	return sig.VerifyHeader(h)
+}

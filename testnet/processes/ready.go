@@ -1,0 +1,117 @@
+package processes
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"grapevine/api"
+)
+
+// maxNeighbours is up to how many members all are neighbours of all (DESIGN §7).
+const maxNeighbours = 128
+
+// started is a peer whose process this one has started.
+type started struct {
+	peer  Peer
+	ended <-chan struct{}
+	log   int64 // the log's size before: what this process writes comes behind
+}
+
+// start launches peer i's process.
+func (n *Network) start(i int) (*started, error) {
+	p := &n.Peers[i]
+	var size int64
+	if info, err := os.Stat(p.Log()); err == nil {
+		size = info.Size()
+	}
+	process, ended, err := launch(n.Binary, []string{"start", "--home", p.Home}, p.Log())
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", p.Name(), err)
+	}
+	p.Process = process
+	return &started{*p, ended, size}, nil
+}
+
+// askTimeout is how long a peer that is starting may take to answer once.
+const askTimeout = 2 * time.Second
+
+// await returns when the peer says that it is ready and has so many neighbours.
+// When it ends first, or ctx does, the error shows the end of its log.
+func (s *started) await(ctx context.Context, neighbours int) error {
+	client := api.Dial(s.peer.API)
+	defer client.Close()
+	state := "it has not answered yet"
+	for {
+		ready, now := s.ask(ctx, client, neighbours)
+		if ready {
+			return nil
+		}
+		if now != "" {
+			state = now
+		}
+		select {
+		case <-s.ended:
+			return fmt.Errorf("%s ended before it was ready; the end of %s:\n%s", s.peer.Name(), s.peer.Log(), s.tail())
+		case <-ctx.Done():
+			return fmt.Errorf("%s was not ready: %s: %w; the end of %s:\n%s", s.peer.Name(), state, context.Cause(ctx), s.peer.Log(), s.tail())
+		case <-time.After(pollEvery):
+		}
+	}
+}
+
+// ask says whether the peer is ready, and otherwise why it is not.
+func (s *started) ask(ctx context.Context, client *api.Client, neighbours int) (bool, string) {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	status, err := client.Status(ctx)
+	switch {
+	case err != nil:
+		return false, ""
+	case status.PeerId != s.peer.ID:
+		return false, fmt.Sprintf("at %s answers %s, another peer", s.peer.API, status.PeerId)
+	case !status.Ready:
+		return false, "it says: " + status.Reason
+	case int(status.Neighbours) < neighbours:
+		return false, fmt.Sprintf("it has %d of %d neighbours", status.Neighbours, neighbours)
+	}
+	return true, ""
+}
+
+// What is shown of a log: what fits a screen, read from what surely holds it.
+const (
+	tailLines = 15
+	tailBytes = 16 << 10
+)
+
+// tail returns the last lines that this start of the peer has written.
+func (s *started) tail() string {
+	text, err := readTail(s.peer.Log(), s.log)
+	if err != nil {
+		return err.Error()
+	}
+	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
+	return "  " + strings.Join(lines[max(0, len(lines)-tailLines):], "\n  ")
+}
+
+func readTail(path string, from int64) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	end, err := f.Seek(0, io.SeekEnd)
+	if err != nil {
+		return nil, err
+	}
+	text := make([]byte, min(max(end-from, 0), tailBytes))
+	if _, err := f.ReadAt(text, end-int64(len(text))); err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	return bytes.ToValidUTF8(text, []byte("?")), nil
+}

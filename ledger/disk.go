@@ -1,0 +1,225 @@
+package ledger
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/dgraph-io/badger/v4"
+	"github.com/dgraph-io/badger/v4/options"
+	"github.com/dgraph-io/badger/v4/skl"
+
+	"grapevine/block"
+)
+
+const (
+	// valueThreshold keeps headers (286 bytes) in the LSM tree, where catch-up reads
+	// them in order, and bodies out of it, so that compaction does not rewrite them.
+	valueThreshold = 1 << 10
+	// valueLogFileSize bounds a file of the value log, of which Badger maps twice as
+	// much into memory: 4,000 files hold 1 TiB.
+	valueLogFileSize = 256 << 20
+)
+
+// disk is a store on Badger, with what Badger leaves undone: it syncs the
+// directory, and makes errors of what Badger only logs.
+type disk struct {
+	db   *badger.DB
+	dir  string
+	log  *badgerLog
+	seen time.Time // modification time of dir when last synced, zero when it must be synced; the writer's
+
+	// The two steps that make a commit durable: (*badger.Txn).Commit and syncDir.
+	// The crash tests fail here.
+	commitTxn func(*badger.Txn) error
+	syncDir   func(dir string) error
+}
+
+// openDisk opens or makes the database of a network with these limits.
+func openDisk(dir string, l block.Limits, logger *slog.Logger) (*disk, error) {
+	if err := makeDir(dir); err != nil {
+		return nil, err
+	}
+	if err := checkTables(dir); err != nil {
+		return nil, damaged(dir, err)
+	}
+	s := &disk{dir: dir, log: &badgerLog{logger: logger}, commitTxn: (*badger.Txn).Commit, syncDir: syncDir}
+	var err error
+	if s.db, err = badger.Open(badgerOptions(dir, l, s.log)); err != nil {
+		return nil, openError(dir, err)
+	}
+	if err := s.log.takeFault(); err != nil {
+		return nil, errors.Join(damaged(dir, err), s.db.Close())
+	}
+	if err := errors.Join(s.fits(l), s.syncNames()); err != nil {
+		return nil, errors.Join(fmt.Errorf("opening ledger %s: %w", dir, err), s.db.Close())
+	}
+	return s, nil
+}
+
+// badgerOptions trades Badger's throughput, which a chain of blocks does not need,
+// for memory: no caches (reads go to the mapped files, uncompressed, and the
+// ledger caches recent blocks itself), one memtable waiting besides the one in use,
+// the fewest compactors that Badger accepts.
+func badgerOptions(dir string, l block.Limits, log badger.Logger) badger.Options {
+	o := badger.DefaultOptions(dir)
+	o.Logger = log
+	o.SyncWrites = true
+	o.DetectConflicts = false // one writer
+	o.MetricsEnabled = false  // they are global variables
+	o.Compression = options.None
+	o.BlockCacheSize = 0
+	o.ChecksumVerificationMode = options.OnBlockRead
+	o.VerifyValueChecksum = true
+	o.MemTableSize = memTableSize(l)
+	o.NumMemtables = 1
+	o.NumCompactors = 2
+	o.ValueThreshold = valueThreshold
+	o.ValueLogFileSize = valueLogFileSize
+	return o
+}
+
+// largestBatch returns how many keys and bytes Badger counts of the transaction
+// that appends the largest legal block. Of bytes these are key, value or 12 for a
+// pointer into the value log, 2 of metadata and 10 of version.
+func largestBatch(l block.Limits) (count, size int64) {
+	const each = 2 + 10
+	n := parts(l.MaxBodyBytes)
+	count = int64(l.MaxBlockTxs + n + 4) // header, block ID, tip, Badger's end mark
+	size = int64(l.MaxBlockTxs)*(idKeySize+entrySize+each) +
+		int64(n)*(bodyKeySize+valueThreshold+each) +
+		2<<10 // those four, rounded up
+	return count, size
+}
+
+// memTableSize returns the smallest memtable, in whole MiB, whose transactions hold
+// the largest legal block: Badger allows a transaction 15 % of a memtable, in bytes
+// and in nodes of the largest size, and wants strictly less. It follows from the
+// genesis alone, so a write-ahead log is always replayed into a memtable as large as
+// the one it was written with.
+func memTableSize(l block.Limits) int64 {
+	const unit = 1 << 20
+	count, size := largestBatch(l)
+	need := max(size, count*int64(skl.MaxNodeSize)) + int64(skl.MaxNodeSize)
+	return (need*100/15 + unit) / unit * unit
+}
+
+// fits refuses a database whose transactions cannot hold the largest legal block.
+func (s *disk) fits(l block.Limits) error {
+	count, size := largestBatch(l)
+	if s.db.MaxBatchCount() <= count || s.db.MaxBatchSize() <= size {
+		return fmt.Errorf("a Badger transaction holds %d keys and %d bytes, the largest legal block takes %d and %d",
+			s.db.MaxBatchCount(), s.db.MaxBatchSize(), count, size)
+	}
+	if n := parts(l.MaxBodyBytes); n > math.MaxUint16+1 {
+		return fmt.Errorf("bodies of %d bytes have %d parts, more than a key can number", l.MaxBodyBytes, n)
+	}
+	return nil
+}
+
+func (s *disk) view(fn func(reader) error) error {
+	txn := s.db.NewTransaction(false)
+	defer txn.Discard()
+	return fn(func(key []byte, use func([]byte) error) error {
+		item, err := txn.Get(key)
+		if errors.Is(err, badger.ErrKeyNotFound) {
+			return errNoKey
+		}
+		if err != nil {
+			return err
+		}
+		return item.Value(use)
+	})
+}
+
+func (s *disk) keys(prefix []byte, fn func([]byte) bool) error {
+	txn := s.db.NewTransaction(false)
+	defer txn.Discard()
+	it := txn.NewIterator(badger.IteratorOptions{Prefix: prefix})
+	defer it.Close()
+	for it.Rewind(); it.Valid(); it.Next() {
+		if !fn(it.Item().Key()) {
+			return nil
+		}
+	}
+	return nil
+}
+
+// commit is one Badger transaction. Badger syncs the value log before it writes the
+// keys to its write-ahead log, and syncs that before it returns; but it only logs
+// that it could not sync the value log, and the names of new files are left to us.
+func (s *disk) commit(writes []write) error {
+	txn := s.db.NewTransaction(true)
+	defer txn.Discard()
+	for _, w := range writes {
+		if err := txn.Set(w.key, w.value); err != nil {
+			return err
+		}
+	}
+	s.log.takeFault() // of a read, say: what counts is what goes wrong from here on
+	return errors.Join(s.commitTxn(txn), s.log.takeFault(), s.syncNames())
+}
+
+// syncNames syncs the directory when files were made or removed in it since the
+// last time.
+func (s *disk) syncNames() error {
+	info, err := os.Stat(s.dir)
+	if err != nil {
+		return fmt.Errorf("syncing ledger directory: %w", err)
+	}
+	changed := info.ModTime()
+	if changed.Equal(s.seen) {
+		return nil
+	}
+	if err := s.syncDir(s.dir); err != nil {
+		return err
+	}
+	// File times are coarse: a second change within one tick would not show, so a
+	// fresh time is not relied on.
+	if s.seen = changed; time.Since(changed) < time.Second {
+		s.seen = time.Time{}
+	}
+	return nil
+}
+
+func (s *disk) close() error { return s.db.Close() }
+
+// makeDir makes the directory, and its name durable, when it is not there yet.
+func makeDir(dir string) error {
+	if _, err := os.Stat(dir); err == nil {
+		return nil
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("creating ledger directory: %w", err)
+	}
+	return syncDir(filepath.Dir(dir))
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return fmt.Errorf("syncing %s: %w", dir, err)
+	}
+	if err := errors.Join(d.Sync(), d.Close()); err != nil {
+		return fmt.Errorf("syncing %s: %w", dir, err)
+	}
+	return nil
+}
+
+// openError says what Badger's error means. Badger does not keep the chain of
+// errors, so the one to tell apart is known by its words (a test holds on to them).
+func openError(dir string, err error) error {
+	if strings.Contains(err.Error(), "Cannot acquire directory lock") {
+		return fmt.Errorf("ledger %s is %w: stop that process, or give this node another directory", dir, ErrHeld)
+	}
+	return damaged(dir, err)
+}
+
+func damaged(where string, err error) error {
+	return fmt.Errorf("ledger %s is %w: %w: move the directory away and start again with an empty one, which the node fills from its peers", where, ErrCorrupt, err)
+}

@@ -31,9 +31,9 @@ func TestLargestBlocks(t *testing.T) {
 		{},
 		{MaxBodyBytes: 32 << 20, MaxBlockTxs: 100_000},
 	} {
-		c := newChain(t, limits)
-		l := c.genesis.BlockLimits()
-		t.Run(fmt.Sprintf("%d txs, %d bytes", l.MaxBlockTxs, l.MaxBodyBytes), func(t *testing.T) {
+		t.Run(fmt.Sprintf("%+v", limits), func(t *testing.T) {
+			c := newChain(t, limits)
+			l := c.genesis.BlockLimits()
 			dir := t.TempDir()
 			led := c.open(dir)
 			many := min(l.MaxBlockTxs, l.MaxBodyBytes/block.TxOverhead)

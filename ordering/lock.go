@@ -104,6 +104,12 @@ func openLock(path string, d durable) (*Lock, error) {
 	return &Lock{path: path, durable: d, state: s}, nil
 }
 
+// MemoryLock returns the lock of an orderer whose ledger is in memory too, and whose
+// chain ends with it.
+func MemoryLock(genesisID block.ID) *Lock {
+	return &Lock{state: lockState{genesis: genesisID, id: genesisID}}
+}
+
 // Height returns that of the last block signed.
 func (l *Lock) Height() uint64 { return l.state.height }
 
@@ -124,6 +130,10 @@ func (l *Lock) advance(b *block.Block) error {
 		return fmt.Errorf("orderer lock %s is at height %d, block %s: block %s at height %d does not stand on it", l.path, l.state.height, l.state.id.Short(), b.ID().Short(), b.Height)
 	}
 	next := lockState{genesis: l.state.genesis, height: b.Height, id: b.ID(), block: b}
+	if l.path == "" {
+		l.state = next
+		return nil
+	}
 	if err := place(l.path, next.bytes(), os.Rename, l.durable); err != nil {
 		l.err = fmt.Errorf("writing orderer lock %s: %w; nothing more is signed until the node is started again", l.path, err)
 		return l.err

@@ -40,14 +40,14 @@ func (b *Batcher) Deadline() time.Time {
 	case len(b.waiting) == 0:
 		return time.Time{}
 	case b.bytes >= BatchBytes:
-		return b.last
+		return b.last.Add(1) // at once, and not the zero time
 	}
 	return b.last.Add(BatchEvery)
 }
 
-// Take returns the next batch if one is due, of at most BatchBytes but for a
-// single transaction that is larger.
-func (b *Batcher) Take(now time.Time) []*block.Tx {
+// Peek returns the next batch if one is due, of at most BatchBytes but for a single
+// transaction that is larger. It stays in line until Took.
+func (b *Batcher) Peek(now time.Time) []*block.Tx {
 	if len(b.waiting) == 0 || b.Deadline().After(now) {
 		return nil
 	}
@@ -56,7 +56,13 @@ func (b *Batcher) Take(now time.Time) []*block.Tx {
 		size += b.waiting[n].Size()
 		n++
 	}
-	batch := b.waiting[:n:n]
-	b.waiting, b.bytes, b.last = b.waiting[n:], b.bytes-size, now
-	return batch
+	return b.waiting[:n:n]
+}
+
+// Took tells that the first n transactions went out.
+func (b *Batcher) Took(now time.Time, n int) {
+	for _, t := range b.waiting[:n] {
+		b.bytes -= t.Size()
+	}
+	b.waiting, b.last = b.waiting[n:], now
 }

@@ -1,0 +1,323 @@
+package dissemination
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"grapevine/block"
+	"grapevine/dissemination/fresh"
+	"grapevine/dissemination/message"
+	"grapevine/p2p/wire"
+)
+
+// assembly is a block that the fresh-block engine knows, as far as it is here.
+// Owned by the loop.
+type assembly struct {
+	header  block.SignedHeader
+	id      block.ID
+	key     block.SipKey
+	shorts  []byte
+	txs     []*block.Tx // per place; nil where lacking, and nil altogether once durable
+	ids     []block.ID  // the full IDs, as far as they have come; used after a collision
+	doubles int         // transactions that came again
+}
+
+// announced is an announcement that was found right.
+type announced struct {
+	from    wire.PeerID
+	msg     *message.Announce
+	id      block.ID
+	matched []*block.Tx // what the pool has at each place; nil for a header known before
+	old     bool        // at or below the tip
+}
+
+func (ev announced) apply(d *Driver, now time.Time) {
+	m := ev.msg
+	tip := m.Header.Height - 1
+	if m.Complete {
+		tip++
+	}
+	d.catchup.PeerTip(now, ev.from, tip)
+	a := fresh.Announcement{
+		Block: ev.id, Height: m.Header.Height, Parent: m.Header.Parent, Txs: int(m.Header.TxCount),
+		Hop: m.Hop, Complete: m.Complete, Pulled: m.Pulled,
+	}
+	body := d.bodies[ev.id]
+	switch {
+	case body != nil:
+		d.fresh.Announced(now, ev.from, a)
+		d.place(now, ev.from, 0, body, m.PrefillAt, m.Prefill)
+		return
+	case ev.old:
+		d.fresh.Announced(now, ev.from, a)
+		return
+	case ev.matched == nil: // known when it was checked, and forgotten since
+		return
+	}
+	if other := d.heights[a.Height]; other != nil {
+		d.equivocated(&other.header, &m.Header)
+		return
+	}
+	body = &assembly{header: m.Header, id: ev.id, key: m.Header.ShortKey(), shorts: m.Shorts, txs: ev.matched}
+	for i, t := range m.Prefill {
+		if at := m.PrefillAt[i]; body.txs[at] == nil {
+			body.txs[at] = t
+			a.New = append(a.New, at)
+		}
+	}
+	for i, t := range body.txs {
+		if t == nil {
+			a.Missing = append(a.Missing, uint32(i))
+		}
+	}
+	d.fresh.Announced(now, ev.from, a)
+	if _, ok := d.fresh.Facts(ev.id); ok {
+		d.remember(body)
+	}
+}
+
+func (d *Driver) remember(body *assembly) {
+	d.bodies[body.id], d.heights[body.header.Height] = body, body
+	d.shared.mu.Lock()
+	d.shared.known[body.id] = true
+	d.shared.mu.Unlock()
+}
+
+func (d *Driver) forget(id block.ID) {
+	body := d.bodies[id]
+	if body == nil {
+		return
+	}
+	delete(d.bodies, id)
+	if d.heights[body.header.Height] == body {
+		delete(d.heights, body.header.Height)
+	}
+	d.shared.mu.Lock()
+	delete(d.shared.known, id)
+	d.shared.mu.Unlock()
+}
+
+const (
+	// youngAge is for how long after its arrival the orderer takes a transaction to
+	// be unknown to others: a batch's wait and a few hops of gossip (a guess).
+	youngAge = 100 * time.Millisecond
+	// youngBytes bounds what the orderer prefills of them: it goes out to a dozen
+	// neighbours, each of which passes on what was new to it.
+	youngBytes = 16 << 10
+)
+
+// proposed is a block of this peer's own making.
+type proposed struct {
+	block *block.Block
+	done  chan<- error
+}
+
+func (ev proposed) apply(d *Driver, now time.Time) {
+	b := ev.block
+	body := &assembly{header: b.SignedHeader, id: b.ID(), key: b.ShortKey(), txs: slices.Clone(b.Txs)}
+	body.shorts = body.key.List(b.TxIDs())
+	d.remember(body)
+	var young []uint32
+	size := 0
+	for i, t := range b.Txs {
+		at, _, ok := d.cfg.Pool.Arrived(t.ID())
+		if ok && now.Sub(at) < youngAge && size+t.Size() <= youngBytes {
+			size += t.Size()
+			young = append(young, uint32(i))
+		}
+	}
+	d.fresh.Proposed(now, fresh.Announcement{Block: b.ID(), Height: b.Height, Parent: b.Parent, Txs: len(b.Txs)}, young)
+	d.chain.offer(candidate{block: b, own: true, done: ev.done})
+}
+
+// applyFresh carries out what the fresh-block engine wants.
+func (d *Driver) applyFresh(now time.Time, x fresh.Effect) {
+	switch x := x.(type) {
+	case fresh.Announce:
+		d.announce(x)
+	case fresh.Fetch:
+		d.shared.mu.Lock()
+		d.shared.fetches[x.Number] = fetchAsked{x.To, x.Block}
+		d.shared.mu.Unlock()
+		if !d.send(x.To, &message.Fetch{Number: x.Number, Block: x.Block, At: x.At, Wait: x.Wait}) {
+			d.fresh.Refused(now, x.To, x.Number, x.Block)
+		}
+	case fresh.Serve:
+		if body := d.bodies[x.Block]; body != nil && body.txs != nil {
+			d.sendParts(x.To, x.Number, x.Block, x.At, body.txs)
+		} else { // durable meanwhile
+			d.onFetch(x.To, &message.Fetch{Number: x.Number, Block: x.Block, At: x.At})
+		}
+	case fresh.Refuse:
+		d.send(x.To, &message.Part{Number: x.Number, Block: x.Block, Missing: true})
+	case fresh.Pull:
+		d.send(x.To, &message.Pull{Tip: x.Tip, Upto: x.Upto, Have: x.Have})
+	case fresh.Tip:
+		d.send(x.To, &message.Tip{Height: x.Height, Base: d.cfg.Ledger.Base()})
+	case fresh.Complete:
+		d.assemble(now, x.Block)
+	case fresh.Forget:
+		d.forget(x.Block)
+	}
+}
+
+func (d *Driver) announce(x fresh.Announce) {
+	body := d.bodies[x.Block]
+	if body == nil {
+		return
+	}
+	m := &message.Announce{Header: body.header, Shorts: body.shorts, Hop: min(x.Hop, 255), Complete: x.Complete, Pulled: x.Pulled}
+	size := 0
+	for _, at := range x.Prefill {
+		if t := body.txs[at]; t != nil && size+t.Size() <= message.PrefillBytes {
+			size += t.Size()
+			m.PrefillAt, m.Prefill = append(m.PrefillAt, at), append(m.Prefill, t)
+		}
+	}
+	msg := message.Encode(m)
+	for _, p := range x.To {
+		d.cfg.Host.Send(p, wire.Blocks, msg)
+	}
+}
+
+// sendParts answers a request with the transactions at the places, or without
+// places with the full IDs, in messages of about message.PartBytes.
+func (d *Driver) sendParts(to wire.PeerID, number uint32, id block.ID, at []uint32, list []*block.Tx) {
+	if len(at) == 0 {
+		const each = message.PartBytes / 32
+		for from := 0; from < len(list); from += each {
+			m := &message.Part{Number: number, Block: id, IDsFrom: from}
+			for _, t := range list[from:min(from+each, len(list))] {
+				m.IDs = append(m.IDs, t.ID())
+			}
+			if !d.send(to, m) {
+				return
+			}
+		}
+		return
+	}
+	m, size := &message.Part{Number: number, Block: id}, 0
+	for i, place := range at {
+		if int(place) >= len(list) || list[place] == nil {
+			d.send(to, &message.Part{Number: number, Block: id, Missing: true})
+			return
+		}
+		t := list[place]
+		m.At, m.Txs = append(m.At, place), append(m.Txs, t)
+		size += t.Size()
+		if last := i == len(at)-1; last || size+list[min(int(at[i+1]), len(list)-1)].Size() > message.PartBytes {
+			if !d.send(to, m) {
+				return
+			}
+			m, size = &message.Part{Number: number, Block: id}, 0
+		}
+	}
+}
+
+// part is a piece of an answer, of which the signatures are right.
+type part struct {
+	from wire.PeerID
+	msg  *message.Part
+}
+
+func (ev part) apply(d *Driver, now time.Time) {
+	m := ev.msg
+	body := d.bodies[m.Block]
+	switch {
+	case body == nil || body.txs == nil:
+	case m.Missing:
+		d.fresh.Refused(now, ev.from, m.Number, m.Block)
+	case len(m.IDs) > 0:
+		d.list(now, ev, body)
+	default:
+		d.place(now, ev.from, m.Number, body, m.At, m.Txs)
+	}
+}
+
+// place puts transactions where they belong, if they do.
+func (d *Driver) place(now time.Time, from wire.PeerID, number uint32, body *assembly, at []uint32, list []*block.Tx) {
+	if body.txs == nil || len(at) == 0 {
+		return
+	}
+	var filled []uint32
+	for i, t := range list {
+		place := int(at[i])
+		if place >= len(body.txs) || !body.fits(place, t.ID()) {
+			d.charge(from, fmt.Errorf("transaction %s does not belong at place %d of the block at height %d", t.ID().Short(), place, body.header.Height))
+			d.fresh.Refused(now, from, number, body.id)
+			return
+		}
+		if body.txs[place] != nil {
+			body.doubles++
+			continue
+		}
+		body.txs[place] = t
+		filled = append(filled, at[i])
+	}
+	d.fresh.Arrived(now, from, number, body.id, filled)
+}
+
+// fits says whether a transaction may stand at a place: by its full ID where that
+// is known, else by its short one.
+func (a *assembly) fits(place int, id block.ID) bool {
+	if place < len(a.ids) {
+		return a.ids[place] == id
+	}
+	return a.key.Short(id) == block.ShortAt(a.shorts, place)
+}
+
+// list takes a piece of a block's ID list. Once it is whole, and is the one that
+// the header commits to, it says which transactions the short IDs got wrong.
+func (d *Driver) list(now time.Time, ev part, body *assembly) {
+	m := ev.msg
+	if m.IDsFrom == 0 {
+		body.ids = nil // it begins, again perhaps, with another peer
+	}
+	if m.IDsFrom != len(body.ids) || len(body.ids)+len(m.IDs) > len(body.txs) {
+		return
+	}
+	body.ids = append(body.ids, m.IDs...)
+	if len(body.ids) < len(body.txs) {
+		return
+	}
+	if block.TxRoot(body.ids) != body.header.TxRoot {
+		body.ids = nil
+		d.charge(ev.from, fmt.Errorf("the ID list of the block at height %d is not the one that its header commits to", body.header.Height))
+		d.fresh.Refused(now, ev.from, m.Number, m.Block)
+		return
+	}
+	var missing []uint32
+	for i, id := range body.ids {
+		if t := body.txs[i]; t != nil && t.ID() == id {
+			continue
+		}
+		if body.txs[i], _ = d.cfg.Pool.Get(id); body.txs[i] == nil {
+			missing = append(missing, uint32(i))
+		}
+	}
+	d.fresh.Listed(now, m.Block, missing)
+}
+
+// assemble puts a block together of which nothing is lacking, and checks it
+// against its header.
+func (d *Driver) assemble(now time.Time, id block.ID) {
+	body := d.bodies[id]
+	if body == nil || body.txs == nil {
+		return
+	}
+	b := block.New(body.header, slices.Clone(body.txs))
+	if block.TxRoot(b.TxIDs()) != body.header.TxRoot {
+		body.ids = nil
+		d.fresh.Mismatched(now, id)
+		return
+	}
+	if err := b.Check(d.network, d.limits); err != nil {
+		d.fresh.Rejected(now, id)
+		d.invalid(b, err)
+		return
+	}
+	d.fresh.Checked(now, id)
+	f, _ := d.fresh.Facts(id)
+	d.chain.offer(candidate{block: b, from: f.From, via: viaName(f.Via)})
+}

@@ -1,0 +1,97 @@
+package dissemination
+
+import (
+	"fmt"
+	"time"
+
+	"grapevine/block"
+	"grapevine/dissemination/message"
+	"grapevine/ordering"
+	"grapevine/p2p/wire"
+)
+
+// maxSpread bounds the proofs that are passed on: two headers always fit, and an
+// invalid block that does not is seen by everybody who gets it.
+const maxSpread = 16 << 10
+
+// halt ends this peer's chain: nothing more of the producer is appended. What was
+// committed stays, and is served.
+func (d *Driver) halt(height uint64, why error) {
+	if d.halted != nil {
+		return
+	}
+	d.halted = fmt.Errorf("halted at height %d: %w", height, why)
+	d.log.Error("the orderer broke the rules, no more of its blocks are appended", "height", height, "err", why)
+	if d.cfg.Halted != nil {
+		d.cfg.Halted(d.halted)
+	}
+}
+
+// prove halts on evidence, keeps it and passes it on.
+func (d *Driver) prove(e *ordering.Evidence, why error) {
+	if d.halted != nil {
+		return
+	}
+	d.evidence = e.Encode()
+	if d.cfg.KeepEvidence != nil {
+		if err := d.cfg.KeepEvidence(d.evidence); err != nil {
+			d.log.Error("keeping the evidence", "err", err)
+		}
+	}
+	d.halt(e.Height(), why)
+	for _, p := range d.neighbours {
+		d.spreadEvidence(p)
+	}
+}
+
+func (d *Driver) spreadEvidence(to wire.PeerID) {
+	if n := len(d.evidence); n > 0 && n <= maxSpread {
+		d.send(to, &message.Evidence{Proof: d.evidence})
+	}
+}
+
+// equivocated is told of two signed headers at one height.
+func (d *Driver) equivocated(a, b *block.SignedHeader) {
+	d.prove(ordering.Equivocation(*a, *b), fmt.Errorf("the orderer signed two blocks at height %d, %s and %s", a.Height, a.Header.ID(), b.Header.ID()))
+}
+
+// invalid is told of a signed block that can stand in no chain.
+func (d *Driver) invalid(b *block.Block, why error) {
+	d.prove(ordering.InvalidBlock(b), fmt.Errorf("the orderer signed an invalid block: %w", why))
+}
+
+// onEvidence checks a proof that a peer passed on.
+func (d *Driver) onEvidence(_ wire.PeerID, m *message.Evidence) error {
+	e, err := ordering.DecodeEvidence(m.Proof)
+	if err != nil {
+		return fmt.Errorf("%w: %w", wire.ErrMalformed, err)
+	}
+	if err := e.Verify(d.cfg.Genesis); err != nil {
+		return err
+	}
+	d.post(proven{e})
+	return nil
+}
+
+type proven struct{ evidence *ordering.Evidence }
+
+func (ev proven) apply(d *Driver, _ time.Time) {
+	d.prove(ev.evidence, fmt.Errorf("a peer showed proof that the orderer broke the rules at height %d", ev.evidence.Height()))
+}
+
+// checkAgainstChain looks whether a signed header contradicts the ledger.
+func (d *Driver) checkAgainstChain(h *block.SignedHeader, id block.ID) error {
+	if h.Height > d.cfg.Ledger.Tip().Height {
+		return nil
+	}
+	have, err := d.cfg.Ledger.Header(h.Height)
+	if err != nil || have.Header.ID() == id {
+		return nil
+	}
+	d.post(contradicted{have, *h})
+	return nil
+}
+
+type contradicted struct{ a, b block.SignedHeader }
+
+func (ev contradicted) apply(d *Driver, _ time.Time) { d.equivocated(&ev.a, &ev.b) }

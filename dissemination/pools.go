@@ -1,0 +1,94 @@
+package dissemination
+
+import (
+	"time"
+
+	"grapevine/block"
+	"grapevine/dissemination/message"
+	"grapevine/dissemination/txs"
+	"grapevine/p2p/wire"
+)
+
+// wantBytes bounds what one Want is answered with. What is left over the next
+// comparison finds again.
+const wantBytes = 1 << 20
+
+// compare begins or continues a comparison of pools.
+func (d *Driver) compare(now time.Time, x txs.Compare) {
+	hashes, covered := d.cfg.Pool.Inventory(x.Salt, x.Low, ^uint64(0), message.MaxHashes)
+	d.pools.Sent(x.With, covered)
+	d.send(x.With, &message.Inventory{Salt: x.Salt, Low: x.Low, High: covered, Hashes: hashes})
+}
+
+// onInventory asks for what this pool lacks, and answers with what the other lacks.
+func (d *Driver) onInventory(from wire.PeerID, m *message.Inventory) {
+	mine, covered := d.cfg.Pool.Inventory(m.Salt, m.Low, m.High, message.MaxHashes)
+	lack := subtract(upto(m.Hashes, covered), mine)
+	if len(lack) > 0 {
+		d.shared.mu.Lock()
+		d.shared.wants[from] += len(lack)
+		d.shared.mu.Unlock()
+		d.send(from, &message.Want{Salt: m.Salt, Hashes: lack})
+	}
+	if m.Reply {
+		d.post(replied{from, m.Salt, len(lack)})
+		return
+	}
+	d.send(from, &message.Inventory{Salt: m.Salt, Low: m.Low, High: covered, Hashes: subtract(mine, m.Hashes), Reply: true})
+}
+
+// subtract returns what is in a and not in b; all are ascending.
+func subtract(a, b []uint64) []uint64 {
+	var out []uint64
+	for _, h := range a {
+		for len(b) > 0 && b[0] < h {
+			b = b[1:]
+		}
+		if len(b) == 0 || b[0] != h {
+			out = append(out, h)
+		}
+	}
+	return out
+}
+
+func upto(a []uint64, high uint64) []uint64 {
+	for len(a) > 0 && a[len(a)-1] > high {
+		a = a[:len(a)-1]
+	}
+	return a
+}
+
+type replied struct {
+	from   wire.PeerID
+	salt   block.SipKey
+	lacked int
+}
+
+func (ev replied) apply(d *Driver, now time.Time) { d.pools.Replied(now, ev.from, ev.salt, ev.lacked) }
+
+// onWant sends the transactions asked for, as far as the lane's queue has room.
+func (d *Driver) onWant(from wire.PeerID, m *message.Want) {
+	batch, size := []*block.Tx(nil), 0
+	flush := func() bool {
+		sent := len(batch) == 0 || d.send(from, &message.Txs{Txs: batch})
+		batch, size = nil, 0
+		return sent
+	}
+	for _, t := range d.cfg.Pool.BySalted(m.Salt, m.Hashes, wantBytes) {
+		if size+t.Size() > message.PartBytes && !flush() {
+			return
+		}
+		batch, size = append(batch, t), size+t.Size()
+	}
+	flush()
+}
+
+// onTxs takes transactions that were asked for, and no others.
+func (d *Driver) onTxs(from wire.PeerID, m *message.Txs) error {
+	d.shared.mu.Lock()
+	allowed := min(d.shared.wants[from], len(m.Txs))
+	d.shared.wants[from] -= allowed
+	d.shared.mu.Unlock()
+	_, err := d.offer(m.Txs[:allowed])
+	return err
+}

@@ -1,0 +1,117 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"grapevine/block"
+	"grapevine/block/sig"
+	"grapevine/dissemination/fresh"
+	"grapevine/genesis"
+	"grapevine/ordering"
+)
+
+// Config has all of a node's doors to the outside. Genesis and Key are required;
+// the zero value of every other field is valid.
+type Config struct {
+	Genesis *genesis.Genesis
+	Key     sig.Key
+	// Dir is the data directory: the ledger, the pool's journal and the orderer's
+	// lock live in it. Empty keeps everything in memory, and forgets it at the end.
+	Dir string
+
+	// Listen, Advertise and Bootstrap are multiaddrs, as in p2p.Config.
+	Listen    []string
+	Advertise []string
+	Bootstrap []string
+	// ListenPacket opens the socket for QUIC, and SourceIP is the address to send
+	// from: for simulated networks. Nil means the real one.
+	ListenPacket func(*net.UDPAddr) (net.PacketConn, error)
+	SourceIP     net.IP
+
+	// API is the address of the HTTP API; "" means none. APIPublic allows one that is
+	// not loopback.
+	API       string
+	APIPublic bool
+
+	// Mode is "push-pull" (which "" means), "push" or "pull": how fresh blocks travel.
+	Mode string
+	// NoCatchup switches catch-up off, for comparison.
+	NoCatchup bool
+	// Fanout is how many neighbours an announcement goes to; zero means
+	// ⌈ln members⌉ + 7.
+	Fanout int
+
+	// Cutter says when the orderer makes a block. Only the orderer heeds it.
+	Cutter ordering.CutterConfig
+	// PoolMaxTxs, PoolMaxBytes and PoolMaxPerSender bound the pool; zero means the
+	// defaults of mempool.Config.
+	PoolMaxTxs       int
+	PoolMaxBytes     int
+	PoolMaxPerSender int
+
+	// Orderer makes blocks in place of the solo orderer; it is run on every node that
+	// has one. Nil: solo, on the node whose key the genesis names.
+	Orderer Orderer
+	// CheckTx refuses transactions that the application does not want in this node's
+	// pool, after all other checks. It may be called from several goroutines. Nil
+	// takes all. It binds submitters at this node alone: blocks are valid without it.
+	CheckTx func(*block.Tx) error
+	// OnBlock is called for every block from height OnBlockFrom on (zero means 1), in
+	// order, one at a time, once it is durable; each at least once, since a node does
+	// not know what its last life delivered. An error ends the node.
+	OnBlock     func(context.Context, *block.Block) error
+	OnBlockFrom uint64
+
+	// Seed makes the protocol cores' random choices repeatable; zero draws one.
+	Seed uint64
+	// Software is what the node calls itself; "" means "grapevine".
+	Software string
+	// Logger gets what happens; nil discards it.
+	Logger *slog.Logger
+	// Registry takes the metrics, and is what the API shows; nil makes one.
+	Registry *prometheus.Registry
+}
+
+// Orderer decides the order of transactions. Run proposes signed blocks, each on
+// the tip, until ctx ends; propose returns when the block is durable here.
+type Orderer interface {
+	Run(ctx context.Context, propose func(context.Context, *block.Block) error) error
+}
+
+// modes are the ways that fresh blocks travel, by their names in the configuration.
+var modes = map[string]fresh.Mode{"": fresh.PushPull, "push-pull": fresh.PushPull, "push": fresh.PushOnly, "pull": fresh.PullOnly}
+
+func (c Config) withDefaults() Config {
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Registry == nil {
+		c.Registry = prometheus.NewRegistry()
+	}
+	if c.Software == "" {
+		c.Software = "grapevine"
+	}
+	if c.OnBlockFrom == 0 {
+		c.OnBlockFrom = 1
+	}
+	return c
+}
+
+func (c Config) validate() error {
+	if c.Genesis == nil {
+		return errors.New("node: Config.Genesis is nil: read one with genesis.Load")
+	}
+	if _, ok := modes[c.Mode]; !ok {
+		return fmt.Errorf("mode is %q: want push-pull, push or pull", c.Mode)
+	}
+	if c.Fanout < 0 {
+		return fmt.Errorf("fanout is %d: want 0 for the default, or more", c.Fanout)
+	}
+	return nil
+}

@@ -1,0 +1,162 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"grapevine/api"
+	"grapevine/block"
+	"grapevine/block/sig"
+	"grapevine/dissemination"
+	"grapevine/mempool"
+	"grapevine/p2p/wire"
+)
+
+// ID returns the node's peer ID.
+func (n *Node) ID() wire.PeerID { return n.host.ID() }
+
+// Addrs returns the multiaddrs that the node listens on, each with its peer ID.
+func (n *Node) Addrs() []string { return n.host.Addrs() }
+
+// APIAddr returns the API's address, or "" without one.
+func (n *Node) APIAddr() string {
+	if n.api == nil {
+		return ""
+	}
+	return n.api.Addr()
+}
+
+// Tip returns the last durable block.
+func (n *Node) Tip() block.Tip { return n.ledger.Tip() }
+
+// Block returns the durable block at a height.
+func (n *Node) Block(height uint64) (*block.Block, error) { return n.ledger.Block(height) }
+
+// Neighbours returns the peers that this node exchanges blocks with.
+func (n *Node) Neighbours() []wire.PeerID { return n.host.Neighbours() }
+
+// Submit checks transactions, puts the good ones into the pool and sends them to
+// everybody. A verdict of Accepted says that the transaction is journalled, and on
+// offer until it is committed or expires. The error is the node's own trouble, and
+// leaves it open what was accepted.
+func (n *Node) Submit(_ context.Context, txs []*block.Tx) ([]mempool.Verdict, error) {
+	verdicts := make([]mempool.Verdict, len(txs))
+	var good []*block.Tx
+	var places []int
+	next := n.ledger.Tip().Height + 1
+	signatures := sig.VerifyTxs(n.cfg.Genesis.ID(), txs)
+	for i, t := range txs {
+		err := errors.Join(t.Check(n.limits), t.CheckExpiry(next, n.limits), signatures[i])
+		if err == nil && n.cfg.CheckTx != nil {
+			err = n.cfg.CheckTx(t)
+		}
+		if err != nil {
+			verdicts[i] = mempool.Verdict{Status: mempool.Refused, Err: err}
+			continue
+		}
+		good, places = append(good, t), append(places, i)
+	}
+	if len(good) == 0 {
+		return verdicts, nil
+	}
+	got, err := n.pool.Submit(time.Now(), good)
+	if err != nil {
+		return nil, err
+	}
+	var spread []*block.Tx
+	for i, v := range got {
+		verdicts[places[i]] = v
+		if v.Status == mempool.Accepted {
+			spread = append(spread, good[i])
+		}
+	}
+	if len(spread) > 0 {
+		n.driver.Spread(spread)
+	}
+	return verdicts, nil
+}
+
+// Ready says why the node does not do its work, or nil.
+func (n *Node) Ready() error {
+	if err := n.halted.Load(); err != nil {
+		return *err
+	}
+	if !n.running.Load() {
+		return errors.New("the node is not running")
+	}
+	return nil
+}
+
+func (n *Node) onHalted(err error) { n.halted.Store(&err) }
+
+// keepEvidence writes a proof against the orderer beside the ledger.
+func (n *Node) keepEvidence(proof []byte) error {
+	if n.cfg.Dir == "" {
+		return nil
+	}
+	return os.WriteFile(filepath.Join(n.cfg.Dir, "evidence"), proof, 0o644)
+}
+
+// onAccepted writes the one line that every block gets.
+func (n *Node) onAccepted(f dissemination.Fact) {
+	n.facts.add(api.Fact{
+		Height: f.Height, ID: f.ID, Txs: f.Txs, Bytes: f.Bytes, Via: f.Via, From: string(f.From), Hop: f.Hop,
+		Latency: f.Latency, Missing: f.Missing, Duplicates: f.Duplicates, At: f.At,
+	})
+	n.cfg.Logger.Info("block accepted", "height", f.Height, "id", f.ID, "txs", f.Txs, "bytes", f.Bytes, "via", f.Via,
+		"from", f.From, "hop", f.Hop, "latency", f.Latency, "missing", f.Missing, "duplicates", f.Duplicates)
+}
+
+func (n *Node) status() api.Status {
+	mode := n.cfg.Mode
+	if mode == "" {
+		mode = "push-pull"
+	}
+	return api.Status{
+		PeerID: string(n.ID()), Software: n.cfg.Software, Mode: mode, Addrs: n.Addrs(),
+		Neighbours: len(n.Neighbours()), Started: n.started,
+	}
+}
+
+func (n *Node) members() []api.Member {
+	neighbours := n.Neighbours()
+	var out []api.Member
+	for _, m := range n.host.Members() {
+		out = append(out, api.Member{
+			PeerID: string(m.ID), State: m.State, Neighbour: slices.Contains(neighbours, m.ID), Addrs: m.Addrs,
+			Height: m.Height, Base: m.Base, Software: m.Software,
+		})
+	}
+	return out
+}
+
+// keptFacts is how many blocks' facts a node remembers, for streams that begin a
+// little in the past.
+const keptFacts = 1024
+
+// facts remembers what was seen of the last blocks.
+type facts struct {
+	mu *sync.Mutex
+	m  map[uint64]api.Fact
+}
+
+func newFacts() facts { return facts{new(sync.Mutex), map[uint64]api.Fact{}} }
+
+func (f facts) add(x api.Fact) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.m[x.Height] = x
+	delete(f.m, x.Height-keptFacts)
+}
+
+func (f facts) at(height uint64) (api.Fact, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	x, ok := f.m[height]
+	return x, ok
+}

@@ -1,0 +1,247 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"grapevine/api"
+	"grapevine/block"
+	"grapevine/dissemination"
+	"grapevine/dissemination/fresh"
+	"grapevine/ledger"
+	"grapevine/mempool"
+	"grapevine/ordering"
+	"grapevine/p2p"
+	"grapevine/p2p/wire"
+)
+
+// Node is one peer of a network.
+type Node struct {
+	cfg     Config
+	limits  block.Limits
+	started time.Time
+	ledger  *ledger.Ledger
+	pool    *mempool.Pool
+	host    *p2p.Host
+	driver  *dissemination.Driver
+	orderer Orderer     // nil when this node makes no blocks
+	api     *api.Server // nil when there is none
+	facts   facts
+	halted  atomic.Pointer[error]
+	running atomic.Bool
+	closers []func() error
+	once    sync.Once
+}
+
+// New opens a node's data and sockets. What follows is Run, or Close.
+func New(cfg Config) (_ *Node, err error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	n := &Node{cfg: cfg, limits: cfg.Genesis.BlockLimits(), started: time.Now(), facts: newFacts()}
+	if cfg.Seed == 0 {
+		n.cfg.Seed = rand.Uint64()
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, n.Close())
+		}
+	}()
+	for _, open := range []func() error{n.openLedger, n.openPool, n.openHost, n.openOrderer, n.openAPI} {
+		if err := open(); err != nil {
+			return nil, err
+		}
+	}
+	return n, nil
+}
+
+func (n *Node) path(name string) string {
+	if n.cfg.Dir == "" {
+		return ""
+	}
+	return filepath.Join(n.cfg.Dir, name)
+}
+
+func (n *Node) openLedger() error {
+	if n.cfg.Dir != "" {
+		if err := os.MkdirAll(n.cfg.Dir, 0o755); err != nil {
+			return fmt.Errorf("making the data directory: %w", err)
+		}
+	}
+	l, err := ledger.Open(ledger.Config{Dir: n.path("ledger"), Genesis: n.cfg.Genesis, Logger: n.cfg.Logger})
+	if err != nil {
+		return err
+	}
+	n.ledger = l
+	n.closers = append(n.closers, l.Close)
+	return nil
+}
+
+func (n *Node) openPool() error {
+	p, err := mempool.Open(mempool.Config{
+		Genesis:      n.cfg.Genesis.ID(),
+		Limits:       n.limits,
+		Height:       n.ledger.Tip().Height,
+		Journal:      n.path("journal"),
+		MaxTxs:       n.cfg.PoolMaxTxs,
+		MaxBytes:     n.cfg.PoolMaxBytes,
+		MaxPerSender: n.cfg.PoolMaxPerSender,
+		Committed:    n.ledger.HasTx,
+		Logger:       n.cfg.Logger,
+	})
+	if err != nil {
+		return err
+	}
+	n.pool = p
+	n.closers = append(n.closers, p.Close)
+	return nil
+}
+
+func (n *Node) openHost() error {
+	h, err := p2p.Listen(p2p.Config{
+		Key: n.cfg.Key, Genesis: n.cfg.Genesis,
+		Listen: n.cfg.Listen, Advertise: n.cfg.Advertise, Bootstrap: n.cfg.Bootstrap,
+		ListenPacket: n.cfg.ListenPacket, SourceIP: n.cfg.SourceIP,
+		Software: n.cfg.Software, Limits: n.limits,
+		Status: func() (tip, base uint64) { return n.ledger.Tip().Height, n.ledger.Base() },
+		Validate: func(ctx context.Context, from wire.PeerID, data []byte) p2p.Verdict {
+			return n.driver.Validate(ctx, from, data)
+		},
+		Logger: n.cfg.Logger, Registerer: n.cfg.Registry,
+	})
+	if err != nil {
+		return err
+	}
+	n.host = h
+	n.closers = append(n.closers, h.Close)
+	n.driver = dissemination.New(dissemination.Config{
+		Genesis: n.cfg.Genesis, Self: h.ID(), Ledger: n.ledger, Pool: n.pool, Host: h,
+		Fresh:     fresh.Config{Mode: modes[n.cfg.Mode], Fanout: n.cfg.Fanout},
+		NoCatchup: n.cfg.NoCatchup, Seed: n.cfg.Seed,
+		OnAccepted: n.onAccepted, Halted: n.onHalted, KeepEvidence: n.keepEvidence,
+		Logger: n.cfg.Logger,
+	})
+	return nil
+}
+
+// openOrderer makes this node the orderer if the genesis names its key.
+func (n *Node) openOrderer() error {
+	n.orderer = n.cfg.Orderer
+	if n.orderer != nil || n.cfg.Key.Public() != n.cfg.Genesis.OrdererKey() {
+		return nil
+	}
+	var lock *ordering.Lock
+	var err error
+	if n.cfg.Dir == "" {
+		lock = ordering.MemoryLock(n.cfg.Genesis.ID())
+	} else if lock, err = ordering.OpenLock(n.path("orderer.lock")); err != nil {
+		return err
+	}
+	n.orderer, err = ordering.NewSolo(ordering.SoloConfig{
+		Key: n.cfg.Key, Genesis: n.cfg.Genesis, Lock: lock, Pool: n.pool, Cutter: n.cfg.Cutter,
+		Tip: n.ledger.Tip, Advanced: n.ledger.Advanced, Check: n.ledger.Check, Logger: n.cfg.Logger,
+	})
+	return err
+}
+
+func (n *Node) openAPI() error {
+	if n.cfg.API == "" {
+		return nil
+	}
+	s, err := api.Listen(api.Config{
+		Listen: n.cfg.API, Public: n.cfg.APIPublic,
+		Genesis: n.cfg.Genesis, Ledger: n.ledger, Pool: n.pool, Submit: n.Submit,
+		Status: n.status, Members: n.members, Facts: n.facts.at, Ready: n.Ready,
+		Gatherer: n.cfg.Registry, Logger: n.cfg.Logger,
+	})
+	if err != nil {
+		return err
+	}
+	n.api = s
+	n.closers = append(n.closers, s.Close)
+	return nil
+}
+
+// Close closes what New opened, in reverse, for a node that is not run.
+func (n *Node) Close() error {
+	var err error
+	n.once.Do(func() {
+		for i := len(n.closers) - 1; i >= 0; i-- {
+			err = errors.Join(err, n.closers[i]())
+		}
+	})
+	return err
+}
+
+// errStopped ends the parts when ctx is done: an orderly stop is no error.
+var errStopped = errors.New("stopped")
+
+// Run runs the node until ctx ends, which is no error, or until a part fails. It
+// closes everything before it returns.
+func (n *Node) Run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	part := func(name string, run func(context.Context) error) {
+		g.Go(func() error {
+			if err := run(ctx); err != nil && ctx.Err() == nil {
+				return fmt.Errorf("%s: %w", name, err)
+			}
+			return errStopped
+		})
+	}
+	part("network", func(ctx context.Context) error { return n.host.Run(ctx, n.driver) })
+	part("dissemination", n.driver.Run)
+	if n.orderer != nil {
+		part("ordering", func(ctx context.Context) error { return n.orderer.Run(ctx, n.driver.Propose) })
+	}
+	if n.api != nil {
+		part("api", n.api.Run)
+	}
+	if n.cfg.OnBlock != nil {
+		part("application", n.deliver)
+	}
+	n.running.Store(true)
+	n.cfg.Logger.Info("node started", "peer", n.host.ID(), "network", n.cfg.Genesis.ChainID, "genesis", n.cfg.Genesis.ID(),
+		"height", n.ledger.Tip().Height, "orderer", n.orderer != nil, "addrs", n.host.Addrs(), "api", n.APIAddr())
+	err := g.Wait()
+	n.running.Store(false)
+	if errors.Is(err, errStopped) {
+		err = nil
+	}
+	err = errors.Join(err, n.Close())
+	n.cfg.Logger.Info("node stopped", "height", n.ledger.Tip().Height, "err", err)
+	return err
+}
+
+// deliver calls OnBlock for each durable block, in order.
+func (n *Node) deliver(ctx context.Context) error {
+	for height := n.cfg.OnBlockFrom; ; height++ {
+		for {
+			advanced := n.ledger.Advanced()
+			if n.ledger.Tip().Height >= height {
+				break
+			}
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-advanced:
+			}
+		}
+		b, err := n.ledger.Block(height)
+		if err != nil {
+			return fmt.Errorf("delivering the block at height %d: %w", height, err)
+		}
+		if err := n.cfg.OnBlock(ctx, b); err != nil {
+			return fmt.Errorf("the application refused the block at height %d: %w", height, err)
+		}
+	}
+}

@@ -105,12 +105,9 @@ func (s *Server) readBody(w http.ResponseWriter, r *http.Request) (held int64, e
 	if r.Body == nil || r.Body == http.NoBody {
 		return 0, nil
 	}
-	held = maxRequestBytes
-	if r.ContentLength > held {
-		return 0, tooLarge(r.ContentLength)
-	}
-	if r.ContentLength >= 0 {
-		held = r.ContentLength
+	held = min(maxRequestBytes, r.ContentLength)
+	if held < 0 {
+		held = maxRequestBytes
 	}
 	// To wait here could be to wait for a request behind this one, on the same
 	// connection, whose body does not get past what of this one is unread.
@@ -118,11 +115,11 @@ func (s *Server) readBody(w http.ResponseWriter, r *http.Request) (held int64, e
 		return 0, connect.NewError(connect.CodeUnavailable, errors.New("the node is busy with other requests: try again"))
 	}
 	body, err := readAll(w, r)
-	s.budget.Release(held - int64(len(body)))
 	if err != nil {
-		s.budget.Release(int64(len(body)))
+		s.budget.Release(held)
 		return 0, err
 	}
+	s.budget.Release(held - int64(len(body)))
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	return int64(len(body)), nil
 }
@@ -131,20 +128,25 @@ func readAll(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	control := http.NewResponseController(w)
 	control.SetReadDeadline(time.Now().Add(bodyTimeout))
 	defer control.SetReadDeadline(time.Time{})
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxRequestBytes))
-	var large *http.MaxBytesError
-	if errors.As(err, &large) {
-		return body, tooLarge(large.Limit + 1)
+	if r.ContentLength > maxRequestBytes {
+		return nil, tooLarge(r.Body)
 	}
+	body, err := io.ReadAll(io.LimitReader(r.Body, maxRequestBytes+1))
 	if err != nil {
-		return body, connect.NewError(connect.CodeInvalidArgument, fmt.Errorf("reading the request: %w", err))
+		return nil, connect.NewError(connect.CodeInvalidArgument, fmt.Errorf("reading the request: %w", err))
+	}
+	if len(body) > maxRequestBytes {
+		return nil, tooLarge(r.Body)
 	}
 	return body, nil
 }
 
-func tooLarge(size int64) error {
+// tooLarge lets the asker say some more before it is refused: many hear an answer
+// only when they have said everything.
+func tooLarge(body io.Reader) error {
+	io.CopyN(io.Discard, body, 4*maxRequestBytes) // on error it does not hear the answer either
 	return connect.NewError(connect.CodeResourceExhausted, fmt.Errorf(
-		"request of %d bytes or more: want at most %d, send the transactions in several", size, maxRequestBytes))
+		"the request is larger than %d bytes: send the transactions in several", maxRequestBytes))
 }
 
 // pacedWriter fails when the other side takes nothing for a while. Between writes

@@ -1,0 +1,335 @@
+package api
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"connectrpc.com/connect"
+
+	"grapevine/api/apipb"
+	"grapevine/block"
+	"grapevine/mempool"
+)
+
+// lines opens a page of lines and returns what reads the next one, and what hangs up.
+func (w *world) lines(path string) (next func() (string, error), hangUp func()) {
+	w.t.Helper()
+	ctx, cancel := context.WithCancel(testContext(w.t))
+	res, err := http.DefaultClient.Do(w.request(http.MethodGet, path, "").WithContext(ctx))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() { cancel(); res.Body.Close() })
+	if res.StatusCode != http.StatusOK || res.Header.Get("Content-Type") != "application/x-ndjson" {
+		w.t.Fatalf("%s: %s, %s", path, res.Status, res.Header.Get("Content-Type"))
+	}
+	r := bufio.NewReader(res.Body)
+	return func() (string, error) {
+		line, err := r.ReadString('\n')
+		return strings.TrimSuffix(line, "\n"), err
+	}, cancel
+}
+
+// noStreams waits until no stream is open.
+func (w *world) noStreams() {
+	w.t.Helper()
+	ctx := testContext(w.t)
+	for range maxStreams {
+		select {
+		case w.server.streams <- struct{}{}:
+		case <-ctx.Done():
+			w.t.Fatal("a stream stays open")
+		}
+	}
+	for range maxStreams {
+		<-w.server.streams
+	}
+}
+
+func TestLinesFollowTheChain(t *testing.T) {
+	for _, tt := range []struct {
+		query string
+		first uint64
+	}{{"", 3}, {"?from=0", 3}, {"?from=1", 1}, {"?from=2&txs=ids", 2}, {"?from=4", 4}} {
+		w := newWorld(t, func(c *Config) {
+			c.Facts = func(height uint64) (Fact, bool) {
+				h, err := c.Ledger.Header(height)
+				return Fact{Height: height, ID: h.Header.ID(), Via: "pull"}, err == nil
+			}
+		})
+		w.grow(w.tx("1"))
+		w.grow(w.tx("2"))
+		next, _ := w.lines("/v1/blocks" + tt.query)
+		w.grow(w.tx("3"))
+		w.grow(w.tx("4"))
+		for want := tt.first; want <= 4; want++ {
+			line, err := next()
+			var b struct {
+				Header struct{ Height uint64 }
+				Fact   struct{ Via string }
+			}
+			if err = errors.Join(err, json.Unmarshal([]byte(line), &b)); err != nil {
+				t.Fatalf("%q: %v", tt.query, err)
+			}
+			if b.Header.Height != want || b.Fact.Via != "pull" {
+				t.Errorf("%q: got %+v, want height %d and its fact", tt.query, b, want)
+			}
+			if strings.Contains(line, "tx_ids") != strings.Contains(tt.query, "ids") {
+				t.Errorf("%q: %s", tt.query, line)
+			}
+		}
+		w.stop()
+	}
+}
+
+func TestForgottenAndForeignFactsAreLeftOut(t *testing.T) {
+	w := newWorld(t, func(c *Config) {
+		c.Facts = func(height uint64) (Fact, bool) { return Fact{ID: block.ID{9}}, height == 1 }
+	})
+	w.grow(w.tx("1"))
+	w.grow(w.tx("2"))
+	next, _ := w.lines("/v1/blocks?from=1")
+	for range 2 {
+		if line, err := next(); err != nil || strings.Contains(line, "fact") {
+			t.Errorf("%s, %v", line, err)
+		}
+	}
+}
+
+func TestStreamsEndWithTheirReader(t *testing.T) {
+	w := newWorld(t, nil)
+	for range 3 {
+		_, hangUp := w.lines("/v1/blocks")
+		hangUp()
+	}
+	for name, c := range protocols(w) {
+		ctx, cancel := context.WithCancel(testContext(t))
+		if _, err := c.WatchBlocks(ctx, connect.NewRequest(&apipb.WatchBlocksRequest{})); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		cancel()
+	}
+	w.noStreams()
+}
+
+func TestShutdownEndsStreamsFirst(t *testing.T) {
+	release := make(chan struct{})
+	entered := make(chan struct{})
+	w := newWorld(t, func(c *Config) {
+		c.Grace = watchdog
+		c.Submit = func(_ context.Context, txs []*block.Tx) ([]mempool.Verdict, error) {
+			close(entered)
+			<-release
+			return []mempool.Verdict{{Status: mempool.Accepted}}, nil
+		}
+	})
+	next, _ := w.lines("/v1/blocks")
+	streams := map[string]*connect.ServerStreamForClient[apipb.WatchBlocksResponse]{}
+	for name, c := range protocols(w) {
+		stream, err := c.WatchBlocks(testContext(t), connect.NewRequest(&apipb.WatchBlocksRequest{}))
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		streams[name] = stream
+	}
+	client := Dial(w.server.Addr())
+	defer client.Close()
+	type answer struct {
+		verdicts []*apipb.TxVerdict
+		err      error
+	}
+	submitted := make(chan answer, 1)
+	go func() {
+		v, err := client.Submit(testContext(t), w.tx("last"))
+		submitted <- answer{v, err}
+	}()
+	<-entered
+	stopped := make(chan struct{})
+	go func() { w.stop(); close(stopped) }()
+	for name, stream := range streams {
+		if stream.Receive() || connect.CodeOf(stream.Err()) != connect.CodeUnavailable || !strings.Contains(stream.Err().Error(), "stopping") {
+			t.Errorf("%s: %v", name, stream.Err())
+		}
+	}
+	if line, err := next(); err != nil || line != `{"code":"unavailable","message":"the node is stopping"}` {
+		t.Errorf("last line %q, %v", line, err)
+	}
+	if line, err := next(); err != io.EOF {
+		t.Errorf("after the last line: %q, %v", line, err)
+	}
+	select {
+	case <-stopped:
+		t.Error("Run returned while a request was being served")
+	default:
+	}
+	close(release)
+	if a := <-submitted; a.err != nil || len(a.verdicts) != 1 || a.verdicts[0].Status != StatusAccepted {
+		t.Errorf("the request that was being served: %v", a)
+	}
+	<-stopped
+}
+
+func TestShutdownCutsOffAfterGrace(t *testing.T) {
+	entered := make(chan struct{})
+	w := newWorld(t, func(c *Config) {
+		c.Grace = 10 * time.Millisecond
+		c.Submit = func(ctx context.Context, _ []*block.Tx) ([]mempool.Verdict, error) {
+			close(entered)
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}
+	})
+	done := make(chan error, 1)
+	go func() {
+		_, err := Dial(w.server.Addr()).Submit(testContext(t), w.tx("x"))
+		done <- err
+	}()
+	<-entered
+	w.stop()
+	if err := <-done; err == nil {
+		t.Error("the request went well")
+	}
+}
+
+func TestStreamsAreCounted(t *testing.T) {
+	w := newWorld(t, nil)
+	for range maxStreams {
+		w.server.streams <- struct{}{}
+	}
+	status, body := w.get("/v1/blocks")
+	w.want("one too many", status, body, http.StatusTooManyRequests, "128 streams are open already")
+	<-w.server.streams
+	w.lines("/v1/blocks")
+}
+
+// lockedBuffer collects a log.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// TestSlowReadersAreDropped opens streams of 25 MB and reads nothing of them: more
+// than socket buffers and windows hold.
+func TestSlowReadersAreDropped(t *testing.T) {
+	log := &lockedBuffer{}
+	w := newWorld(t, func(c *Config) {
+		c.Stall = 200 * time.Millisecond
+		c.Logger = slog.New(slog.NewTextHandler(log, nil))
+	})
+	for range 5 {
+		txs := make([]*block.Tx, 60)
+		for i := range txs {
+			txs[i] = w.tx(strings.Repeat("x", 65_000))
+		}
+		w.grow(txs...)
+	}
+	conn, err := net.Dial("tcp", w.server.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprintf(conn, "GET /v1/blocks?from=1&raw=true HTTP/1.1\r\nHost: localhost\r\n\r\n")
+	if _, err := conn.Read(make([]byte, 1)); err != nil { // it is being served
+		t.Fatal(err)
+	}
+	for name, c := range protocols(w) {
+		if _, err := c.WatchBlocks(testContext(t), connect.NewRequest(&apipb.WatchBlocksRequest{From: 1, Raw: true})); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+	}
+	next, _ := w.lines("/v1/blocks?from=1&raw=true")
+	for range 5 {
+		if line, err := next(); err != nil || len(line) < 4<<20 {
+			t.Fatalf("a reader that reads: %d bytes, %v", len(line), err)
+		}
+	}
+	for range maxStreams - 1 { // all but the last
+		select {
+		case w.server.streams <- struct{}{}:
+		case <-testContext(t).Done():
+			t.Fatal("a stream that nobody reads stays open")
+		}
+	}
+	if n := strings.Count(log.String(), "api reader cut off"); n != 7 {
+		t.Errorf("%d streams cut off, want 7:\n%s", n, log)
+	}
+	for range maxStreams - 1 {
+		<-w.server.streams
+	}
+}
+
+func TestSilenceIsNoStall(t *testing.T) {
+	const stall = 100 * time.Millisecond
+	w := newWorld(t, func(c *Config) { c.Stall = stall })
+	next, _ := w.lines("/v1/blocks")
+	streams := map[string]*connect.ServerStreamForClient[apipb.WatchBlocksResponse]{}
+	for name, c := range protocols(w) {
+		stream, err := c.WatchBlocks(testContext(t), connect.NewRequest(&apipb.WatchBlocksRequest{}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		streams[name] = stream
+	}
+	for range 2 {
+		<-time.After(3 * stall)
+		w.grow(w.tx("x"))
+		if _, err := next(); err != nil {
+			t.Errorf("lines: %v", err)
+		}
+		for name, stream := range streams {
+			if !stream.Receive() {
+				t.Errorf("%s: %v", name, stream.Err())
+			}
+		}
+	}
+}
+
+// TestConnectionOutlivesStall sends a second request over a connection that was
+// silent for longer than a stall.
+func TestConnectionOutlivesStall(t *testing.T) {
+	const stall = 50 * time.Millisecond
+	w := newWorld(t, func(c *Config) { c.Stall = stall })
+	client := &http.Client{Transport: &http.Transport{ExpectContinueTimeout: watchdog}}
+	defer client.CloseIdleConnections()
+	for i := range 2 {
+		reused := false
+		ctx := httptrace.WithClientTrace(testContext(t), &httptrace.ClientTrace{GotConn: func(c httptrace.GotConnInfo) { reused = c.Reused }})
+		r := w.request(http.MethodPost, "/v1/txs", `{"txs":["AA=="]}`).WithContext(ctx)
+		r.Header.Set("Expect", "100-continue")
+		res, err := client.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		io.Copy(io.Discard, res.Body)
+		res.Body.Close()
+		if res.StatusCode != http.StatusOK || reused != (i > 0) {
+			t.Errorf("request %d: %s, reused %v", i, res.Status, reused)
+		}
+		<-time.After(3 * stall)
+	}
+}

@@ -40,14 +40,13 @@ func reallyDo(_ string, do func() error) error { return do() }
 // segment is one file of a journal.
 type segment struct {
 	number uint64
-	size   int64 // bytes, under journal.io
-	live   int   // transactions that are neither committed nor expired, under journal.mu
+	size   int64 // bytes written, under journal.mu
+	live   int64 // bytes of the records whose transaction is in the pool, under journal.mu
 }
 
 // batch is what one sync makes durable.
 type batch struct {
 	buf  []byte // collected under journal.mu
-	n    int
 	led  bool
 	done chan struct{} // closed when the two below are final
 
@@ -75,7 +74,6 @@ func (j *journal) join(entries []*entry) ticket {
 	for _, e := range entries {
 		b.buf = appendRecord(b.buf, e.tx, e.at)
 	}
-	b.n += len(entries)
 	lead := !b.led
 	b.led = true
 	return ticket{batch: b, lead: lead}
@@ -122,17 +120,18 @@ func (j *journal) fail(err error) error {
 // write appends a batch to the last segment, or to a new one when that is full.
 // The caller holds io.
 func (j *journal) write(b *batch) (*segment, error) {
-	s := j.last()
-	if s.size >= j.segmentBytes {
+	s, size := j.last()
+	if size >= j.segmentBytes {
 		if err := j.rotate(s.number + 1); err != nil {
 			return nil, err
 		}
-		s = j.last()
+		s, _ = j.last()
 	}
 	// Counted before it is written: a segment is not deleted over a transaction
 	// that its submitter has not been told of yet.
 	j.mu.Lock()
-	s.live += b.n
+	s.size += int64(len(b.buf))
+	s.live += int64(len(b.buf))
 	j.mu.Unlock()
 	if err := j.durable("append", func() error { _, err := j.file.Write(b.buf); return err }); err != nil {
 		return nil, fmt.Errorf("appending to %s: %w", j.path(s.number), err)
@@ -140,15 +139,16 @@ func (j *journal) write(b *batch) (*segment, error) {
 	if err := j.durable("sync", j.file.Sync); err != nil {
 		return nil, fmt.Errorf("syncing %s: %w", j.path(s.number), err)
 	}
-	s.size += int64(len(b.buf))
 	b.buf = nil
 	return s, nil
 }
 
-func (j *journal) last() *segment {
+// last returns the segment that is being written to, and its size.
+func (j *journal) last() (*segment, int64) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return j.segments[len(j.segments)-1]
+	s := j.segments[len(j.segments)-1]
+	return s, s.size
 }
 
 // rotate goes on in a new segment. The caller holds io.
@@ -189,36 +189,6 @@ func (j *journal) create(h head, records []byte) (*os.File, int64, error) {
 		return nil, 0, fmt.Errorf("creating %s: %w", path, err)
 	}
 	return file, int64(len(content)), nil
-}
-
-// release tells the journal how many transactions of which segments left the pool.
-// It deletes the segments that nothing needs any more, but for the last.
-func (j *journal) release(spent map[*segment]int) {
-	for _, s := range j.unneeded(spent) {
-		if err := j.durable("delete segment", func() error { return os.Remove(j.path(s.number)) }); err != nil {
-			j.log.Warn("journal segment not deleted, the next start does", "path", j.path(s.number), "err", err)
-		}
-	}
-}
-
-func (j *journal) unneeded(spent map[*segment]int) []*segment {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	for s, n := range spent {
-		s.live -= n
-	}
-	var out []*segment
-	keep := j.segments[:0]
-	for i, s := range j.segments {
-		if s.live == 0 && i < len(j.segments)-1 {
-			out = append(out, s)
-		} else {
-			keep = append(keep, s)
-		}
-	}
-	clear(j.segments[len(keep):])
-	j.segments = keep
-	return out
 }
 
 // close waits for the write under way. Later ones fail.

@@ -137,10 +137,10 @@ type Pool struct {
 
 	mu      sync.Mutex // guards all below; held over no IO and no channel operation that may block
 	shelf   *shelf
-	recent  *idSet           // committed lately
-	wanted  *idSet           // refused because full
-	changed chan struct{}    // closed at the next change; nil when nobody asked
-	spent   map[*segment]int // how many of a segment's transactions left the pool since the journal was told
+	recent  *idSet             // committed lately
+	wanted  *idSet             // refused because full
+	changed chan struct{}      // closed at the next change; nil when nobody asked
+	spent   map[*segment]int64 // bytes of a segment's records that left the pool since the journal was told
 	stats   Stats
 }
 
@@ -249,7 +249,7 @@ func (p *Pool) Committed(now time.Time, height uint64, txs []*block.Tx) {
 }
 
 // commit returns what the journal is to be told.
-func (p *Pool) commit(now time.Time, height uint64, txs []*block.Tx) map[*segment]int {
+func (p *Pool) commit(now time.Time, height uint64, txs []*block.Tx) map[*segment]int64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, t := range txs {
@@ -271,9 +271,7 @@ func (p *Pool) commit(now time.Time, height uint64, txs []*block.Tx) map[*segmen
 		p.stats.Expired++
 	}
 	p.notify()
-	spent := p.spent
-	p.spent = make(map[*segment]int)
-	return spent
+	return p.takeSpent()
 }
 
 // leave notes why a dropped entry left, for a Submit that waits for its journal
@@ -281,8 +279,6 @@ func (p *Pool) commit(now time.Time, height uint64, txs []*block.Tx) map[*segmen
 func (p *Pool) leave(e *entry, why Verdict) {
 	e.left = why
 	if e.segment != nil {
-		p.spent[e.segment]++
+		p.spend(e.segment, e)
 	}
 }
-
-func isFull(err error) bool { return errors.Is(err, ErrFull) }

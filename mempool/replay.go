@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -20,7 +21,7 @@ func open(cfg Config, d durable) (*Pool, error) {
 		shelf:  newShelf(cfg),
 		recent: newIDSet(maxRecent),
 		wanted: newIDSet(cfg.MaxWanted),
-		spent:  make(map[*segment]int),
+		spent:  make(map[*segment]int64),
 	}
 	if cfg.Journal == "" {
 		return p, nil
@@ -47,13 +48,6 @@ func (p *Pool) Close() error {
 	return nil
 }
 
-// trim passes on to the journal what left the pool.
-func (p *Pool) trim(spent map[*segment]int) {
-	if p.journal != nil {
-		p.journal.release(spent)
-	}
-}
-
 // replay fills the new pool from the journal, and begins a segment that holds just
 // what is still to be kept. So whatever the last run's failed writes left behind
 // is written anew and synced before it is acknowledged a second time, and the
@@ -64,16 +58,21 @@ func (p *Pool) replay() error {
 	if err := os.MkdirAll(j.dir, 0o700); err != nil {
 		return err
 	}
-	found, err := j.read(p.take)
+	found, err := j.read()
 	if err != nil {
 		return err
+	}
+	for _, r := range found.records {
+		if err := p.take(r); err != nil {
+			return err
+		}
 	}
 	var buf []byte
 	for el := p.shelf.arrival.Front(); el != nil; el = el.Next() {
 		e := el.Value.(*entry)
 		buf = appendRecord(buf, e.tx, e.at)
 	}
-	s := &segment{number: found.next, live: len(p.shelf.offers)}
+	s := &segment{number: found.next, live: int64(len(buf))}
 	if j.file, s.size, err = j.create(head{genesis: j.genesis, number: s.number, base: s.number}, buf); err != nil {
 		return err
 	}
@@ -82,8 +81,8 @@ func (p *Pool) replay() error {
 	}
 	j.segments = []*segment{s}
 	found.delete(j)
-	if found.records > 0 || found.torn > 0 {
-		j.log.Info("journal replayed", "dir", j.dir, "records", found.records, "kept", s.live)
+	if len(found.records) > 0 {
+		j.log.Info("journal replayed", "dir", j.dir, "transactions", len(found.records), "still_pending", len(p.shelf.offers))
 	}
 	return nil
 }
@@ -109,12 +108,12 @@ func (p *Pool) take(r record) error {
 type findings struct {
 	paths   []string // all of its files
 	next    uint64   // the number of the next segment
-	records int
-	torn    int64 // bytes dropped from the end of the last segment
+	records []record // of the segments that count, by time of arrival
 }
 
-// read calls take for every record of the segments that count, in order.
-func (j *journal) read(take func(record) error) (findings, error) {
+// read finds the records of the segments that count. They are sorted because some
+// may have been moved to later segments.
+func (j *journal) read() (findings, error) {
 	f := findings{next: 1}
 	var heads []head
 	files, err := os.ReadDir(j.dir) // sorted by name, and so by number
@@ -143,10 +142,13 @@ func (j *journal) read(take func(record) error) (findings, error) {
 		if h.number < base {
 			continue // superseded
 		}
-		if err := j.readSegment(h.number, i == len(heads)-1, &f, take); err != nil {
+		records, err := j.readSegment(h.number, i == len(heads)-1)
+		if err != nil {
 			return f, err
 		}
+		f.records = append(f.records, records...)
 	}
+	slices.SortStableFunc(f.records, func(a, b record) int { return a.at.Compare(b.at) })
 	return f, nil
 }
 
@@ -168,39 +170,44 @@ func (j *journal) readHead(path string) (head, error) {
 	return h, nil
 }
 
-func (j *journal) readSegment(number uint64, last bool, f *findings, take func(record) error) error {
+// readSegment reads a segment's records. In the last one a torn end is a write that
+// was under way when the process died.
+func (j *journal) readSegment(number uint64, last bool) ([]record, error) {
 	path := j.path(number)
 	file, err := os.Open(path)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer file.Close()
-	info, err := file.Stat()
-	if err != nil {
-		return err
-	}
 	at := int64(headSize)
 	if _, err := file.Seek(at, io.SeekStart); err != nil {
-		return err
+		return nil, err
 	}
+	var records []record
 	for r := bufio.NewReaderSize(file, 1<<20); ; {
 		rec, n, err := readRecord(r)
 		switch {
 		case errors.Is(err, io.EOF):
-			return nil
+			return records, nil
 		case errors.Is(err, errTorn) && last:
-			f.torn = info.Size() - at
-			j.log.Warn("journal ends in a torn write, which was never acknowledged: dropped", "path", path, "offset", at, "bytes", f.torn)
-			return nil
+			return records, j.dropTorn(file, at)
 		case err != nil:
-			return damaged(path, at, err)
+			return nil, damaged(path, at, err)
 		}
-		if err := take(rec); err != nil {
-			return err
-		}
+		records = append(records, rec)
 		at += int64(n)
-		f.records++
 	}
+}
+
+// dropTorn says that the rest of the file is left out. The segment that replay
+// begins does without it.
+func (j *journal) dropTorn(file *os.File, at int64) error {
+	info, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	j.log.Warn("journal ends in a torn write, which was never acknowledged: dropped", "path", file.Name(), "offset", at, "bytes", info.Size()-at)
+	return nil
 }
 
 func damaged(path string, at int64, err error) error {

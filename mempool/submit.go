@@ -1,6 +1,7 @@
 package mempool
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -29,7 +30,7 @@ func (p *Pool) offer(now time.Time, t *block.Tx) Verdict {
 		return v
 	}
 	if err := p.shelf.admit(t); err != nil {
-		if isFull(err) {
+		if errors.Is(err, ErrFull) {
 			p.wanted.add(t.ID())
 		}
 		return refused(err)
@@ -212,7 +213,7 @@ func (p *Pool) finish(e *entry, b *batch) {
 	switch {
 	case e.left.Status != 0:
 		if e.segment != nil {
-			p.spent[e.segment]++
+			p.spend(e.segment, e)
 		}
 	case e.offer < 0:
 		p.show(e)

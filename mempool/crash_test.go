@@ -1,0 +1,309 @@
+package mempool
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"grapevine/block"
+)
+
+var errDisk = errors.New("input/output error")
+
+// disk stands between a journal and the file system, and makes one step fail.
+type disk struct {
+	dir    string
+	fail   int  // the number of the step that fails, from 1; 0: none
+	done   bool // it takes effect all the same
+	dead   bool // nothing after it takes effect, as after a crash
+	synced map[string]int64
+	lost   map[string]int64 // files whose bytes from there on a failed sync lost
+	named  string           // the file that got its name last
+	undone string           // the file whose name a failed sync of the directory lost
+	steps  []string
+	syncs  int
+}
+
+func newDisk(dir string) *disk {
+	return &disk{dir: dir, synced: make(map[string]int64), lost: make(map[string]int64)}
+}
+
+func (d *disk) durable(step string, do func() error) error {
+	d.steps = append(d.steps, step)
+	failing := d.fail > 0 && len(d.steps) == d.fail
+	if d.fail > 0 && d.dead && len(d.steps) > d.fail || failing && !d.done {
+		d.lose(step)
+		return errDisk
+	}
+	switch step {
+	case "sync", "sync segment":
+		d.sync() // instead of a real one, which the test's files do not need
+	case "sync directory":
+	default:
+		if err := do(); err != nil {
+			return err
+		}
+	}
+	if step == "name segment" {
+		d.named = d.newest()
+	}
+	if failing {
+		return errDisk
+	}
+	return nil
+}
+
+func (d *disk) files() []string {
+	names, err := filepath.Glob(filepath.Join(d.dir, "*"))
+	if err != nil {
+		panic(err)
+	}
+	return names
+}
+
+func (d *disk) newest() string {
+	newest := ""
+	for _, f := range d.files() {
+		if strings.HasSuffix(f, ".journal") {
+			newest = f // they are sorted
+		}
+	}
+	return newest
+}
+
+func size(path string) int64 {
+	info, err := os.Stat(path)
+	if err != nil {
+		panic(err)
+	}
+	return info.Size()
+}
+
+// sync notes that what the files hold is on the disk.
+func (d *disk) sync() {
+	d.syncs++
+	for _, f := range d.files() {
+		d.synced[f] = size(f)
+	}
+}
+
+// lose notes that what was written since the last sync of this kind is not on the
+// disk, and will not be by any later sync.
+func (d *disk) lose(step string) {
+	if step == "sync directory" {
+		d.undone = d.named
+	}
+	if step != "sync" && step != "sync segment" {
+		return
+	}
+	for _, f := range d.files() {
+		if _, already := d.lost[f]; !already && d.synced[f] < size(f) {
+			d.lost[f] = d.synced[f]
+		}
+	}
+}
+
+// crash leaves of the files what the disk has. Of what a sync lost, part is
+// there: a torn write.
+func (d *disk) crash(t *testing.T) {
+	t.Helper()
+	for f, from := range d.lost {
+		if _, err := os.Stat(f); err != nil {
+			continue // renamed or deleted
+		}
+		if err := os.Truncate(f, from+(size(f)-from)/3); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := os.Stat(d.undone); err == nil {
+		if err := os.Rename(d.undone, d.undone+".new"); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// story is a node's life with its journal, and what it told its submitters.
+type story struct {
+	cfg       Config
+	submitted map[block.ID]bool
+	acked     map[block.ID]*block.Tx
+	committed map[block.ID]bool
+}
+
+func newStory(dir string) *story {
+	s := &story{submitted: make(map[block.ID]bool), acked: make(map[block.ID]*block.Tx), committed: make(map[block.ID]bool)}
+	s.cfg = Config{Journal: dir, SegmentBytes: headSize + 1, Committed: func(id block.ID) (bool, error) { return s.committed[id], nil }}
+	return s
+}
+
+func (s *story) submit(p *Pool, txs ...*block.Tx) error {
+	for _, tx := range txs {
+		s.submitted[tx.ID()] = true
+	}
+	verdicts, err := p.Submit(t0, txs)
+	for i, v := range verdicts {
+		if v.Status == Accepted || v.Status == Duplicate {
+			s.acked[txs[i].ID()] = txs[i]
+		}
+	}
+	return err
+}
+
+func (s *story) commit(p *Pool, height uint64, txs ...*block.Tx) {
+	for _, tx := range txs { // the ledger first
+		s.committed[tx.ID()] = true
+	}
+	s.cfg.Height = height
+	p.Committed(t0, height, txs)
+}
+
+// live plays the whole story, until opening fails. Every batch has a segment of its
+// own, and one is deleted on the way.
+func (s *story) live(d *disk) {
+	p, err := open(s.cfg, d.durable)
+	if err != nil {
+		return
+	}
+	defer p.Close()
+	a, b, c := run('a', 4), run('b', 2), run('c', 3)
+	p.Offer(t0, b[:1])
+	s.submit(p, a[0], a[1])
+	s.submit(p, b[0], b[1]) // the first of them came from gossip
+	s.commit(p, 1, a[0])
+	s.submit(p, a[2], a[1]) // the second is a duplicate
+	s.commit(p, 2, a[1])    // the first segment can go
+	s.submit(p, c...)
+	s.submit(p, a[3])
+}
+
+// check opens the journal again and compares.
+func (s *story) check(t *testing.T) {
+	t.Helper()
+	p := mustOpen(t, s.cfg)
+	for id, tx := range s.acked {
+		if _, local, ok := p.Arrived(id); !s.committed[id] && (!ok || !local) {
+			t.Errorf("%s was acknowledged and is gone", names([]*block.Tx{tx}))
+		}
+	}
+	for _, tx := range p.Select(s.cfg.Height+1, 100, 1<<20, 1<<20) {
+		if !s.submitted[tx.ID()] || s.committed[tx.ID()] {
+			t.Errorf("%s is on offer", names([]*block.Tx{tx}))
+		}
+	}
+	s.cfg.SegmentBytes++ // so that this one goes into the segment of the reopening
+	if err := s.submit(p, newTx('z', uint64(s.cfg.SegmentBytes), 100, 0)); err != nil {
+		t.Errorf("the journal opened again takes nothing: %v", err)
+	}
+	if err := p.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// Every durable step of a node's life fails, undone or done after all, and the
+// process dies or lives on. Whatever it acknowledged is there when it starts again.
+func TestCrashMatrix(t *testing.T) {
+	d := newDisk(t.TempDir())
+	s := newStory(d.dir)
+	s.live(d)
+	s.check(t)
+	if len(s.acked) != 10 {
+		t.Fatalf("undisturbed, %d transactions are acknowledged, want all 9 and one more", len(s.acked))
+	}
+	t.Logf("%d steps: %q", len(d.steps), d.steps)
+	for _, want := range []string{"write segment", "sync segment", "name segment", "sync directory", "append", "sync", "delete segment"} {
+		if !strings.Contains(fmt.Sprintf("%q", d.steps), fmt.Sprintf("%q", want)) {
+			t.Errorf("the story has no step %q", want)
+		}
+	}
+	for fail := 1; fail <= len(d.steps); fail++ {
+		for mode := range 4 {
+			name := fmt.Sprintf("%02d %s, done=%v, dead=%v", fail, d.steps[fail-1], mode&1 > 0, mode&2 > 0)
+			t.Run(name, func(t *testing.T) {
+				d := newDisk(t.TempDir())
+				d.fail, d.done, d.dead = fail, mode&1 > 0, mode&2 > 0
+				s := newStory(d.dir)
+				s.live(d)
+				d.crash(t)
+				s.crashAgain(t)
+				s.check(t)
+				s.check(t)
+			})
+		}
+	}
+}
+
+// crashAgain opens the journal, and dies at each step of that.
+func (s *story) crashAgain(t *testing.T) {
+	t.Helper()
+	for fail := 1; ; fail++ {
+		d := newDisk(s.cfg.Journal)
+		d.sync()
+		d.fail, d.done, d.dead = fail, fail%2 == 0, true
+		p, err := open(s.cfg, d.durable)
+		if err == nil {
+			p.Close()
+		}
+		d.crash(t)
+		if len(d.steps) < fail {
+			return
+		}
+	}
+}
+
+// After one failed sync nothing is acknowledged, though every later sync succeeds.
+func TestFailedSyncPoisons(t *testing.T) {
+	d := newDisk(t.TempDir())
+	p, err := open(Config{Journal: d.dir}, d.durable)
+	if err != nil {
+		t.Fatal(err)
+	}
+	txs := run(1, 3)
+	mustSubmit(t, p, t0, txs[0])
+	p.Offer(t0, txs[1:2])
+	d.fail = len(d.steps) + 2 // append, sync
+	verdicts, err := p.Submit(t0, txs)
+	if !errors.Is(err, ErrJournal) || !errors.Is(err, errDisk) {
+		t.Fatalf("error is %v", err)
+	}
+	for _, part := range []string{"syncing ", ".journal", errDisk.Error(), "until the node is started again"} {
+		if !strings.Contains(err.Error(), part) {
+			t.Errorf("%q does not say %q", err, part)
+		}
+	}
+	want1(t, verdicts[:1], Duplicate, nil) // it was acknowledged before
+	want1(t, verdicts[1:2], Refused, errDisk)
+	want1(t, verdicts[2:], Refused, errDisk)
+	if !p.Has(txs[1].ID()) || p.Has(txs[2].ID()) {
+		t.Error("want what gossip brought on offer, and what the journal failed not")
+	}
+	if _, local, _ := p.Arrived(txs[1].ID()); local {
+		t.Error("local though not acknowledged")
+	}
+	steps := len(d.steps)
+	for range 3 {
+		verdicts, err = p.Submit(t0, txs[1:])
+		if !errors.Is(err, errDisk) || verdicts[0].Status != Refused || verdicts[1].Status != Refused {
+			t.Fatalf("after a failed sync: %v, %v", verdicts, err)
+		}
+	}
+	if len(d.steps) != steps {
+		t.Errorf("the disk was touched after the failure: %q", d.steps[steps:])
+	}
+	wantAll(t, p.Offer(t0, txs[2:]), Accepted) // gossip needs no journal
+	if p.shelf.bytes != 3*block.TxOverhead {
+		t.Errorf("%d bytes are taken up, want those of 3 transactions", p.shelf.bytes)
+	}
+}
+
+func TestSubmitAfterCloseIsRefused(t *testing.T) {
+	p := mustOpen(t, Config{Journal: t.TempDir()})
+	if err := errors.Join(p.Close(), p.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.Submit(t0, run(1, 1)); !errors.Is(err, ErrJournal) {
+		t.Fatalf("error is %v", err)
+	}
+}

@@ -1,0 +1,224 @@
+package grapevine
+
+import (
+	"fmt"
+	"go/ast"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// The import table. Arrows go one way:
+//
+//	cmd/peer → node → {api, dissemination, ordering, mempool, ledger, p2p} → cores → block
+//
+// A package that is not in the table may not exist, and one that is imports of this
+// module what stands here and nothing else.
+var packages = []struct {
+	dir     string
+	imports string
+	why     string
+}{
+	{"block", "", "the data is at the bottom: whoever wants to check a block needs the standard library alone"},
+	{"block/sig", "block", "signatures are of data, and know nothing of what it is for"},
+	{"genesis", "block", "a network's definition is data, which every part may read"},
+
+	{"p2p/wire", "block p2p/wire/wirepb", "what peers say to each other must be usable by cores and decoders, without a network"},
+	{"p2p/wire/wirepb", "", "generated"},
+	{"p2p/membership", "block genesis p2p/wire", "a core: it knows peers by name, and no network"},
+	{"p2p", "block block/sig genesis p2p/membership p2p/wire", "the network carries bytes between peers, and does not know what they mean"},
+
+	{"dissemination/message", "block dissemination/message/messagepb p2p/wire", "the cores' messages as bytes; decoders stay in a small package, which is quick to fuzz"},
+	{"dissemination/message/messagepb", "", "generated"},
+	{"dissemination/fresh", "block p2p/wire", "a core: IDs and indices, no payloads, no network"},
+	{"dissemination/catchup", "block p2p/wire", "a core: heights and peers, no blocks, no network"},
+	{"dissemination/txs", "block p2p/wire", "a core: hashes, no transactions, no network"},
+	{"dissemination", "block block/sig genesis ledger mempool ordering p2p p2p/wire dissemination/message dissemination/fresh dissemination/catchup dissemination/txs",
+		"the driver joins the cores to network, pool and ledger"},
+
+	{"ledger", "block block/sig genesis", "the chain is kept by whoever wants to keep it: it knows no peers and no pool"},
+	{"mempool", "block block/sig", "the pool learns of the chain through a function, so that it can be used without one"},
+	{"ordering", "block block/sig genesis mempool", "an orderer takes from the pool and hands to a function: how blocks travel is not its business"},
+	{"api", "api/apipb api/apipb/apipbconnect block genesis ledger mempool", "the face reads ledger and pool, and gets the rest as functions, so that it can be tested without a node"},
+	{"api/apipb", "", "generated"},
+	{"api/apipb/apipbconnect", "api/apipb", "generated"},
+	{"node", "api block block/sig dissemination dissemination/fresh dissemination/catchup dissemination/txs genesis ledger mempool ordering p2p p2p/wire",
+		"the composition root imports every part, and no part imports it"},
+
+	{"testnet/report", "block", "a report is made of facts, wherever the network ran"},
+	{"testnet/checks", "api api/apipb block", "a check believes what peers answer, and nothing else"},
+	{"testnet/traffic", "api api/apipb block block/sig mempool", "traffic comes from outside, as a user's would"},
+	{"testnet/processes", "api block block/sig genesis", "processes are real peers: what is known of them comes through their API"},
+	{"cmd/peer", "api api/apipb block block/sig genesis ledger node ordering testnet/checks testnet/processes testnet/report testnet/traffic",
+		"the command line is at the top: nothing imports it"},
+
+	{"scripts/genproto", "", "a tool: it may not depend on what it generates"},
+	{".", "", "only this test"},
+}
+
+// testImports is what tests import beyond the table, by directory; those of every
+// directory may use the data.
+var testImports = map[string]string{
+	"":         "block block/sig genesis",
+	"api":      "api/apipb api/apipb/apipbconnect",
+	"node":     "api api/apipb p2p p2p/wire testnet/checks testnet/traffic",
+	"ordering": "ledger",
+}
+
+// guards say who may import a module, or a part of one.
+var guards = []struct {
+	module string
+	may    string
+	why    string
+}{
+	{"github.com/dgraph-io", "ledger", "one package knows the store, so that it can be replaced and its traps are in one place"},
+	{"github.com/libp2p/go-libp2p/core/peer", "genesis p2p testnet/packets testnet/baseline", "peer IDs are text everywhere else"},
+	{"github.com/libp2p", "p2p testnet/packets testnet/baseline", "one package knows the network: cores and drivers run over any"},
+	{"github.com/multiformats", "p2p testnet/packets testnet/baseline", "addresses are text everywhere else"},
+	{"github.com/quic-go", "p2p testnet/packets testnet/baseline", "transports are libp2p's business"},
+	{"go.uber.org/fx", "p2p testnet/packets testnet/baseline", "it is needed for the socket's seam alone (STYLE §6)"},
+	{"github.com/marcopolo/simnet", "p2p node dissemination testnet/packets testnet/baseline", "simulated links are for tests and testnets; a check below keeps it out of the node itself"},
+	{"connectrpc.com/connect", "api api/apipb/apipbconnect cmd/peer", "RPC is the API's business, and the exit codes'"},
+	{"github.com/prometheus", "api node p2p dissemination", "metrics are read from Stats by drivers; cores and stores have no registry"},
+	{"github.com/spf13", "cmd/peer", "flags exist in the command line alone"},
+	{"github.com/BurntSushi", "cmd/peer", "config files exist in the command line alone"},
+	{"golang.org/x/term", "cmd/peer", "terminals exist in the command line alone"},
+	{"github.com/stretchr", "", "tests compare with if, and say what they got and wanted"},
+}
+
+// cores are the sans-IO parts: directories, or single files.
+var cores = []string{
+	"block", "p2p/wire", "p2p/membership", "dissemination/message", "dissemination/fresh",
+	"dissemination/catchup", "dissemination/txs", "ordering/cutter.go",
+}
+
+const coreWhy = "a core gets time, randomness and bytes as arguments, so that a seed replays it exactly (DESIGN §2)"
+
+// coreImports are the packages that a core may not import, nor anything below them.
+var coreImports = []string{
+	"sync", "log", "net", "os", "io/ioutil", "context", "math/rand", "crypto/rand", "runtime", "syscall", "unsafe",
+}
+
+// coreCalls are the functions that a core may not name.
+var coreCalls = map[string]string{
+	"time":         "Now Sleep After AfterFunc NewTimer NewTicker Tick Since Until",
+	"math/rand/v2": "Int IntN Int32 Int32N Int64 Int64N Uint32 Uint32N Uint64 Uint64N Uint UintN N Float32 Float64 NormFloat64 ExpFloat64 Perm Shuffle",
+}
+
+const maxLines = 500
+
+// broken returns what a file breaks of the rules, each with the rule's reason.
+func broken(f file) []string {
+	var out []string
+	say := func(format string, args ...any) { out = append(out, f.path+": "+fmt.Sprintf(format, args...)) }
+	if !f.generated && f.lines > maxLines {
+		say("%d lines, want at most %d: a file that long has more than one subject", f.lines, maxLines)
+	}
+	row := slices.IndexFunc(packages, func(p struct{ dir, imports, why string }) bool { return p.dir == f.dir })
+	if row < 0 {
+		say("package %s is not in the import table: put it there, with its arrows and their reason", f.dir)
+		return out
+	}
+	allowed := strings.Fields(packages[row].imports)
+	if f.test {
+		allowed = append(allowed, strings.Fields(testImports[""]+" "+testImports[f.dir])...)
+		allowed = append(allowed, f.dir)
+	}
+	for _, path := range f.imports {
+		if own, ok := strings.CutPrefix(path, "grapevine/"); ok && !slices.Contains(allowed, own) {
+			say("imports %s, which the table does not allow: %s", own, packages[row].why)
+		}
+		out = append(out, brokenGuard(f, path)...)
+		if f.dir == "block" && strings.Contains(path, ".") {
+			say("imports %s: %s", path, packages[row].why)
+		}
+	}
+	if f.core() && !f.test && !f.generated {
+		out = append(out, brokenCore(f)...)
+	}
+	return out
+}
+
+// brokenGuard applies the first guard whose module the path is in.
+func brokenGuard(f file, path string) []string {
+	for _, g := range guards {
+		if within(path, g.module) {
+			if !slices.Contains(strings.Fields(g.may), f.dir) {
+				return []string{fmt.Sprintf("%s: imports %s, which is for %q alone: %s", f.path, path, g.may, g.why)}
+			}
+			if within(path, "github.com/marcopolo/simnet") && !f.test && !strings.HasPrefix(f.dir, "testnet/") {
+				return []string{f.path + ": imports simnet outside a test: a node does not know that its network is simulated"}
+			}
+			return nil
+		}
+	}
+	return nil
+}
+
+// within says whether an import path is that of the module or package, or below it.
+func within(path, module string) bool {
+	return path == module || strings.HasPrefix(path, module+"/")
+}
+
+func brokenCore(f file) []string {
+	var out []string
+	say := func(what string) { out = append(out, f.path+": "+what+": "+coreWhy) }
+	for _, path := range f.imports {
+		for _, no := range coreImports {
+			if within(path, no) && path != "math/rand/v2" {
+				say("imports " + path)
+			}
+		}
+	}
+	ast.Inspect(f.syntax, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.GoStmt:
+			say("starts a goroutine")
+		case *ast.SelectStmt, *ast.SendStmt, *ast.ChanType:
+			say("uses a channel")
+		case *ast.SelectorExpr:
+			if x, ok := n.X.(*ast.Ident); ok {
+				if slices.Contains(strings.Fields(coreCalls[f.names[x.Name]]), n.Sel.Name) {
+					say("uses " + x.Name + "." + n.Sel.Name)
+				}
+			}
+		}
+		return true
+	})
+	return out
+}
+
+// TestArchitecture reads every Go file of the module.
+func TestArchitecture(t *testing.T) {
+	files := readModule(t)
+	for _, f := range files {
+		for _, b := range broken(f) {
+			t.Error(b)
+		}
+	}
+	for _, b := range brokenDocs(files) {
+		t.Error(b)
+	}
+}
+
+// brokenDocs returns the packages that have not got exactly one package comment.
+func brokenDocs(files []file) []string {
+	docs := map[string][]string{}
+	for _, f := range files {
+		if !f.test && !f.generated {
+			docs[f.dir] = append(docs[f.dir], "")
+			if f.syntax.Doc != nil {
+				docs[f.dir] = append(docs[f.dir], f.path)
+			}
+		}
+	}
+	var out []string
+	for dir, list := range docs {
+		with := slices.DeleteFunc(list, func(s string) bool { return s == "" })
+		if len(with) != 1 {
+			out = append(out, fmt.Sprintf("%s: package comments in %q, want exactly one: it is the page that a reader begins with", dir, with))
+		}
+	}
+	slices.Sort(out)
+	return out
+}

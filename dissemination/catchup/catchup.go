@@ -225,13 +225,14 @@ func (e *Engine) Arrived(now time.Time, from wire.PeerID, number uint32, height 
 }
 
 // Ended tells that an answer is complete, and what the peer says it holds. An
-// answer that ends early for its byte budget is no fault; one without a block is.
+// answer that ends early for its byte budget is no fault, nor is one without a block
+// that the peer says it does not hold; one without a block that it holds is.
 func (e *Engine) Ended(now time.Time, from wire.PeerID, number uint32, tip, base uint64) {
 	n := e.peer(from)
 	if n == nil || n.asked == nil || n.asked.number != number {
 		return
 	}
-	empty := n.asked.next == n.asked.from
+	empty := n.asked.next == n.asked.from && n.asked.from >= base && n.asked.from <= tip
 	n.asked, n.tip, n.base = nil, tip, base
 	if empty {
 		e.stats.Failures++

@@ -40,9 +40,16 @@ func (b *Batcher) Deadline() time.Time {
 	case len(b.waiting) == 0:
 		return time.Time{}
 	case b.bytes >= BatchBytes:
-		return b.last.Add(1) // at once, and not the zero time
+		return later(b.last, time.Unix(0, 0)) // at once, and not the zero time
 	}
 	return b.last.Add(BatchEvery)
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // Peek returns the next batch if one is due, of at most BatchBytes but for a single

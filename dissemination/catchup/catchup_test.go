@@ -1,0 +1,210 @@
+package catchup
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"grapevine/p2p/wire"
+)
+
+var start = time.Unix(1_000_000, 0)
+
+func at(ms int) time.Time { return start.Add(time.Duration(ms) * time.Millisecond) }
+
+func requests(e *Engine) (out []Request) {
+	for _, x := range e.Effects() {
+		if r, ok := x.(Request); ok {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+func TestSmallGapIsLeftToPullUntilPatienceEnds(t *testing.T) {
+	e := New(Config{}, 1, 100)
+	e.PeerUp(at(0), "a", 105, 1)
+	if r := requests(e); len(r) > 0 {
+		t.Fatalf("a gap of 5 was asked for at once: %+v", r)
+	}
+	if got := e.Deadline(); !got.Equal(at(2000)) {
+		t.Fatalf("deadline is %v after the start, want 2 s", got.Sub(start))
+	}
+	e.Accepted(at(1500), 103) // progress: patience begins anew
+	e.Tick(at(2000))
+	if r := requests(e); len(r) > 0 {
+		t.Fatalf("asked in spite of progress: %+v", r)
+	}
+	e.Tick(at(3500))
+	if r := requests(e); len(r) != 1 || r[0].From != 104 || r[0].Upto != 105 {
+		t.Fatalf("after 2 s without progress asked %+v, want 104 to 105", r)
+	}
+}
+
+func TestRangesGoToSeveralPeersWithoutOverlap(t *testing.T) {
+	e := New(Config{}, 1, 0)
+	for _, p := range []wire.PeerID{"a", "b", "c"} {
+		e.PeerUp(at(0), p, 1000, 1)
+	}
+	asked := map[uint64]bool{}
+	rs := requests(e)
+	if len(rs) != 3 {
+		t.Fatalf("%d requests, want one per peer", len(rs))
+	}
+	for _, r := range rs {
+		for h := r.From; h <= r.Upto; h++ {
+			if asked[h] {
+				t.Errorf("height %d is asked for twice", h)
+			}
+			asked[h] = true
+		}
+	}
+	if len(asked) != 3*batch || !asked[1] {
+		t.Errorf("%d heights asked, want %d from 1 on", len(asked), 3*batch)
+	}
+}
+
+func TestSlowAndWrongPeersArePassedOver(t *testing.T) {
+	e := New(Config{}, 1, 0)
+	e.PeerUp(at(0), "a", 50, 1)
+	first := requests(e)[0]
+	e.PeerUp(at(0), "b", 50, 1)
+	second := requests(e)[0]
+	if first.To != "a" || second.To != "b" || second.From != batch+1 {
+		t.Fatalf("asked %+v and %+v", first, second)
+	}
+	e.Failed(at(10), "b", second.Number) // a wrong block
+	if r := requests(e); len(r) > 0 {
+		t.Fatalf("b is asked again at once: %+v", r)
+	}
+	e.Arrived(at(2000), "a", first.Number, 1, 100)
+	e.Tick(at(3000))
+	if e.Stats().Timeouts != 0 {
+		t.Fatal("a timed out in spite of progress")
+	}
+	e.Tick(at(5000)) // 3 s without a block
+	if e.Stats().Timeouts != 1 {
+		t.Fatal("a did not time out after 3 s without a block")
+	}
+	requests(e)
+	e.Tick(at(10_010)) // b has served its time
+	r := requests(e)
+	if len(r) != 1 || r[0].To != "b" || r[0].From != 2 {
+		t.Fatalf("after the penalty asked %+v, want b for 2 on: 1 has arrived", r)
+	}
+}
+
+func TestPeerThatHoldsLessThanItSaidIsNotPunished(t *testing.T) {
+	e := New(Config{}, 1, 10)
+	e.PeerUp(at(0), "a", 50, 1)
+	r := requests(e)[0]
+	e.Ended(at(1), "a", r.Number, 9, 1)
+	if e.Stats().Failures != 0 || e.Active() {
+		t.Errorf("stats %+v, active %v: an honest 'I hold up to 9' is no failure and nothing to catch up", e.Stats(), e.Active())
+	}
+	e.PeerTip(at(2), "a", 50)
+	r = requests(e)[0]
+	e.Ended(at(3), "a", r.Number, 50, 1)
+	if e.Stats().Failures != 1 {
+		t.Error("a peer that says it holds 50 and sends nothing of it is not passed over")
+	}
+}
+
+func TestRangeBelowBaseIsNotAskedFor(t *testing.T) {
+	e := New(Config{}, 1, 0)
+	e.PeerUp(at(0), "a", 100, 60)
+	if r := requests(e); len(r) != 1 || r[0].From != 60 {
+		t.Errorf("asked %+v: a holds 60 on", r)
+	}
+}
+
+func TestWaitingBytesAreBounded(t *testing.T) {
+	e := New(Config{}, 1, 0)
+	e.PeerUp(at(0), "a", 10_000, 1)
+	r := requests(e)[0]
+	waiting := 0
+	for h := uint64(2); ; { // height 1 never comes
+		e.PeerDown(at(0), "a")
+		e.PeerUp(at(0), "a", 10_000, 2)
+		rs := requests(e)
+		if len(rs) == 0 {
+			break
+		}
+		r = rs[0]
+		h = r.From
+		e.Arrived(at(1), "a", r.Number, h, batchBytes)
+		e.Ended(at(1), "a", r.Number, 10_000, 2)
+		requests(e)
+		if waiting += batchBytes; waiting > 2*budget {
+			t.Fatalf("%d bytes wait for height 1, and more are asked for", waiting)
+		}
+	}
+	if waiting < budget/2 {
+		t.Errorf("only %d bytes were let in of a budget of %d", waiting, budget)
+	}
+}
+
+// Random answers, failures, losses and departures: every height is fetched, none
+// is asked of two at once, and the same seed does the same.
+func TestRandomServersAreCaughtUpWith(t *testing.T) {
+	run := func(seed uint64) string {
+		rng := rand.New(rand.NewPCG(seed, 2))
+		e := New(Config{}, seed, 0)
+		const top = 3000
+		for i := range 6 {
+			e.PeerUp(start, wire.PeerID(fmt.Sprint("p", i)), top, 1)
+		}
+		now, tip, have, trace := start, uint64(0), map[uint64]bool{}, ""
+		var open []Request
+		for step := 0; tip < top; step++ {
+			if step > 100_000 {
+				t.Fatalf("seed %d: stuck at height %d with %d requests open", seed, tip, len(open))
+			}
+			for _, r := range requests(e) {
+				trace += fmt.Sprintln(r)
+				for _, o := range open {
+					if r.From <= o.Upto && o.From <= r.Upto && o.To != r.To && have[r.From] {
+						t.Fatalf("seed %d: %+v overlaps %+v", seed, r, o)
+					}
+				}
+				open = append(open, r)
+			}
+			now = now.Add(time.Duration(rng.IntN(100)) * time.Millisecond)
+			if len(open) > 0 {
+				i := rng.IntN(len(open))
+				r := open[i]
+				open = append(open[:i], open[i+1:]...)
+				switch rng.IntN(10) {
+				case 0:
+					e.Failed(now, r.To, r.Number)
+				case 1: // lost: it times out
+				default:
+					stop := r.From + uint64(rng.IntN(batch))
+					for h := r.From; h <= min(stop, r.Upto); h++ {
+						if e.Arrived(now, r.To, r.Number, h, 1000) {
+							have[h] = true
+						}
+					}
+					e.Ended(now, r.To, r.Number, top, 1)
+				}
+			}
+			for have[tip+1] {
+				tip++
+			}
+			e.Accepted(now, tip)
+			if at := e.Deadline(); len(open) == 0 && !at.IsZero() && at.After(now) {
+				now = at
+			}
+			if at := e.Deadline(); !at.IsZero() && !at.After(now) {
+				e.Tick(now)
+			}
+		}
+		return trace
+	}
+	for seed := range uint64(20) {
+		if run(seed) != run(seed) {
+			t.Errorf("seed %d gave two traces", seed)
+		}
+	}
+}

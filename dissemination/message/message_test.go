@@ -1,0 +1,150 @@
+package message
+
+import (
+	"bytes"
+	"errors"
+	"reflect"
+	"runtime"
+	"testing"
+	"time"
+
+	"google.golang.org/protobuf/encoding/protowire"
+
+	"grapevine/block"
+	"grapevine/block/sig"
+	"grapevine/p2p/wire"
+)
+
+var limits = block.Limits{MaxTxBytes: 4 << 10, MaxBodyBytes: 64 << 10, MaxBlockTxs: 100, MaxLifetime: 1000}
+
+func testTx(n byte) *block.Tx {
+	return sig.NewKey([32]byte{n}).SignTx(block.ID{1}, block.TxFields{Expiry: 5, Payload: []byte{n, n}})
+}
+
+func samples() []Message {
+	txs := []*block.Tx{testTx(1), testTx(2), testTx(3)}
+	h := block.Draft(block.ID{1}, block.Tip{Height: 4, ID: block.ID{7}, TimeNano: 9}, 10, block.PublicKey{3}, txs)
+	ids := []block.ID{txs[0].ID(), txs[1].ID()}
+	return []Message{
+		&Announce{Header: block.SignedHeader{Header: h}, Shorts: h.ShortKey().List(ids), Hop: 3, Complete: true, PrefillAt: []uint32{0, 2}, Prefill: txs[:2]},
+		&Announce{Header: block.SignedHeader{Header: h}, Shorts: []byte{1}, Pulled: true},
+		&Pull{Tip: 9, Upto: 12, Have: ids},
+		&Tip{Height: 4, Base: 1},
+		&Evidence{Proof: []byte{1, 2, 3}},
+		&Fetch{Number: 7, Block: ids[0], At: []uint32{0, 1, 5, 99}, Wait: 500 * time.Millisecond},
+		&Part{Number: 7, Block: ids[0], At: []uint32{5}, Txs: txs[2:]},
+		&Part{Number: 7, Block: ids[0], IDsFrom: 3, IDs: ids},
+		&Part{Number: 7, Block: ids[0], Missing: true},
+		&GetRange{Number: 1, From: 2, Upto: 3, MaxBytes: 1000},
+		&Chunk{Number: 1, Height: 2, Offset: 3, Size: 10, Data: []byte{1, 2}, Last: true, Tip: 9, Base: 1},
+		&Inventory{Salt: block.SipKey{K0: 1, K1: 2}, Low: 5, High: 100, Hashes: []uint64{5, 7, 100}, Reply: true},
+		&Want{Salt: block.SipKey{K0: 1, K1: 2}, Hashes: []uint64{1, 9}},
+		&Txs{Txs: txs},
+	}
+}
+
+func TestDecodeGivesWhatWasEncoded(t *testing.T) {
+	d := Decoder{limits}
+	for _, m := range samples() {
+		got, err := d.Decode(m.Lane(), Encode(m))
+		if err != nil {
+			t.Errorf("%T: %v", m, err)
+			continue
+		}
+		if !bytes.Equal(Encode(got), Encode(m)) {
+			t.Errorf("%T came back as\n%+v, was\n%+v", m, got, m)
+		}
+	}
+}
+
+func TestWhatNoHonestPeerSendsIsRefused(t *testing.T) {
+	d := Decoder{limits}
+	big := block.TxFields{Expiry: 1, Payload: make([]byte, limits.MaxTxBytes)}.Seal(block.Signature{})
+	config := block.TxFields{Kind: block.KindConfig, Expiry: 1}.Seal(block.Signature{})
+	two := append(Encode(&Tip{Height: 1}), Encode(&Pull{Tip: 1})...)
+	many := make([]uint32, 101)
+	for i := range many {
+		many[i] = uint32(i)
+	}
+	for _, c := range []struct {
+		name string
+		lane wire.Lane
+		b    []byte
+	}{
+		{"empty", wire.Blocks, nil},
+		{"two messages", wire.Blocks, two},
+		{"on the wrong lane", wire.Bodies, Encode(&Inventory{})},
+		{"on the control lane", wire.Control, Encode(&Tip{})},
+		{"unknown field", wire.Blocks, append(Encode(&Tip{Height: 1}), 0x78, 1)},
+		{"transaction over the limit", wire.Txs, Encode(&Txs{Txs: []*block.Tx{big}})},
+		{"configuration transaction", wire.Txs, Encode(&Txs{Txs: []*block.Tx{config}})},
+		{"places over the limit", wire.Bodies, Encode(&Fetch{At: many})},
+		{"places descending", wire.Bodies, Encode(&Fetch{At: []uint32{5, 5}})},
+		{"more transactions than places", wire.Bodies, Encode(&Part{At: []uint32{1}, Txs: []*block.Tx{testTx(1), testTx(2)}})},
+		{"prefill beyond the count", wire.Blocks, Encode(&Announce{PrefillAt: []uint32{3}, Prefill: []*block.Tx{testTx(1)}})},
+		{"IDs beyond the count", wire.Bodies, Encode(&Part{IDsFrom: 100, IDs: []block.ID{{}}})},
+		{"too many known blocks", wire.Blocks, Encode(&Pull{Have: make([]block.ID, MaxHave+1)})},
+		{"hashes out of order", wire.Txs, Encode(&Want{Hashes: []uint64{2, 1}})},
+		{"hashes out of range", wire.Txs, Encode(&Inventory{Low: 5, High: 6, Hashes: []uint64{7}})},
+		{"range backwards", wire.Catchup, Encode(&GetRange{From: 5, Upto: 4})},
+		{"chunk beyond the block", wire.Catchup, Encode(&Chunk{Height: 1, Size: 1, Data: []byte{1, 2}})},
+		{"block over the limit", wire.Catchup, Encode(&Chunk{Height: 1, Size: 1 << 20, Data: []byte{1}})},
+		{"hop over the limit", wire.Blocks, Encode(&Announce{Hop: 256})},
+	} {
+		m, err := d.Decode(c.lane, c.b)
+		if err == nil {
+			t.Errorf("%s: decoded as %+v", c.name, m)
+		} else if !errors.Is(err, wire.ErrMalformed) {
+			t.Errorf("%s: error %q does not match ErrMalformed", c.name, err)
+		}
+	}
+}
+
+// A message that repeats an empty field a million times costs less than its bytes.
+func TestDecodingCostsNoMoreThanTheBytes(t *testing.T) {
+	inner := bytes.Repeat(append(protowire.AppendTag(nil, 7, protowire.BytesType), 0), 500_000)
+	b := protowire.AppendBytes(protowire.AppendTag(nil, 1, protowire.BytesType), inner)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	if _, err := (Decoder{limits}).Decode(wire.Blocks, b); err == nil {
+		t.Error("half a million prefills were decoded")
+	}
+	runtime.ReadMemStats(&after)
+	if cost := after.TotalAlloc - before.TotalAlloc; cost > uint64(len(b)) {
+		t.Errorf("decoding %d bytes allocated %d", len(b), cost)
+	}
+}
+
+func TestPlaces(t *testing.T) {
+	for _, at := range [][]uint32{nil, {0}, {99}, {0, 1, 2}, {7, 50, 99}} {
+		got, err := unpackPlaces(packPlaces(at), 100)
+		if err != nil || !reflect.DeepEqual(got, at) {
+			t.Errorf("%v came back as %v, %v", at, got, err)
+		}
+	}
+	for _, b := range [][]byte{{100}, {5, 0}, {0x80}, {0x80, 0}, {99, 1}, bytes.Repeat([]byte{0xff}, 11)} {
+		if got, err := unpackPlaces(b, 100); err == nil {
+			t.Errorf("%x was read as %v", b, got)
+		}
+	}
+}
+
+func FuzzDecode(f *testing.F) {
+	for _, m := range samples() {
+		f.Add(byte(m.Lane()), Encode(m))
+	}
+	d := Decoder{limits}
+	f.Fuzz(func(t *testing.T, lane byte, b []byte) {
+		m, err := d.Decode(wire.Lane(lane%byte(wire.NumLanes)), bytes.Clone(b))
+		if err != nil {
+			if !errors.Is(err, wire.ErrMalformed) {
+				t.Fatalf("error %q does not match ErrMalformed", err)
+			}
+			return
+		}
+		again, err := d.Decode(m.Lane(), Encode(m))
+		if err != nil || !bytes.Equal(Encode(again), Encode(m)) {
+			t.Fatalf("%+v came back as %+v, %v", m, again, err)
+		}
+	})
+}

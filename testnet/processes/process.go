@@ -141,3 +141,20 @@ func launch(binary string, args []string, log string) (Process, <-chan struct{},
 	}()
 	return p, ended, nil
 }
+
+// Memory returns the resident memory in bytes, 0 where the system does not tell.
+func (p Process) Memory() int {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", p.PID))
+	if err != nil {
+		return 0
+	}
+	fields := strings.Fields(string(text))
+	if len(fields) < 2 {
+		return 0
+	}
+	pages, err := strconv.Atoi(fields[1])
+	if err != nil {
+		return 0
+	}
+	return pages * os.Getpagesize()
+}

@@ -177,7 +177,7 @@ func (r *loadRun) request(ctx context.Context, due time.Time, txs []*block.Tx) {
 func (r *loadRun) result(all, offering time.Duration) Result {
 	res := r.res
 	res.Accepted = r.outcome.Accepted + r.outcome.Duplicate
-	res.Refused, res.Retried = r.outcome.Refused, r.outcome.Retried
+	res.Refused, res.Retried = r.outcome.Refused+len(r.outcome.Busy), r.outcome.Retried
 	res.Seconds = all.Seconds()
 	res.Rate = float64(res.Accepted) / max(offering.Seconds(), 1e-9)
 	slices.Sort(r.latencies)

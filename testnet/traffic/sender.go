@@ -5,12 +5,14 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"grapevine/api"
 	"grapevine/api/apipb"
 	"grapevine/block"
+	"grapevine/mempool"
 )
 
 // Peer is a peer to hand transactions to.
@@ -42,14 +44,26 @@ const (
 	// The pause after every peer has failed, doubled from the first to the second.
 	firstPause = 50 * time.Millisecond
 	lastPause  = time.Second
+	// busyPause is about a block's time, after which a full pool has room again.
+	busyPause = 200 * time.Millisecond
 )
+
+func (s *Sender) patience() time.Duration {
+	if s.Patience == 0 {
+		return defaultPatience
+	}
+	return s.Patience
+}
 
 // Outcome is what became of transactions.
 type Outcome struct {
 	Accepted  int // new to the peer that was asked
 	Duplicate int // in a pool or a block already: an earlier attempt got through
-	Refused   int
+	Refused   int // for good
 	Retried   int // attempts that ended without an answer
+	// Busy are those that were refused for now: a pool is full, or the peer is
+	// behind. They can be handed in again.
+	Busy []*block.Tx
 	// Reasons are the distinct reasons of refusals, with a transaction for each.
 	Reasons map[string]*block.Tx
 }
@@ -60,6 +74,7 @@ func (o *Outcome) Add(p Outcome) {
 	o.Duplicate += p.Duplicate
 	o.Refused += p.Refused
 	o.Retried += p.Retried
+	o.Busy = append(o.Busy, p.Busy...)
 	for reason, t := range p.Reasons {
 		o.refuse(reason, t)
 	}
@@ -78,11 +93,7 @@ func (o *Outcome) refuse(reason string, t *block.Tx) {
 // Deliver hands one batch to the peer of this index, and to others, in random
 // order, until one answers.
 func (s *Sender) Deliver(ctx context.Context, first int, txs []*block.Tx) (Outcome, error) {
-	patience := s.Patience
-	if patience == 0 {
-		patience = defaultPatience
-	}
-	deadline := time.Now().Add(patience)
+	deadline := time.Now().Add(s.patience())
 	var out Outcome
 	var last error
 	for pause := firstPause; ; pause = min(2*pause, lastPause) {
@@ -99,7 +110,7 @@ func (s *Sender) Deliver(ctx context.Context, first int, txs []*block.Tx) (Outco
 			last = fmt.Errorf("%s: %w", s.Peers[i].Name, err)
 		}
 		if time.Now().Add(pause).After(deadline) {
-			return out, fmt.Errorf("no peer took %d transactions within %v; the last: %w", len(txs), patience, last)
+			return out, fmt.Errorf("no peer took %d transactions within %v; the last: %w", len(txs), s.patience(), last)
 		}
 		select {
 		case <-ctx.Done():
@@ -134,8 +145,12 @@ func (s *Sender) count(out *Outcome, txs []*block.Tx, verdicts []*apipb.TxVerdic
 			out.Duplicate++
 			ids = append(ids, txs[i].ID())
 		default:
-			out.Refused++
 			out.refuse(v.Reason, txs[i])
+			if passing(v.Reason) {
+				out.Busy = append(out.Busy, txs[i])
+			} else {
+				out.Refused++
+			}
 		}
 	}
 	if s.Acknowledged != nil && len(ids) > 0 {
@@ -143,6 +158,13 @@ func (s *Sender) count(out *Outcome, txs []*block.Tx, verdicts []*apipb.TxVerdic
 		defer s.acked.Unlock()
 		s.Acknowledged(ids)
 	}
+}
+
+// passing says whether a refusal is of now and here, not of the transaction.
+func passing(reason string) bool {
+	return slices.ContainsFunc([]error{mempool.ErrFull, mempool.ErrSenderFull, mempool.ErrEarly}, func(err error) bool {
+		return strings.Contains(reason, err.Error())
+	})
 }
 
 // What Spread puts into one request, and how many are under way at once: enough to
@@ -175,7 +197,7 @@ func (s *Sender) Spread(ctx context.Context, txs []*block.Tx, done func(answered
 	for range spreadInFlight {
 		workers.Go(func() {
 			for b := range batches {
-				out, err := s.Deliver(ctx, b.peer, b.txs)
+				out, err := s.insist(ctx, b)
 				if err != nil {
 					cancel(err) // the first cause is the one that stays
 				}
@@ -188,6 +210,35 @@ func (s *Sender) Spread(ctx context.Context, txs []*block.Tx, done func(answered
 	}
 	workers.Wait()
 	return total, context.Cause(ctx)
+}
+
+// insist delivers a batch, and whatever of it is refused for now again, until
+// patience ends without any being taken. What is refused then is refused for good.
+func (s *Sender) insist(ctx context.Context, b batch) (Outcome, error) {
+	var total Outcome
+	deadline := time.Now().Add(s.patience())
+	for {
+		out, err := s.Deliver(ctx, b.peer, b.txs)
+		busy := out.Busy
+		out.Busy = nil
+		total.Add(out)
+		if err != nil || len(busy) == 0 {
+			return total, err
+		}
+		if len(busy) < len(b.txs) {
+			deadline = time.Now().Add(s.patience())
+		}
+		if time.Now().After(deadline) {
+			total.Refused += len(busy)
+			return total, nil
+		}
+		b = batch{rand.IntN(len(s.Peers)), busy}
+		select {
+		case <-ctx.Done():
+			return total, context.Cause(ctx)
+		case <-time.After(busyPause):
+		}
+	}
 }
 
 type batch struct {

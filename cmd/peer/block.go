@@ -1,0 +1,157 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"grapevine/api"
+	"grapevine/api/apipb"
+	"grapevine/block"
+	"grapevine/testnet/report"
+)
+
+func blockCommand() *cobra.Command {
+	return group("block", "Look at blocks of the chain", "  peer block get 1\n  peer block watch", blockGetCommand(), blockWatchCommand())
+}
+
+func blockGetCommand() *cobra.Command {
+	var txs string
+	cmd := &cobra.Command{
+		Use:   "get [HEIGHT|ID]",
+		Short: "A block by its height or ID; the last one when none is named",
+		Example: `  peer block get 12
+  peer block get --txs full -o json 12 | jq -r '.body.transactions[].payload' | base64 -d`,
+		Args: cobra.MaximumNArgs(1),
+	}
+	addr, out := apiFlag(cmd), outputFlag(cmd)
+	txsFlag(cmd, &txs, api.TxsIDs)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		req := &apipb.GetBlockRequest{Txs: txs}
+		if len(args) > 0 {
+			if err := nameBlock(req, args[0]); err != nil {
+				return err
+			}
+		}
+		client := api.Dial(*addr)
+		defer client.Close()
+		b, err := client.Block(cmd.Context(), req)
+		if err != nil {
+			return err
+		}
+		return out.printMessage(cmd, b, func(w io.Writer) { blockTable(w, b) })
+	}
+	return cmd
+}
+
+func txsFlag(cmd *cobra.Command, txs *string, def string) {
+	*txs = def
+	cmd.Flags().Var(textValue{txs, []string{api.TxsNone, api.TxsIDs, api.TxsFull}}, "txs", "how much of its transactions: none, ids or full")
+}
+
+// nameBlock reads a height or an ID.
+func nameBlock(req *apipb.GetBlockRequest, arg string) error {
+	if len(arg) == 64 {
+		id, err := block.ParseID(arg)
+		if err != nil {
+			return usage(err)
+		}
+		req.Id = id.String()
+		return nil
+	}
+	height, err := strconv.ParseUint(arg, 10, 64)
+	if err != nil || height == 0 || height > block.MaxHeight {
+		return usagef("block %q: want a height from 1, or an ID of 64 hexadecimal digits", arg)
+	}
+	req.Height = height
+	return nil
+}
+
+func blockTable(w io.Writer, b *apipb.Block) {
+	h := b.Header
+	fmt.Fprintf(w, "height\t%d\nID\t%s\nparent\t%s\ntime\t%s\ntransactions\t%d\nbody\t%s\ntx root\t%s\nproducer\t%s\n",
+		h.Height, h.Id, h.Parent, h.Time, h.Txs, report.Size(int(h.Bytes)), h.TxRoot, h.Producer)
+	if b.Fact != nil {
+		fmt.Fprintf(w, "arrived\t%s\n", factText(b.Fact))
+	}
+	for i, id := range b.Body.GetTxIds() {
+		fmt.Fprintf(w, "tx %d\t%s\n", i, id)
+	}
+	for i, t := range b.Body.GetTransactions() {
+		fmt.Fprintf(w, "tx %d\t%s  %s\n", i, t.Id, payloadText(t.Payload))
+	}
+}
+
+// factText says how a block came to the node.
+func factText(f *apipb.Fact) string {
+	text := fmt.Sprintf("via %s after %s", f.Via, time.Duration(f.Latency).Round(10*time.Microsecond))
+	if f.From != "" {
+		text += fmt.Sprintf(", from %s, hop %d", f.From, f.Hop)
+	}
+	return text + fmt.Sprintf(", %d fetched, %d duplicates", f.Missing, f.Duplicates)
+}
+
+// payloadText shows a payload on one line of a terminal, whatever is in it.
+func payloadText(p []byte) string {
+	const most = 100
+	if len(p) > most {
+		return fmt.Sprintf("%q… (%d bytes)", p[:most], len(p))
+	}
+	return fmt.Sprintf("%q", p)
+}
+
+func blockWatchCommand() *cobra.Command {
+	var from uint64
+	var count int
+	var txs string
+	cmd := &cobra.Command{
+		Use:   "watch",
+		Short: "Every block as the node accepts it, until interrupted",
+		Example: `  peer block watch
+  peer block watch --from 1 --count 10 -o json | jq .header.height`,
+		Args: cobra.NoArgs,
+	}
+	addr, out := apiFlag(cmd), outputFlag(cmd)
+	cmd.Flags().Uint64Var(&from, "from", 0, "height to begin at; 0: the next block")
+	cmd.Flags().IntVar(&count, "count", 0, "end after so many blocks; 0: go on")
+	txsFlag(cmd, &txs, api.TxsNone)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		client := api.Dial(*addr)
+		defer client.Close()
+		ctx := cmd.Context()
+		for b, err := range client.Watch(ctx, &apipb.WatchBlocksRequest{From: from, Txs: txs}) {
+			if ctx.Err() != nil {
+				return nil // interrupted: that is how it ends
+			}
+			if err != nil {
+				return err
+			}
+			if err := out.printMessage(cmd, b, func(w io.Writer) { blockLine(w, b) }); err != nil {
+				return err
+			}
+			if count--; count == 0 {
+				return nil
+			}
+		}
+		return nil
+	}
+	return cmd
+}
+
+func blockLine(w io.Writer, b *apipb.Block) {
+	h := b.Header
+	fmt.Fprintf(w, "%s  block %d  %.8s  %d txs  %s", shortTime(h.Time), h.Height, h.Id, h.Txs, report.Size(int(h.Bytes)))
+	if b.Fact != nil {
+		fmt.Fprintf(w, "  %s", factText(b.Fact))
+	}
+	fmt.Fprintln(w)
+	for _, id := range b.Body.GetTxIds() {
+		fmt.Fprintf(w, "    %s\n", id)
+	}
+	for _, t := range b.Body.GetTransactions() {
+		fmt.Fprintf(w, "    %s  %s\n", t.Id, payloadText(t.Payload))
+	}
+}

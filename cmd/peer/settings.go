@@ -1,0 +1,160 @@
+package main
+
+import (
+	"fmt"
+	"math"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"grapevine/api"
+)
+
+// settings are what a peer is told by its operator.
+type settings struct {
+	Listen              []string
+	Advertise           []string
+	Bootstrap           []string
+	API                 string
+	APIPublic           bool
+	Mode                string
+	Catchup             bool
+	Fanout              int
+	LogLevel            string
+	LogFormat           string
+	BlockTimeout        time.Duration
+	BlockMaxTxs         int
+	BlockPreferredBytes int
+	PoolMaxTxs          int
+	PoolMaxBytes        int
+	PoolMaxPerSender    int
+	Seed                uint64
+}
+
+// defaultAPI is where a node listens and where the commands look for one.
+const defaultAPI = api.DefaultListen
+
+// noAPI is the value of the setting api that means none.
+const noAPI = "off"
+
+func defaultSettings() *settings {
+	return &settings{
+		Listen:              []string{"/ip4/0.0.0.0/udp/9701/quic-v1", "/ip4/0.0.0.0/tcp/9701"},
+		API:                 defaultAPI,
+		Mode:                "push-pull",
+		Catchup:             true,
+		LogLevel:            "info",
+		LogFormat:           "text",
+		BlockTimeout:        200 * time.Millisecond,
+		BlockMaxTxs:         2_000,
+		BlockPreferredBytes: 1 << 20,
+		PoolMaxTxs:          100_000,
+		PoolMaxBytes:        256 << 20,
+		PoolMaxPerSender:    50_000,
+	}
+}
+
+// setting is a row of the table from which flags, environment variables, the keys
+// of config.toml, their defaults and their help come.
+type setting struct {
+	key   string // as in config.toml
+	value value
+	help  string
+}
+
+func (s setting) flag() string { return strings.ReplaceAll(s.key, "_", "-") }
+func (s setting) env() string  { return "GRAPEVINE_" + strings.ToUpper(s.key) }
+
+// table returns the rows, which read and write s.
+func (s *settings) table() []setting {
+	return []setting{
+		{"listen", &listValue{to: &s.Listen}, "multiaddrs on which other peers reach this one, QUIC and TCP"},
+		{"advertise", &listValue{to: &s.Advertise}, "multiaddrs to tell others instead of those of listen; needed behind a port forwarding"},
+		{"bootstrap", &listValue{to: &s.Bootstrap}, "multiaddrs of peers to connect to first, each ending in /p2p/ and the peer ID"},
+		{"api", textValue{to: &s.API}, "host:port of the HTTP API; \"off\" for none"},
+		{"api_public", boolValue{&s.APIPublic}, "allow an API address that other machines can reach; whoever reaches it can submit"},
+		{"mode", textValue{&s.Mode, []string{"push-pull", "push", "pull"}}, "how fresh blocks travel: push-pull, push or pull"},
+		{"catchup", boolValue{&s.Catchup}, "fetch ranges of blocks when far behind"},
+		{"fanout", countValue{&s.Fanout, 1024}, "neighbours that a fresh block is pushed to; 0: chosen from the network's size"},
+		{"log_level", textValue{&s.LogLevel, []string{"debug", "info", "warn", "error"}}, "least severe log lines to write: debug, info, warn or error"},
+		{"log_format", textValue{&s.LogFormat, []string{"text", "json"}}, "form of the log on standard error: text or json"},
+		{"block_timeout", durationValue{&s.BlockTimeout}, "orderer: longest wait of a transaction for its block to fill"},
+		{"block_max_txs", countValue{&s.BlockMaxTxs, math.MaxInt32}, "orderer: transactions at which a block is full; the genesis bounds it"},
+		{"block_preferred_bytes", sizeValue{&s.BlockPreferredBytes}, "orderer: body size at which a block is full; the genesis bounds it"},
+		{"pool_max_txs", countValue{&s.PoolMaxTxs, math.MaxInt32}, "transactions that may wait in the pool"},
+		{"pool_max_bytes", sizeValue{&s.PoolMaxBytes}, "bytes of transactions that may wait in the pool"},
+		{"pool_max_per_sender", countValue{&s.PoolMaxPerSender, math.MaxInt32}, "transactions of one sender that may wait in the pool"},
+		{"seed", seedValue{&s.Seed}, "seed of this peer's random choices, to repeat a run; 0: a fresh one"},
+	}
+}
+
+// addFlags adds a flag for every setting but the named ones.
+func (s *settings) addFlags(flags *pflag.FlagSet, but ...string) {
+	for _, row := range s.table() {
+		if slices.Contains(but, row.key) {
+			continue
+		}
+		f := flags.VarPF(row.value, row.flag(), "", row.help)
+		if _, is := row.value.(boolValue); is {
+			f.NoOptDefVal = "true"
+		}
+	}
+}
+
+// load fills in what no flag has set: from the environment, else from the file at
+// path, else the defaults stay. Without a path there is no file.
+func (s *settings) load(flags *pflag.FlagSet, path string) error {
+	file, err := readConfig(path, s.table())
+	if err != nil {
+		return err
+	}
+	for _, row := range s.table() {
+		if f := flags.Lookup(row.flag()); f != nil && f.Changed {
+			continue
+		}
+		if text, ok := os.LookupEnv(row.env()); ok {
+			if err := row.value.Set(text); err != nil {
+				return usage(fmt.Errorf("environment variable %s is %q: %w", row.env(), text, err))
+			}
+			continue
+		}
+		if in, ok := file[row.key]; ok {
+			if err := setFromTOML(row.value, in); err != nil {
+				return fmt.Errorf("%s: key %q is %v: %w", path, row.key, in, err)
+			}
+		}
+	}
+	return nil
+}
+
+// changed returns the rows whose flags were given.
+func (s *settings) changed(flags *pflag.FlagSet) []setting {
+	var rows []setting
+	for _, row := range s.table() {
+		if f := flags.Lookup(row.flag()); f != nil && f.Changed {
+			rows = append(rows, row)
+		}
+	}
+	return rows
+}
+
+func setFromTOML(v value, in any) error {
+	text, err := v.fromTOML(in)
+	if err != nil {
+		return err
+	}
+	return v.Set(text)
+}
+
+// settingsHelp is the table for people.
+func settingsHelp() string {
+	var b strings.Builder
+	b.WriteString("Each setting can be given as a flag of peer start, else as an environment\nvariable, else as a key of config.toml in the home directory. Sizes take KiB, MiB\nand GiB, durations ms, s, m and h; lists are comma-separated in flags and\nvariables, and the flag may be given several times.\n")
+	for _, row := range defaultSettings().table() {
+		fmt.Fprintf(&b, "\n  %s (%s), default %s\n      --%s  %s\n      %s\n", row.key, row.value.Type(), row.value.toTOML(), row.flag(), row.env(), row.help)
+	}
+	return b.String()
+}

@@ -1,0 +1,190 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"grapevine/block/sig"
+	"grapevine/genesis"
+	"grapevine/ledger"
+	"grapevine/node"
+	"grapevine/ordering"
+)
+
+func startCommand() *cobra.Command {
+	var home string
+	var newChain, resetLock bool
+	s := defaultSettings()
+	cmd := &cobra.Command{
+		Use:   "start --home DIR",
+		Short: "Run a node until SIGTERM or SIGINT",
+		Long: `Run a node until SIGTERM or SIGINT, at which it stops in order. A second signal ends
+it at once. It logs to standard error.
+
+A setting given as a flag counts over its environment variable, that over
+config.toml in the home directory, and that over the default. See peer help settings.
+
+An orderer signs only with its lock, DIR/orderer.lock, which says what it has signed
+so far: signing from an old state would fork the chain. Where the lock is lost, its
+operator must say what is true: --new-chain, that this key has signed no block in
+this network yet; --reset-lock, that it has signed none above the ledger's tip.`,
+		Example: `  peer start --home alice
+  peer start --home alice --log-level debug --api off
+  GRAPEVINE_MODE=pull peer start --home alice`,
+		Args: cobra.NoArgs,
+	}
+	homeFlag(cmd, &home)
+	cmd.Flags().BoolVar(&newChain, "new-chain", false, "orderer: write the lock of a key that has signed nothing, and start")
+	cmd.Flags().BoolVar(&resetLock, "reset-lock", false, "orderer: set the lock to the ledger's tip, and start")
+	s.addFlags(cmd.Flags())
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if newChain && resetLock {
+			return usagef("both --new-chain and --reset-lock: give the one that is true")
+		}
+		cfg, err := loadHome(home, s, func() error { return s.load(cmd.Flags(), filepath.Join(home, configFile)) })
+		if err != nil {
+			return err
+		}
+		if cfg.Logger, err = newLogger(cmd.ErrOrStderr(), s.LogFormat, s.LogLevel); err != nil {
+			return err
+		}
+		switch {
+		case newChain:
+			err = writeNewLock(home, cfg)
+		case resetLock:
+			err = resetLockToTip(home, cfg)
+		}
+		if err != nil {
+			return err
+		}
+		return runNode(cmd.Context(), cfg)
+	}
+	return cmd
+}
+
+// loadHome reads a home directory into a node's configuration.
+func loadHome(home string, s *settings, load func() error) (node.Config, error) {
+	if err := checkHome(home); err != nil {
+		return node.Config{}, err
+	}
+	if _, err := os.Stat(filepath.Join(home, keyFile)); errors.Is(err, fs.ErrNotExist) {
+		return node.Config{}, notFound(fmt.Errorf("%s is no peer's home, it has no %s: make one with peer init --home %s", home, keyFile, home))
+	}
+	key, err := sig.LoadKey(filepath.Join(home, keyFile))
+	if err != nil {
+		return node.Config{}, err
+	}
+	g, err := genesis.Load(filepath.Join(home, genesisFile))
+	if err != nil {
+		return node.Config{}, err
+	}
+	if err := load(); err != nil {
+		return node.Config{}, err
+	}
+	cfg := s.nodeConfig()
+	cfg.Key, cfg.Genesis, cfg.Dir = key, g, home
+	return cfg, nil
+}
+
+// nodeConfig returns what the settings mean to a node. A setting that is at its
+// default is left zero where the node's own default, the same, adapts to the
+// genesis' limits.
+func (s *settings) nodeConfig() node.Config {
+	def := defaultSettings()
+	cfg := node.Config{
+		Listen: s.Listen, Advertise: s.Advertise, Bootstrap: s.Bootstrap,
+		API: s.API, APIPublic: s.APIPublic,
+		Mode: s.Mode, NoCatchup: !s.Catchup, Fanout: s.Fanout,
+		Cutter: ordering.CutterConfig{
+			Timeout:        s.BlockTimeout,
+			MaxTxs:         unless(s.BlockMaxTxs, def.BlockMaxTxs),
+			PreferredBytes: unless(s.BlockPreferredBytes, def.BlockPreferredBytes),
+		},
+		PoolMaxTxs: s.PoolMaxTxs, PoolMaxBytes: s.PoolMaxBytes, PoolMaxPerSender: s.PoolMaxPerSender,
+		Seed: s.Seed,
+	}
+	if s.API == noAPI {
+		cfg.API = ""
+	}
+	return cfg
+}
+
+// unless returns n, but zero when it is the default.
+func unless(n, def int) int {
+	if n == def {
+		return 0
+	}
+	return n
+}
+
+// newLogger makes the logger that the settings ask for.
+func newLogger(w io.Writer, format, level string) (*slog.Logger, error) {
+	var l slog.Level
+	if err := l.UnmarshalText([]byte(level)); err != nil {
+		return nil, usagef("log_level is %q: want debug, info, warn or error", level)
+	}
+	options := &slog.HandlerOptions{Level: l}
+	if format == "json" {
+		return slog.New(slog.NewJSONHandler(w, options)), nil
+	}
+	return slog.New(slog.NewTextHandler(w, options)), nil
+}
+
+// runNode runs the node until ctx ends.
+func runNode(ctx context.Context, cfg node.Config) error {
+	n, err := node.New(cfg)
+	if err != nil {
+		return err
+	}
+	begun := time.Now()
+	err = n.Run(ctx)
+	if ctx.Err() != nil && err == nil {
+		cfg.Logger.Info("stopped", "after", time.Since(begun).Round(time.Second))
+	}
+	return err
+}
+
+func writeNewLock(home string, cfg node.Config) error {
+	if err := checkOrderer(home, cfg); err != nil {
+		return err
+	}
+	path := filepath.Join(home, lockFile)
+	err := ordering.CreateLock(path, cfg.Genesis.ID())
+	if errors.Is(err, fs.ErrExist) {
+		return refused(fmt.Errorf("%s is there, so this key may have signed: start without --new-chain", path))
+	}
+	return err
+}
+
+func resetLockToTip(home string, cfg node.Config) error {
+	if err := checkOrderer(home, cfg); err != nil {
+		return err
+	}
+	l, err := ledger.Open(ledger.Config{Dir: filepath.Join(home, ledgerDir), Genesis: cfg.Genesis, Logger: cfg.Logger})
+	if err != nil {
+		return err
+	}
+	tip := l.Tip()
+	if err := l.Close(); err != nil {
+		return err
+	}
+	cfg.Logger.Warn("the orderer's lock is reset", "height", tip.Height, "id", tip.ID)
+	return ordering.ResetLock(filepath.Join(home, lockFile), cfg.Genesis.ID(), tip)
+}
+
+func checkOrderer(home string, cfg node.Config) error {
+	if cfg.Key.Public() == cfg.Genesis.OrdererKey() {
+		return nil
+	}
+	return refused(fmt.Errorf("the peer in %s, %s, is not the orderer, whom the genesis names as %s: only an orderer has a lock",
+		home, genesis.PeerID(cfg.Key.Public()), cfg.Genesis.Ordering.Orderer))
+}

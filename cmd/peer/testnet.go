@@ -1,0 +1,321 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"grapevine/api"
+	"grapevine/testnet/processes"
+	"grapevine/testnet/report"
+)
+
+func testnetCommand() *cobra.Command {
+	cmd := group("testnet", "Networks of real peers on this machine",
+		`  peer testnet up -n 7
+  peer testnet submit go.sum
+  peer testnet report
+  peer testnet kill 3; peer testnet load --rate 200 --duration 10s; peer testnet start 3
+  peer testnet check --acknowledged
+  peer testnet down`,
+		testnetUp(), testnetStatus(), testnetSubmit(), testnetLoad(), testnetWatch(),
+		testnetKill(), testnetStart(), testnetReport(), testnetCheck(), testnetDown())
+	cmd.Long = `Networks of peer processes on the loopback interface, numbered from 0. Peer 0 is
+the orderer. They go on when the command ends; all there is to know of them is in
+the directory that --dir names, so any shell can look after them.`
+	return cmd
+}
+
+func dirFlag(cmd *cobra.Command) *string {
+	return cmd.Flags().String("dir", ".testnet", "directory of the testnet")
+}
+
+// testnetError gives the errors of package processes their exit codes.
+func testnetError(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, processes.ErrNone), errors.Is(err, processes.ErrNoPeer):
+		return notFound(err)
+	case errors.Is(err, processes.ErrRunning), errors.Is(err, processes.ErrBusy):
+		return refused(err)
+	}
+	return err
+}
+
+// network is an open testnet with a client for each of its peers.
+type network struct {
+	*processes.Network
+	clients []*api.Client
+}
+
+func openNetwork(dir string) (*network, error) {
+	n, err := processes.Open(dir)
+	if err != nil {
+		return nil, testnetError(err)
+	}
+	net := &network{Network: n}
+	for _, p := range n.Peers {
+		net.clients = append(net.clients, api.Dial(p.API))
+	}
+	return net, nil
+}
+
+func (n *network) close() {
+	for _, c := range n.clients {
+		c.Close()
+	}
+}
+
+func testnetUp() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "up",
+		Short: "Make a testnet and start it, or start one again",
+		Long: `Make a testnet and start it, or start again the one that --dir holds. It ends when
+every peer is ready and connected to every other. When one is not, the end of its
+log is shown and no process is left. The settings of a peer can be given as flags;
+a new testnet's peers all get them in their config.toml.`,
+		Example: `  peer testnet up -n 7
+  peer testnet up --dir /tmp/pull -n 5 --mode pull --block-timeout 100ms`,
+		Args: cobra.NoArgs,
+	}
+	dir := dirFlag(cmd)
+	n := cmd.Flags().IntP("peers", "n", 7, "how many peers")
+	fresh := cmd.Flags().Bool("fresh", false, "delete what an earlier testnet left in the directory first")
+	patience := cmd.Flags().Duration("timeout", time.Minute, "how long the peers may take to be ready")
+	out := outputFlag(cmd)
+	s := defaultSettings()
+	s.addFlags(cmd.Flags(), "listen", "advertise", "bootstrap", "api", "api_public", "log_format")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if *n < 1 || *n > 200 {
+			return usagef("-n is %d: want 1 to 200 peers", *n)
+		}
+		binary, err := os.Executable()
+		if err != nil {
+			return fmt.Errorf("finding this program: %w", err)
+		}
+		if *fresh {
+			if err := processes.Remove(*dir); err != nil {
+				return testnetError(err)
+			}
+		}
+		cfg := processes.Config{Dir: *dir, Binary: binary, Settings: map[string]string{}, Prepare: prepareHome, Patience: *patience}
+		if cmd.Flags().Changed("peers") {
+			cfg.Peers = *n
+		}
+		for _, row := range s.changed(cmd.Flags()) {
+			cfg.Settings[row.key] = row.value.String()
+		}
+		return up(cmd.Context(), cmd, cfg, out)
+	}
+	return cmd
+}
+
+func up(ctx context.Context, cmd *cobra.Command, cfg processes.Config, out *output) error {
+	bar := newProgress("starting")
+	cfg.Progress = func(ready, of int) { bar.update(ready, of, "peers ready") }
+	n, err := processes.Up(ctx, cfg)
+	bar.end()
+	if err != nil {
+		return testnetError(err)
+	}
+	return out.print(cmd, n, func(w io.Writer) {
+		fmt.Fprintf(w, "%d peers are up, each connected to all others: network %s\n", len(n.Peers), n.ChainID)
+		fmt.Fprintln(w, "PEER\tAPI\tPROCESS\tPEER ID")
+		for _, p := range n.Peers {
+			fmt.Fprintf(w, "%d\t%s\t%d\t%s\n", p.Index, p.API, p.Process.PID, p.ID)
+		}
+	})
+}
+
+// prepareHome writes the home directory of a testnet's peer.
+func prepareHome(h processes.Home) error {
+	s := defaultSettings()
+	var given []setting
+	for _, row := range s.table() {
+		if text, ok := h.Settings[row.key]; ok {
+			if err := row.value.Set(text); err != nil {
+				return fmt.Errorf("setting %s is %q: %w", row.key, text, err)
+			}
+			given = append(given, row)
+		}
+	}
+	return makeHome(h.Dir, h.Key, h.Genesis, given)
+}
+
+// peerStatus is a row of peer testnet status.
+type peerStatus struct {
+	Peer       int    `json:"peer"`
+	PeerID     string `json:"peer_id"`
+	API        string `json:"api"`
+	PID        int    `json:"pid"`
+	State      string `json:"state"` // ready, not ready, silent or down
+	Reason     string `json:"reason"`
+	Height     uint64 `json:"height"`
+	TipID      string `json:"tip_id"`
+	Neighbours uint32 `json:"neighbours"`
+	PoolTxs    uint32 `json:"pool_txs"`
+	Memory     int    `json:"memory_bytes"` // resident; 0 where the system does not say
+}
+
+func testnetStatus() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "status",
+		Short:   "How each peer of a testnet is doing",
+		Example: "  peer testnet status\n  peer testnet status -o json | jq '.peers[].height'",
+		Args:    cobra.NoArgs,
+	}
+	dir, out := dirFlag(cmd), outputFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		n, err := openNetwork(*dir)
+		if err != nil {
+			return err
+		}
+		defer n.close()
+		var all struct {
+			ChainID string       `json:"chain_id"`
+			Peers   []peerStatus `json:"peers"`
+		}
+		all.ChainID = n.ChainID
+		for i := range n.Peers {
+			s, err := n.status(cmd.Context(), i)
+			if err != nil {
+				return err
+			}
+			all.Peers = append(all.Peers, s)
+		}
+		return out.print(cmd, all, func(w io.Writer) {
+			fmt.Fprintln(w, "PEER\tSTATE\tHEIGHT\tTIP\tNEIGHBOURS\tPOOL\tMEMORY\tPROCESS\tAPI\t")
+			for _, s := range all.Peers {
+				fmt.Fprintf(w, "%d\t%s\t%d\t%.8s\t%d\t%d\t%s\t%d\t%s\t%s\n", s.Peer, s.State, s.Height, s.TipID,
+					s.Neighbours, s.PoolTxs, report.Size(s.Memory), s.PID, s.API, s.Reason)
+			}
+		})
+	}
+	return cmd
+}
+
+// statusTimeout is how long a peer may take to answer, before it counts as silent.
+const statusTimeout = 3 * time.Second
+
+func (n *network) status(ctx context.Context, i int) (peerStatus, error) {
+	p := n.Peers[i]
+	s := peerStatus{Peer: i, PeerID: p.ID, API: p.API, State: "down"}
+	running, err := p.Process.Running()
+	if !running || err != nil {
+		return s, err
+	}
+	s.PID, s.Memory = p.Process.PID, p.Process.Memory()
+	ctx, cancel := context.WithTimeout(ctx, statusTimeout)
+	defer cancel()
+	got, err := n.clients[i].Status(ctx)
+	if err != nil {
+		s.State, s.Reason = "silent", err.Error()
+		return s, nil
+	}
+	s.State, s.Reason = "ready", got.Reason
+	if !got.Ready {
+		s.State = "not ready"
+	}
+	s.Height, s.TipID, s.Neighbours, s.PoolTxs = got.Height, got.TipId, got.Neighbours, got.PoolTxs
+	return s, nil
+}
+
+func testnetKill() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "kill PEER",
+		Short:   "End a peer by SIGKILL, which it cannot prepare for",
+		Example: "  peer testnet kill 0      the orderer",
+		Args:    cobra.ExactArgs(1),
+	}
+	dir := dirFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		i, err := peerNumber(args[0])
+		if err != nil {
+			return err
+		}
+		if err := processes.Kill(*dir, i); err != nil {
+			return testnetError(err)
+		}
+		fmt.Fprintf(cmd.OutOrStdout(), "peer %d is killed\n", i)
+		return nil
+	}
+	return cmd
+}
+
+func testnetStart() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "start PEER",
+		Short:   "Start a peer again that is down",
+		Example: "  peer testnet start 0",
+		Args:    cobra.ExactArgs(1),
+	}
+	dir := dirFlag(cmd)
+	patience := cmd.Flags().Duration("timeout", time.Minute, "how long it may take to be ready")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		i, err := peerNumber(args[0])
+		if err != nil {
+			return err
+		}
+		if err := processes.Start(cmd.Context(), *dir, i, *patience); err != nil {
+			return testnetError(err)
+		}
+		fmt.Fprintf(cmd.OutOrStdout(), "peer %d is ready\n", i)
+		return nil
+	}
+	return cmd
+}
+
+func peerNumber(arg string) (int, error) {
+	i, err := strconv.Atoi(arg)
+	if err != nil {
+		return 0, usagef("peer %q: want its number, from 0", arg)
+	}
+	return i, nil
+}
+
+func testnetDown() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "down",
+		Short: "End every process of a testnet; ledgers and logs stay",
+		Example: `  peer testnet down
+  peer testnet down --remove      and delete its ledgers and logs`,
+		Args: cobra.NoArgs,
+	}
+	dir := dirFlag(cmd)
+	patience := cmd.Flags().Duration("timeout", 10*time.Second, "how long the peers may take to stop before they are killed")
+	remove := cmd.Flags().Bool("remove", false, "delete the testnet as well")
+	out := outputFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		stopped, err := processes.Down(*dir, *patience)
+		if err != nil {
+			return testnetError(err)
+		}
+		if *remove {
+			if err := processes.Remove(*dir); err != nil {
+				return testnetError(err)
+			}
+		}
+		return out.print(cmd, map[string]any{"peers": stopped}, func(w io.Writer) {
+			counts := map[string]int{}
+			for _, s := range stopped {
+				counts[s.How]++
+			}
+			var parts []string
+			for _, how := range []string{"stopped", "killed", "not running"} {
+				if counts[how] > 0 {
+					parts = append(parts, fmt.Sprintf("%d %s", counts[how], how))
+				}
+			}
+			fmt.Fprintf(w, "%d peers: %s\n", len(stopped), strings.Join(parts, ", "))
+		})
+	}
+	return cmd
+}

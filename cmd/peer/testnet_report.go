@@ -1,0 +1,217 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"grapevine/testnet/checks"
+	"grapevine/testnet/report"
+	"grapevine/testnet/traffic"
+)
+
+func testnetReport() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "report",
+		Short: "How each block spread, and whether the ledgers agree",
+		Long: `How each block spread, from the logs of all peers, and whether the ledgers agree,
+from the peers themselves: each is asked for the block at every height. Latencies
+are from a block's time to its acceptance by a peer other than its producer. Peers
+that are down are named and not asked. The exit code is 6 when ledgers differ, or
+when a peer is not at the others' height by the end of --timeout.`,
+		Example: `  peer testnet report
+  peer testnet report -o json | jq '.agree, .blocks[-1].p95_ms'`,
+		Args: cobra.NoArgs,
+	}
+	dir, out := dirFlag(cmd), outputFlag(cmd)
+	timeout := cmd.Flags().Duration("timeout", 10*time.Second, "how long a peer may take to come to the others' height")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		n, err := openNetwork(*dir)
+		if err != nil {
+			return err
+		}
+		defer n.close()
+		asked, err := n.alive()
+		if err != nil {
+			return err
+		}
+		finding, err := checks.Agree(cmd.Context(), asked, *timeout)
+		if err != nil {
+			return err
+		}
+		facts, err := n.facts()
+		if err != nil {
+			return err
+		}
+		r := report.Report{Peers: len(n.Peers), Height: finding.Height, Agree: finding.OK(), Blocks: report.Merge(facts)}
+		if err := out.write(cmd, r, func(w io.Writer) error { return r.WriteTable(w, report.Totals(facts)) }); err != nil {
+			return err
+		}
+		return problems("the ledgers do not agree", finding)
+	}
+	return cmd
+}
+
+// write is print for what is laid out already.
+func (o *output) write(cmd *cobra.Command, data any, text func(w io.Writer) error) error {
+	if o.isJSON() {
+		return o.json(cmd.OutOrStdout(), data)
+	}
+	return text(cmd.OutOrStdout())
+}
+
+// problems makes an error of a finding, and names each problem on standard error.
+func problems(what string, f checks.Finding) error {
+	if f.OK() {
+		return nil
+	}
+	for _, p := range f.Problems {
+		fmt.Fprintln(os.Stderr, p)
+	}
+	return wrong(errors.New(what))
+}
+
+// alive returns the peers whose processes run, and names the others.
+func (n *network) alive() ([]checks.Peer, error) {
+	var peers []checks.Peer
+	for i, p := range n.checked() {
+		running, err := n.Peers[i].Process.Running()
+		if err != nil {
+			return nil, err
+		}
+		if running {
+			peers = append(peers, p)
+		} else {
+			fmt.Fprintf(os.Stderr, "%s is down and is not asked\n", p.Name)
+		}
+	}
+	if len(peers) == 0 {
+		return nil, exitError{exitUnreachable, errors.New("no peer of the testnet runs: start it with peer testnet up")}
+	}
+	return peers, nil
+}
+
+// facts reads the logs of all peers.
+func (n *network) facts() ([]report.Fact, error) {
+	var all []report.Fact
+	for _, p := range n.Peers {
+		f, err := os.Open(p.Log())
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // it was never started
+		}
+		if err != nil {
+			return nil, fmt.Errorf("reading logs: %w", err)
+		}
+		facts, _, err := report.ReadLog(p.Index, f)
+		f.Close()
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, facts...)
+	}
+	return all, nil
+}
+
+// checkedFile is what peer testnet check prints.
+type checkedFile struct {
+	Peers    int      `json:"peers"`
+	Height   uint64   `json:"height"`
+	Agree    bool     `json:"agree"`
+	Wanted   int      `json:"wanted"` // lines or transactions looked for
+	Once     bool     `json:"once"`   // all of them stand in every ledger, as often as they were handed in
+	Problems []string `json:"problems"`
+}
+
+func testnetCheck() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "check [FILE]",
+		Short: "Whether every ledger holds what was submitted, exactly once",
+		Long: `Whether all ledgers agree, and each of them holds every line of the file as a
+payload exactly as often as the file has it; with --acknowledged, every transaction
+that a peer acknowledged to peer testnet submit or load, exactly once. It first
+waits until no pool holds a transaction and all peers are at one height. Every peer
+must run. The exit code is 6 when something is wrong.`,
+		Example: `  peer testnet check go.sum
+  peer testnet check --acknowledged --timeout 2m`,
+		Args: cobra.MaximumNArgs(1),
+	}
+	dir, out := dirFlag(cmd), outputFlag(cmd)
+	acknowledged := cmd.Flags().Bool("acknowledged", false, "look for the acknowledged transactions")
+	timeout := cmd.Flags().Duration("timeout", time.Minute, "how long to wait for the network to come to rest")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		n, err := openNetwork(*dir)
+		if err != nil {
+			return err
+		}
+		defer n.close()
+		if err := n.quiet(cmd.Context(), *timeout); err != nil {
+			return err
+		}
+		res, err := n.check(cmd.Context(), args, *acknowledged)
+		if err != nil {
+			return err
+		}
+		if err := out.print(cmd, res, func(w io.Writer) { checkTable(w, res) }); err != nil {
+			return err
+		}
+		if !res.Agree || !res.Once {
+			return wrong(errors.New("something is wrong, as listed"))
+		}
+		return nil
+	}
+	return cmd
+}
+
+func (n *network) check(ctx context.Context, args []string, acknowledged bool) (checkedFile, error) {
+	peers := n.checked()
+	agree, err := checks.Agree(ctx, peers, 0)
+	if err != nil {
+		return checkedFile{}, err
+	}
+	res := checkedFile{Peers: len(peers), Height: agree.Height, Agree: agree.OK(), Once: true, Problems: []string{}}
+	res.Problems = append(res.Problems, agree.Problems...)
+	add := func(wanted int, f checks.Finding) {
+		res.Wanted += wanted
+		res.Once = res.Once && f.OK()
+		res.Problems = append(res.Problems, f.Problems...)
+	}
+	if len(args) > 0 {
+		lines, err := linesOf(args[0], int(^uint(0)>>1))
+		if err != nil {
+			return res, err
+		}
+		found, err := checks.Payloads(ctx, peers, lines)
+		if err != nil {
+			return res, err
+		}
+		add(len(lines), found)
+	}
+	if acknowledged {
+		ids, err := traffic.ReadLog(n.AcknowledgedPath())
+		if err != nil {
+			return res, err
+		}
+		found, err := checks.Present(ctx, peers, ids)
+		if err != nil {
+			return res, err
+		}
+		add(len(ids), found)
+	}
+	return res, nil
+}
+
+func checkTable(w io.Writer, r checkedFile) {
+	for _, p := range r.Problems {
+		fmt.Fprintln(w, p)
+	}
+	fmt.Fprintf(w, "%d ledgers at height %d agree:\t%s\n", r.Peers, r.Height, yesNo(r.Agree))
+	if r.Wanted > 0 {
+		fmt.Fprintf(w, "all %d looked for stand in each exactly once:\t%s\n", r.Wanted, yesNo(r.Once))
+	}
+}

@@ -1,0 +1,262 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"grapevine/api/apipb"
+	"grapevine/block"
+	"grapevine/block/sig"
+	"grapevine/testnet/checks"
+	"grapevine/testnet/traffic"
+)
+
+// sender makes a Sender over all peers, dead ones too: they may come back. It
+// writes down what is acknowledged; the function that it returns ends that.
+func (n *network) sender(patience time.Duration) (*traffic.Sender, func() error, error) {
+	log, err := traffic.OpenLog(n.AcknowledgedPath())
+	if err != nil {
+		return nil, nil, err
+	}
+	var failed error
+	s := &traffic.Sender{Patience: patience, Acknowledged: func(ids []block.ID) {
+		failed = errors.Join(failed, log.Add(ids))
+	}}
+	for i, p := range n.Peers {
+		s.Peers = append(s.Peers, traffic.Peer{Name: p.Name(), Client: n.clients[i]})
+	}
+	return s, func() error { return errors.Join(failed, log.Close()) }, nil
+}
+
+// anyStatus asks the peers in turn until one answers.
+func (n *network) anyStatus(ctx context.Context) (*apipb.GetStatusResponse, error) {
+	var errs []error
+	for _, c := range n.clients {
+		ask, cancel := context.WithTimeout(ctx, statusTimeout)
+		s, err := c.Status(ask)
+		cancel()
+		if err == nil {
+			return s, nil
+		}
+		errs = append(errs, err)
+	}
+	return nil, fmt.Errorf("no peer of the testnet answers: start it with peer testnet up: %w", errors.Join(errs...))
+}
+
+func testnetSubmit() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "submit FILE",
+		Short: "Submit each line of a file through peers chosen at random",
+		Long: `Submit each line of a file, or with - of the standard input, through peers chosen
+at random, and through others where one is down. Empty lines are passed over. It
+ends when all are accepted, with --wait when every peer has them in its ledger.`,
+		Example: `  peer testnet submit go.sum
+  seq 1000 | peer testnet submit - --wait`,
+		Args: cobra.ExactArgs(1),
+	}
+	dir, out := dirFlag(cmd), outputFlag(cmd)
+	wait := cmd.Flags().Bool("wait", false, "wait until every peer has them in its ledger")
+	timeout := cmd.Flags().Duration("timeout", time.Minute, "how long to wait with --wait, and to go on trying while no peer takes any")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		n, err := openNetwork(*dir)
+		if err != nil {
+			return err
+		}
+		defer n.close()
+		res, err := n.submitLines(cmd, args[0], *timeout)
+		if err == nil && *wait {
+			err = n.quiet(cmd.Context(), *timeout)
+		}
+		if err != nil {
+			return err
+		}
+		return out.print(cmd, res, func(w io.Writer) {
+			fmt.Fprintf(w, "%d lines accepted by %d peers in %.1f s\n", res.Accepted, len(n.Peers), res.Seconds)
+		})
+	}
+	return cmd
+}
+
+// submittedLines is what peer testnet submit prints.
+type submittedLines struct {
+	Lines    int     `json:"lines"`
+	Accepted int     `json:"accepted"`
+	Retried  int     `json:"retried"` // requests that had to go to another peer
+	Seconds  float64 `json:"seconds"`
+}
+
+func (n *network) submitLines(cmd *cobra.Command, path string, patience time.Duration) (res submittedLines, err error) {
+	status, err := n.anyStatus(cmd.Context())
+	if err != nil {
+		return res, err
+	}
+	payloads, err := readPayloads(cmd, path, int(status.Limits.GetMaxTxBytes())-block.TxOverhead)
+	if err != nil {
+		return res, err
+	}
+	key, err := sig.LoadOrCreateKey(n.KeyPath())
+	if err != nil {
+		return res, err
+	}
+	signer, err := signerFor(key, status)
+	if err != nil {
+		return res, err
+	}
+	txs := make([]*block.Tx, len(payloads))
+	for i, p := range payloads {
+		txs[i] = signer.Sign(p)
+	}
+	sender, finish, err := n.sender(patience)
+	if err != nil {
+		return res, err
+	}
+	bar := newProgress("submitting")
+	begun := time.Now()
+	out, err := sender.Spread(cmd.Context(), txs, func(answered int) { bar.update(answered, len(txs), "lines") })
+	bar.end()
+	res = submittedLines{len(payloads), out.Accepted + out.Duplicate, out.Retried, time.Since(begun).Seconds()}
+	if err := errors.Join(err, finish()); err != nil {
+		return res, fmt.Errorf("%d of %d lines were accepted: %w", res.Accepted, res.Lines, err)
+	}
+	if out.Refused > 0 {
+		return res, refusedLines(out, txs)
+	}
+	return res, nil
+}
+
+func readPayloads(cmd *cobra.Command, path string, longest int) ([][]byte, error) {
+	if path == "-" {
+		return traffic.Lines(cmd.InOrStdin(), longest)
+	}
+	return linesOf(path, longest)
+}
+
+// refusedLines names one of the refused transactions.
+func refusedLines(out traffic.Outcome, txs []*block.Tx) error {
+	for reason, t := range out.Reasons {
+		return refused(fmt.Errorf("%d of %d lines were refused, such as line %d of those that are not empty: %s", out.Refused, len(txs), slices.Index(txs, t)+1, reason))
+	}
+	return refused(fmt.Errorf("%d of %d lines were refused", out.Refused, len(txs)))
+}
+
+// checked returns the peers for package checks.
+func (n *network) checked() []checks.Peer {
+	var peers []checks.Peer
+	for i, p := range n.Peers {
+		peers = append(peers, checks.Peer{Name: p.Name(), Client: n.clients[i]})
+	}
+	return peers
+}
+
+// quiet waits until nothing is pending and all peers are at one height.
+func (n *network) quiet(ctx context.Context, patience time.Duration) error {
+	bar := newProgress("waiting for blocks")
+	defer bar.end()
+	most := uint32(1)
+	return checks.Quiet(ctx, n.checked(), patience, func(waiting uint32) {
+		most = max(most, waiting)
+		bar.update(int(most-waiting), int(most), fmt.Sprintf("(%d transactions wait)", waiting))
+	})
+}
+
+func testnetLoad() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "load --rate R --duration D --size B",
+		Short: "Submit random transactions at a fixed rate",
+		Long: `Submit random transactions at a fixed rate, whether or not the peers keep up,
+through peers chosen at random, and through others where one is down. The IDs of
+those that a peer acknowledged are added to DIR/acknowledged, for peer testnet check
+--acknowledged. Interrupted, it ends early and still prints its result.`,
+		Example: "  peer testnet load --rate 500 --duration 30s --size 250",
+		Args:    cobra.NoArgs,
+	}
+	dir, out := dirFlag(cmd), outputFlag(cmd)
+	load := traffic.Load{Size: 250}
+	cmd.Flags().Float64Var(&load.Rate, "rate", 100, "transactions a second")
+	cmd.Flags().DurationVar(&load.Duration, "duration", 10*time.Second, "how long")
+	cmd.Flags().Var(sizeValue{&load.Size}, "size", "payload of each")
+	cmd.Flags().IntVar(&load.Senders, "senders", 100, "keys that take turns to sign")
+	patience := cmd.Flags().Duration("timeout", 30*time.Second, "how long a transaction is offered to one peer after the other")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if load.Rate <= 0 || load.Duration <= 0 || load.Senders < 1 {
+			return usagef("--rate %v, --duration %v, --senders %d: want more than zero of each", load.Rate, load.Duration, load.Senders)
+		}
+		n, err := openNetwork(*dir)
+		if err != nil {
+			return err
+		}
+		defer n.close()
+		res, err := n.offer(cmd.Context(), load, *patience)
+		if err != nil {
+			return err
+		}
+		if err := out.print(cmd, res, func(w io.Writer) { loadTable(w, res) }); err != nil {
+			return err
+		}
+		if res.Refused > 0 {
+			return refused(res.Err())
+		}
+		return res.Err()
+	}
+	return cmd
+}
+
+// expiryEvery is how often the load looks at the height, so that what it signs late
+// expires late: a block takes at least some milliseconds, a lifetime has thousands.
+const expiryEvery = time.Second
+
+func (n *network) offer(ctx context.Context, load traffic.Load, patience time.Duration) (res traffic.Result, err error) {
+	status, err := n.anyStatus(ctx)
+	if err != nil {
+		return res, err
+	}
+	if load.Genesis, err = block.ParseID(status.GenesisId); err != nil {
+		return res, err
+	}
+	if longest := int(status.Limits.GetMaxTxBytes()) - block.TxOverhead; load.Size > longest {
+		return res, usagef("--size is %d: the network takes payloads of at most %d bytes", load.Size, longest)
+	}
+	sender, finish, err := n.sender(patience)
+	if err != nil {
+		return res, err
+	}
+	load.Sender = sender
+	var expiry atomic.Uint64
+	expiry.Store(traffic.Expiry(status.Height, status.Limits.GetMaxLifetime()))
+	load.Expiry = expiry.Load
+	following, stop := context.WithCancel(ctx)
+	defer stop()
+	go n.followHeight(following, &expiry)
+	bar := newProgress("offering")
+	load.Progress = func(offered, total int) { bar.update(offered, total, "transactions") }
+	res, err = load.Run(ctx)
+	bar.end()
+	return res, errors.Join(err, finish())
+}
+
+func (n *network) followHeight(ctx context.Context, expiry *atomic.Uint64) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(expiryEvery):
+		}
+		if s, err := n.anyStatus(ctx); err == nil {
+			expiry.Store(traffic.Expiry(s.Height, s.Limits.GetMaxLifetime()))
+		}
+	}
+}
+
+func loadTable(w io.Writer, r traffic.Result) {
+	fmt.Fprintf(w, "offered\t%d\naccepted\t%d\nrefused\t%d\nnever answered\t%d\n", r.Offered, r.Accepted, r.Refused, r.Failed)
+	fmt.Fprintf(w, "retried requests\t%d\noffered late\t%d\n", r.Retried, r.Late)
+	fmt.Fprintf(w, "time\t%.1f s\nrate\t%.1f accepted/s\n", r.Seconds, r.Rate)
+	fmt.Fprintf(w, "acknowledged after\tp50 %.1f ms, p95 %.1f ms, max %.1f ms\n", r.P50, r.P95, r.Max)
+}

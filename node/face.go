@@ -5,7 +5,6 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"slices"
 	"sync"
 	"time"
 
@@ -124,13 +123,9 @@ func (n *Node) status() api.Status {
 }
 
 func (n *Node) members() []api.Member {
-	neighbours := n.Neighbours()
 	var out []api.Member
-	for _, m := range n.host.Members() {
-		out = append(out, api.Member{
-			PeerID: string(m.ID), State: m.State, Neighbour: slices.Contains(neighbours, m.ID), Addrs: m.Addrs,
-			Height: m.Height, Base: m.Base, Software: m.Software,
-		})
+	for _, p := range n.Neighbours() {
+		out = append(out, api.Member{PeerID: string(p), State: "alive", Neighbour: true})
 	}
 	return out
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/pprof"
 	"sync"
 
 	"connectrpc.com/connect"
@@ -75,7 +76,12 @@ func Listen(cfg Config) (*Server, error) {
 func (s *Server) Addr() string { return s.listener.Addr().String() }
 
 // Close gives up the socket of a server that never ran.
-func (s *Server) Close() error { return s.listener.Close() }
+func (s *Server) Close() error {
+	if err := s.listener.Close(); !errors.Is(err, net.ErrClosed) {
+		return err
+	}
+	return nil // Run has closed it
+}
 
 // Run serves until ctx ends. Then it takes no more connections, ends the streams,
 // waits Config.Grace for the other requests, and returns nil. It is called once.
@@ -123,6 +129,11 @@ func (s *Server) routes() http.Handler {
 		DisableCompression:  true,
 		MaxRequestsInFlight: 4,
 	}))
+	if !s.cfg.Public { // profiles cost CPU time and show what the process does
+		mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+		mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+		mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	}
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprintln(w, "ok")
 	})

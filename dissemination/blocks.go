@@ -177,7 +177,7 @@ func (d *Driver) announce(x fresh.Announce) {
 	}
 	msg := message.Encode(m)
 	for _, p := range x.To {
-		d.cfg.Host.Send(p, wire.Blocks, msg)
+		d.sendBytes(p, m, msg)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"grapevine/block"
@@ -112,6 +113,7 @@ func (ev accepted) apply(d *Driver, now time.Time) {
 	}
 	d.fresh.Accepted(now, b.Header.Tip())
 	d.catchup.Accepted(now, b.Height)
+	d.metrics.accepted(fact)
 	if d.cfg.OnAccepted != nil {
 		d.cfg.OnAccepted(fact)
 	}
@@ -124,6 +126,9 @@ func (ev durable) apply(d *Driver, _ time.Time) {
 	if body := d.bodies[ev.id]; body != nil {
 		body.txs, body.ids = nil, nil
 	}
+	d.shared.mu.Lock()
+	defer d.shared.mu.Unlock()
+	maps.DeleteFunc(d.shared.fetches, func(_ uint32, f fetchAsked) bool { return f.block == ev.id })
 }
 
 // refused is a block that is right in itself and wrong in this chain.

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
 	"grapevine/block"
@@ -57,6 +58,7 @@ type Config struct {
 	Halted       func(error)
 	KeepEvidence func(proof []byte) error
 	Logger       *slog.Logger
+	Registerer   prometheus.Registerer // nil: metrics go nowhere
 }
 
 // Fact is what this peer saw of a block that it accepted.
@@ -86,6 +88,7 @@ type Driver struct {
 	orderer block.PublicKey
 	decoder message.Decoder
 	log     *slog.Logger
+	metrics metrics
 
 	events  chan event
 	done    chan struct{} // closed when Run returns: nobody waits for the loop any more
@@ -137,7 +140,7 @@ func New(cfg Config) *Driver {
 		cfg.Fresh.CatchupGap = 8
 	}
 	limits := cfg.Genesis.BlockLimits()
-	return &Driver{
+	d := &Driver{
 		cfg:     cfg,
 		limits:  limits,
 		network: cfg.Genesis.ID(),
@@ -161,6 +164,8 @@ func New(cfg Config) *Driver {
 			pieces:  map[wire.PeerID]*rangeRead{},
 		},
 	}
+	d.metrics = newMetrics(cfg.Registerer, d)
+	return d
 }
 
 // event is something that happened, told to the loop.
@@ -191,6 +196,7 @@ func (d *Driver) Run(ctx context.Context) error {
 func (d *Driver) loop(ctx context.Context, commit chan<- candidate) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	woke := time.Now()
 	for {
 		var to chan<- candidate // nil, hence never ready, while nothing is next
 		next, ok := d.chain.head()
@@ -203,18 +209,23 @@ func (d *Driver) loop(ctx context.Context, commit chan<- candidate) error {
 		if len(batch) > 0 {
 			out = d.publish
 		}
+		d.metrics.busy.Add(time.Since(woke).Seconds())
+		var ev event
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
-		case ev := <-d.events:
-			ev.apply(d, time.Now())
+		case ev = <-d.events:
 		case to <- next:
 			d.chain.taken()
 		case out <- batch:
 			d.batcher.Took(now, len(batch))
 		case <-timer.C:
-			d.tick(time.Now())
 		}
+		woke = time.Now()
+		if ev != nil {
+			ev.apply(d, woke)
+		}
+		d.tick(woke)
 		d.drain(time.Now())
 		timer.Reset(d.untilDeadline())
 	}
@@ -272,7 +283,18 @@ func (d *Driver) drain(now time.Time) {
 
 // send encodes and queues a message.
 func (d *Driver) send(to wire.PeerID, m message.Message) bool {
-	return d.cfg.Host.Send(to, m.Lane(), message.Encode(m))
+	return d.sendBytes(to, m, message.Encode(m))
+}
+
+// sendBytes queues a message that is encoded already.
+func (d *Driver) sendBytes(to wire.PeerID, m message.Message, b []byte) bool {
+	sent := d.cfg.Host.Send(to, m.Lane(), b)
+	if sent {
+		d.metrics.message(m.Kind(), "out", len(b))
+	} else {
+		d.metrics.message(m.Kind(), "dropped", len(b))
+	}
+	return sent
 }
 
 // publisher hands batches to GossipSub, whose Publish may take a while.
@@ -282,7 +304,9 @@ func (d *Driver) publisher(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case batch := <-d.publish:
-			if err := d.cfg.Host.Publish(message.Encode(&message.Txs{Txs: batch})); err != nil {
+			b := message.Encode(&message.Txs{Txs: batch})
+			d.metrics.message("gossip", "out", len(b))
+			if err := d.cfg.Host.Publish(b); err != nil {
 				d.log.Warn("publishing transactions, the repair plane will carry them", "txs", len(batch), "err", err)
 			}
 		}

@@ -20,6 +20,7 @@ import (
 func (d *Driver) Receive(from wire.PeerID, lane wire.Lane, msg []byte) {
 	m, err := d.decoder.Decode(lane, msg)
 	if err == nil {
+		d.metrics.message(m.Kind(), "in", len(msg))
 		switch m := m.(type) {
 		case *message.Announce:
 			err = d.onAnnounce(from, m)
@@ -207,6 +208,7 @@ func (d *Driver) Validate(_ context.Context, from wire.PeerID, data []byte) p2p.
 		d.charge(from, err)
 		return p2p.VerdictReject
 	}
+	d.metrics.message("gossip", "in", len(data))
 	added, err := d.offer(batch.Txs)
 	switch {
 	case err != nil:

@@ -129,7 +129,7 @@ func (n *Node) openHost() error {
 		Fresh:     fresh.Config{Mode: modes[n.cfg.Mode], Fanout: n.cfg.Fanout},
 		NoCatchup: n.cfg.NoCatchup, Seed: n.cfg.Seed,
 		OnAccepted: n.onAccepted, Halted: n.onHalted, KeepEvidence: n.keepEvidence,
-		Logger: n.cfg.Logger,
+		Logger: n.cfg.Logger, Registerer: n.cfg.Registry,
 	})
 	return nil
 }
@@ -209,6 +209,7 @@ func (n *Node) Run(ctx context.Context) error {
 	if n.cfg.OnBlock != nil {
 		part("application", n.deliver)
 	}
+	n.addMetrics()
 	n.running.Store(true)
 	n.cfg.Logger.Info("node started", "peer", n.host.ID(), "network", n.cfg.Genesis.ChainID, "genesis", n.cfg.Genesis.ID(),
 		"height", n.ledger.Tip().Height, "orderer", n.orderer != nil, "addrs", n.host.Addrs(), "api", n.APIAddr())

@@ -131,6 +131,9 @@ func (e *Engine) Stats() Stats { return e.stats }
 // Tip returns the last accepted block.
 func (e *Engine) Tip() block.Tip { return e.tip }
 
+// Known returns how many blocks are known and not accepted.
+func (e *Engine) Known() int { return len(e.above) }
+
 func (e *Engine) do(x Effect) { e.effects = append(e.effects, x) }
 
 // PeerUp tells of a new active neighbour and the height of its ledger.

@@ -16,6 +16,8 @@ import (
 type Message interface {
 	// Lane says on which lane the message travels.
 	Lane() wire.Lane
+	// Kind is the message's name, as metrics spell it.
+	Kind() string
 	envelope() proto.Message
 }
 
@@ -31,6 +33,19 @@ func (*Chunk) Lane() wire.Lane     { return wire.Catchup }
 func (*Inventory) Lane() wire.Lane { return wire.Txs }
 func (*Want) Lane() wire.Lane      { return wire.Txs }
 func (*Txs) Lane() wire.Lane       { return wire.Txs }
+
+// Kind implements Message.
+func (*Announce) Kind() string  { return "announce" }
+func (*Pull) Kind() string      { return "pull" }
+func (*Tip) Kind() string       { return "tip" }
+func (*Evidence) Kind() string  { return "evidence" }
+func (*Fetch) Kind() string     { return "fetch" }
+func (*Part) Kind() string      { return "part" }
+func (*GetRange) Kind() string  { return "get-range" }
+func (*Chunk) Kind() string     { return "chunk" }
+func (*Inventory) Kind() string { return "inventory" }
+func (*Want) Kind() string      { return "want" }
+func (*Txs) Kind() string       { return "txs" }
 
 // Encode returns the message's bytes.
 func Encode(m Message) []byte {

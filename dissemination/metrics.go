@@ -1,0 +1,133 @@
+package dissemination
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"grapevine/dissemination/catchup"
+	"grapevine/dissemination/fresh"
+	"grapevine/dissemination/txs"
+)
+
+// metrics are what the driver counts itself.
+type metrics struct {
+	latency *prometheus.HistogramVec
+	missing prometheus.Counter
+	doubles prometheus.Counter
+	busy    prometheus.Counter
+
+	messages *prometheus.CounterVec // type, direction
+	bytes    *prometheus.CounterVec // type, direction
+}
+
+// latencyBuckets go from a hop on one machine to a missed pull on a bad day.
+var latencyBuckets = []float64{.002, .005, .01, .02, .05, .1, .15, .2, .25, .5, 1, 2, 5, 10, 30}
+
+func newMetrics(r prometheus.Registerer, d *Driver) metrics {
+	m := metrics{
+		latency: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "grapevine_block_latency_seconds", Help: "From a block's header time until it was accepted here, by the way it came.", Buckets: latencyBuckets,
+		}, []string{"via"}),
+		missing: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "grapevine_block_missing_txs_total", Help: "Transactions of accepted blocks that the pool lacked when the block was announced.",
+		}),
+		doubles: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "grapevine_block_duplicates_total", Help: "Announcements and transactions of blocks that came again before the block was accepted.",
+		}),
+		busy: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "grapevine_loop_busy_seconds_total", Help: "Time that the dissemination loop was not waiting: near one second a second, it is the bottleneck.",
+		}),
+		messages: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "grapevine_messages_total", Help: "Messages about blocks and transactions, by type and direction; those out that found no room in a queue count as dropped.",
+		}, []string{"type", "direction"}),
+		bytes: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "grapevine_message_bytes_total", Help: "Bytes of those messages.",
+		}, []string{"type", "direction"}),
+	}
+	if r != nil {
+		r.MustRegister(m.latency, m.missing, m.doubles, m.busy, m.messages, m.bytes, collector{d})
+	}
+	return m
+}
+
+// message counts one message; directions are in, out and dropped.
+func (m metrics) message(kind, direction string, size int) {
+	m.messages.WithLabelValues(kind, direction).Inc()
+	m.bytes.WithLabelValues(kind, direction).Add(float64(size))
+}
+
+func (m metrics) accepted(f Fact) {
+	m.latency.WithLabelValues(f.Via).Observe(f.Latency.Seconds())
+	m.missing.Add(float64(f.Missing))
+	m.doubles.Add(float64(f.Duplicates))
+}
+
+// stats are the cores' counts at one moment.
+type stats struct {
+	fresh   fresh.Stats
+	catchup catchup.Stats
+	pools   txs.Stats
+	height  uint64
+	known   int // blocks above the tip
+}
+
+// statsAsked asks the loop for the cores' counts.
+type statsAsked struct{ answer chan<- stats }
+
+func (ev statsAsked) apply(d *Driver, _ time.Time) {
+	ev.answer <- stats{d.fresh.Stats(), d.catchup.Stats(), d.pools.Stats(), d.fresh.Tip().Height, d.fresh.Known()}
+}
+
+// collector turns the cores' counts into metrics when they are asked for.
+type collector struct{ d *Driver }
+
+var (
+	heightDesc = prometheus.NewDesc("grapevine_height", "Height of the chain's last block, by how far it has come: accepted or durable.", []string{"state"}, nil)
+	knownDesc  = prometheus.NewDesc("grapevine_blocks_in_progress", "Blocks that were announced and are not accepted yet.", nil, nil)
+	countDesc  = prometheus.NewDesc("grapevine_protocol_events_total", "What the protocol cores have counted, by core and event.", []string{"core", "event"}, nil)
+)
+
+// Describe implements prometheus.Collector.
+func (c collector) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{heightDesc, knownDesc, countDesc} {
+		ch <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (c collector) Collect(ch chan<- prometheus.Metric) {
+	answer := make(chan stats, 1)
+	select {
+	case c.d.events <- statsAsked{answer}:
+	case <-c.d.done:
+		return
+	}
+	var s stats
+	select {
+	case s = <-answer:
+	case <-c.d.done:
+		return
+	}
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	gauge(heightDesc, float64(s.height), "accepted")
+	gauge(heightDesc, float64(c.d.cfg.Ledger.Tip().Height), "durable")
+	gauge(knownDesc, float64(s.known))
+	for _, x := range []struct {
+		core, event string
+		n           uint64
+	}{
+		{"fresh", "announced", s.fresh.Announced}, {"fresh", "duplicate", s.fresh.Duplicates}, {"fresh", "ignored", s.fresh.Ignored},
+		{"fresh", "relayed", s.fresh.Relayed}, {"fresh", "fetch", s.fresh.Fetches}, {"fresh", "fetch-timeout", s.fresh.FetchTimeouts},
+		{"fresh", "fetch-refused", s.fresh.FetchRefusals}, {"fresh", "mismatch", s.fresh.Mismatches}, {"fresh", "served", s.fresh.Served},
+		{"fresh", "refused", s.fresh.Refused}, {"fresh", "pull", s.fresh.Pulls}, {"fresh", "pull-answered", s.fresh.PullsAnswered},
+		{"fresh", "pull-ignored", s.fresh.PullsIgnored},
+		{"catch-up", "request", s.catchup.Requests}, {"catch-up", "timeout", s.catchup.Timeouts}, {"catch-up", "failure", s.catchup.Failures},
+		{"catch-up", "block", s.catchup.Blocks}, {"catch-up", "double", s.catchup.Doubles},
+		{"txs", "exchange", s.pools.Exchanges}, {"txs", "timeout", s.pools.Timeouts}, {"txs", "lacked", s.pools.Lacked},
+	} {
+		ch <- prometheus.MustNewConstMetric(countDesc, prometheus.CounterValue, float64(x.n), x.core, x.event)
+	}
+}

@@ -61,7 +61,7 @@ func exitCode(err error) int {
 		return coded.code
 	case api.NotFound(err):
 		return exitNotFound
-	case errors.As(err, &network), connect.CodeOf(err) == connect.CodeUnavailable:
+	case errors.As(err, &network) && network.Op != "listen", connect.CodeOf(err) == connect.CodeUnavailable:
 		return exitUnreachable
 	case errors.Is(err, context.DeadlineExceeded):
 		return exitTimeout

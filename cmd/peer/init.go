@@ -109,7 +109,7 @@ func joinOrFound(key sig.Key, path, chainID string) (*genesis.Genesis, error) {
 }
 
 // makeHome writes a new home directory, all of it or nothing. It is built beside
-// its place and then renamed into it, which fails when something is there.
+// its place and then renamed into it.
 func makeHome(home string, key sig.Key, g *genesis.Genesis, given []setting) error {
 	home = filepath.Clean(home)
 	if err := checkVacant(home); err != nil {
@@ -126,7 +126,10 @@ func makeHome(home string, key sig.Key, g *genesis.Genesis, given []setting) err
 	if err := fillHome(tmp, key, g, given); err != nil {
 		return err
 	}
-	if err := os.Rename(tmp, home); err != nil { // replaces an empty directory at most
+	if err := os.Remove(home); err != nil && !errors.Is(err, fs.ErrNotExist) { // an empty directory at most
+		return fmt.Errorf("making home: %w", err)
+	}
+	if err := os.Rename(tmp, home); err != nil {
 		return fmt.Errorf("making home: %w", err)
 	}
 	return nil

@@ -38,8 +38,10 @@ by its ID. Its indexes of transactions are not.`,
 	}
 	homeFlag(cmd, &home)
 	addr, out := apiFlag(cmd), outputFlag(cmd)
-	cmd.MarkFlagsMutuallyExclusive("home", "api")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if cmd.Flags().Changed("home") && cmd.Flags().Changed("api") {
+			return usagef("both --home and --api: give the directory, or the running node")
+		}
 		bar := newProgress("verifying")
 		report := func(height, tip uint64) { bar.update(int(height), int(tip), "blocks") }
 		var res verified

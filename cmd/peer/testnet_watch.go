@@ -181,7 +181,7 @@ var colours = []string{"32", "33", "34", "35", "36", "92", "93", "94", "95", "96
 func (w *watcher) fact(f *report.Fact) string {
 	how := w.paint("1", fmt.Sprintf("%-8s", f.Via))
 	if f.Via == report.ViaOwn {
-		how += strings.Repeat(" ", 26)
+		how += strings.Repeat(" ", 33) // as wide as the others
 	} else {
 		from := f.From
 		if name, known := w.names[f.From]; known {
@@ -196,7 +196,7 @@ func (w *watcher) fact(f *report.Fact) string {
 	if f.Duplicates > 0 {
 		text += fmt.Sprintf("  %d duplicates", f.Duplicates)
 	}
-	return text
+	return strings.TrimRight(text, " ")
 }
 
 // attributes returns what a log line says besides time, level and message, in the

@@ -28,7 +28,7 @@ func create(cfg Config) (*Network, error) {
 	if err := checkVacant(cfg.Dir); err != nil {
 		return nil, err
 	}
-	ports, err := freePorts(2 * cfg.Peers)
+	ports, err := FreePorts(2 * cfg.Peers)
 	if err != nil {
 		return nil, err
 	}

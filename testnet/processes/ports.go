@@ -17,9 +17,9 @@ const (
 	tries    = 1000 // per port; the range would have to be nearly full
 )
 
-// freePorts returns n ports of the loopback interface on which nothing listens now,
+// FreePorts returns n ports of the loopback interface on which nothing listens now,
 // neither by TCP nor by UDP.
-func freePorts(n int) ([]int, error) {
+func FreePorts(n int) ([]int, error) {
 	var held []io.Closer
 	defer func() {
 		for _, c := range held {

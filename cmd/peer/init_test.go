@@ -1,0 +1,110 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// inited makes a home and returns what init printed.
+func inited(t *testing.T, args ...string) created {
+	t.Helper()
+	r := peer(t, append([]string{"init", "-o", "json"}, args...)...).want(t, exitOK)
+	var c created
+	if err := json.Unmarshal([]byte(r.out), &c); err != nil {
+		t.Fatalf("init printed %q: %v", r.out, err)
+	}
+	return c
+}
+
+func read(t *testing.T, path ...string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(path...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+func TestInit(t *testing.T) {
+	dir := t.TempDir()
+	alice, bob := filepath.Join(dir, "alice"), filepath.Join(dir, "bob")
+	a := inited(t, "--home", alice, "--chain-id", "garden")
+	if !a.Orderer || a.ChainID != "garden" || !strings.HasPrefix(a.PeerID, "12D3KooW") {
+		t.Errorf("a new network's first peer is %+v: want its orderer", a)
+	}
+	b := inited(t, "--home", bob, "--genesis", filepath.Join(alice, genesisFile), "--mode", "pull", "--listen", "/ip4/127.0.0.1/tcp/1,/ip4/127.0.0.1/tcp/2")
+	if b.Orderer || b.GenesisID != a.GenesisID || b.PeerID == a.PeerID {
+		t.Errorf("a peer that joins is %+v, the first is %+v", b, a)
+	}
+	if read(t, alice, genesisFile) != read(t, bob, genesisFile) {
+		t.Error("the genesis was not copied byte for byte")
+	}
+	if config := read(t, bob, configFile); !strings.Contains(config, "\nmode = \"pull\"\n") || !strings.Contains(config, "\nlisten = [\"/ip4/127.0.0.1/tcp/1\", \"/ip4/127.0.0.1/tcp/2\"]\n") || !strings.Contains(config, "\n#fanout = 0\n") {
+		t.Errorf("the flags are not in config.toml:\n%s", config)
+	}
+	for home, want := range map[string]string{
+		alice: "config.toml genesis.json identity.key orderer.lock",
+		bob:   "config.toml genesis.json identity.key",
+	} {
+		entries, err := os.ReadDir(home)
+		var names []string
+		for _, e := range entries {
+			names = append(names, e.Name())
+		}
+		if got := strings.Join(names, " "); err != nil || got != want {
+			t.Errorf("%s has %q, %v: want %q", home, got, err, want)
+		}
+	}
+	if info, err := os.Stat(filepath.Join(alice, keyFile)); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the key has mode %v, %v: want 0600", info.Mode(), err)
+	}
+}
+
+func TestInitTwiceHarmsNothing(t *testing.T) {
+	home := filepath.Join(t.TempDir(), "alice")
+	inited(t, "--home", home)
+	key, lock := read(t, home, keyFile), read(t, home, lockFile)
+	peer(t, "init", "--home", home).want(t, exitRefused, home, "nothing was changed", "peer start")
+	if read(t, home, keyFile) != key || read(t, home, lockFile) != lock {
+		t.Error("the second init changed the home")
+	}
+	if rest, err := filepath.Glob(filepath.Join(filepath.Dir(home), ".peer-init-*")); err != nil || len(rest) > 0 {
+		t.Errorf("init left %q behind, %v", rest, err)
+	}
+}
+
+func TestInitRefuses(t *testing.T) {
+	dir := t.TempDir()
+	full := filepath.Join(dir, "full")
+	if err := os.MkdirAll(full, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	write(t, "letter", full, "letter.txt")
+	peer(t, "init", "--home", full).want(t, exitRefused, full, "letter.txt", "name a new directory")
+
+	peer(t, "init", "--home", filepath.Join(dir, "x"), "--genesis", filepath.Join(dir, "none.json")).want(t, exitFailed, "none.json")
+	peer(t, "init", "--home", filepath.Join(dir, "x"), "--chain-id", "Not A Name").want(t, exitFailed, `"Not A Name"`)
+
+	inited(t, "--home", filepath.Join(dir, "good"))
+	bad := strings.Replace(read(t, dir, "good", genesisFile), `"chain_id"`, `"Chain_id"`, 1)
+	write(t, bad, dir, "bad.json")
+	peer(t, "init", "--home", filepath.Join(dir, "x"), "--genesis", filepath.Join(dir, "bad.json")).want(t, exitFailed, "bad.json", `"Chain_id"`, "spelled")
+	if _, err := os.Stat(filepath.Join(dir, "x")); err == nil {
+		t.Error("a refused init made the home")
+	}
+	empty := filepath.Join(dir, "empty")
+	if err := os.Mkdir(empty, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	inited(t, "--home", empty)
+}
+
+func write(t *testing.T, text string, path ...string) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(path...), []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}

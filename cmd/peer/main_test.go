@@ -1,0 +1,156 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/spf13/cobra"
+)
+
+// asPeer makes the test program behave as the peer program, for tests that need
+// real processes, and for the processes that those start themselves.
+const asPeer = "GRAPEVINE_TEST_AS_PEER"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asPeer) != "" {
+		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+		code := execute(ctx, os.Args[1:])
+		stop()
+		os.Exit(code)
+	}
+	os.Exit(m.Run())
+}
+
+// ran is what a command did.
+type ran struct {
+	args     []string
+	code     int
+	out, err string
+}
+
+// command prepares the peer program with these arguments.
+func command(t *testing.T, args ...string) *exec.Cmd {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), os.Args[0], args...)
+	cmd.Env = append(os.Environ(), asPeer+"=1")
+	return cmd
+}
+
+// peer runs the peer program to its end.
+func peer(t *testing.T, args ...string) ran {
+	t.Helper()
+	return run(t, command(t, args...))
+}
+
+func run(t *testing.T, cmd *exec.Cmd) ran {
+	t.Helper()
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	err := cmd.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatalf("peer %q: %v", cmd.Args[1:], err)
+	}
+	return ran{cmd.Args[1:], cmd.ProcessState.ExitCode(), out.String(), errs.String()}
+}
+
+// want checks the exit code, and that standard error says each of the texts.
+func (r ran) want(t *testing.T, code int, says ...string) ran {
+	t.Helper()
+	if r.code != code {
+		t.Fatalf("peer %q ended with %d, want %d\nstdout: %s\nstderr: %s", r.args, r.code, code, r.out, r.err)
+	}
+	for _, s := range says {
+		if !strings.Contains(r.err, s) {
+			t.Errorf("peer %q: standard error does not say %q:\n%s", r.args, s, r.err)
+		}
+	}
+	return r
+}
+
+// leaves calls with every command that has no others below it, by its words.
+func leaves(c *cobra.Command, words []string, with func(words []string, c *cobra.Command)) {
+	if !c.HasAvailableSubCommands() && c.Runnable() {
+		with(words, c)
+	}
+	for _, child := range c.Commands() {
+		if child.Name() != "help" && child.Name() != "completion" {
+			leaves(child, append(words[:len(words):len(words)], child.Name()), with)
+		}
+	}
+}
+
+func TestEveryCommandHasHelpWithAnExample(t *testing.T) {
+	count := 0
+	leaves(newRoot(), nil, func(words []string, c *cobra.Command) {
+		count++
+		if c.Example == "" || c.Short == "" {
+			t.Errorf("peer %v: no example or no description", words)
+		}
+		if !strings.Contains(c.Example, "peer "+strings.Join(words, " ")) {
+			t.Errorf("peer %v: the example does not show it: %s", words, c.Example)
+		}
+	})
+	if count != 19 {
+		t.Errorf("%d commands: want the 19 that there are", count)
+	}
+	r := peer(t, "testnet", "load", "--help").want(t, exitOK)
+	if !strings.Contains(r.out, "Examples:") {
+		t.Errorf("--help without an example: %s", r.out)
+	}
+}
+
+func TestCommandsThatPrintDataDoSoAsJSON(t *testing.T) {
+	silent := map[string]bool{"start": true, "testnet watch": true, "testnet kill": true, "testnet start": true}
+	leaves(newRoot(), nil, func(words []string, c *cobra.Command) {
+		name := strings.Join(words, " ")
+		if has := c.Flags().Lookup("output") != nil; has == silent[name] {
+			t.Errorf("peer %s: flag -o is there: %v", name, has)
+		}
+	})
+}
+
+func TestWrongUsage(t *testing.T) {
+	id := strings.Repeat("ab", 32)
+	for _, args := range [][]string{
+		{"nonsense"}, {"status", "--nonsense"}, {"status", "extra"}, {"status", "-o", "xml"},
+		{"tx"}, {"tx", "submit", "a", "b"}, {"tx", "get"}, {"tx", "get", "abcd"}, {"tx", "get", id[:63] + "g"},
+		{"block", "get", "0"}, {"block", "get", "-1"}, {"block", "get", "x"}, {"block", "get", id[:63] + "g"},
+		{"start"}, {"init"}, {"start", "--home", "x", "--fanout", "many"}, {"start", "--home", "x", "--mode", "shout"},
+		{"start", "--home", "x", "--new-chain", "--reset-lock"},
+		{"ledger", "verify"}, {"ledger", "verify", "--home", "x", "--api", "y"},
+		{"testnet"}, {"testnet", "up", "-n", "0"}, {"testnet", "kill", "one"}, {"testnet", "load", "--rate", "0"}, {"testnet", "load", "--size", "-1"},
+	} {
+		r := peer(t, args...).want(t, exitUsage, "--help")
+		if r.out != "" && args[len(args)-1] != "tx" && args[len(args)-1] != "testnet" {
+			t.Errorf("peer %q: standard output is %q", args, r.out)
+		}
+	}
+}
+
+func TestNobodyThere(t *testing.T) {
+	const nobody = "127.0.0.1:1"
+	id := strings.Repeat("ab", 32)
+	for _, args := range [][]string{
+		{"status"}, {"members"}, {"tx", "submit", "hello"}, {"tx", "get", id}, {"block", "get", "1"}, {"block", "watch"}, {"ledger", "verify"},
+	} {
+		peer(t, append(args, "--api", nobody)...).want(t, exitUnreachable, nobody, "peer start")
+	}
+	dir := filepath.Join(t.TempDir(), "none")
+	for _, args := range [][]string{
+		{"status"}, {"submit", os.Args[0]}, {"load"}, {"watch"}, {"kill", "1"}, {"start", "1"}, {"report"}, {"check"}, {"down"},
+	} {
+		peer(t, append(append([]string{"testnet"}, args...), "--dir", dir)...).want(t, exitNotFound, dir, "peer testnet up")
+	}
+	if _, err := os.Stat(dir); err == nil {
+		t.Errorf("%s was made", dir)
+	}
+}

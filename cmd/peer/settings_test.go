@@ -1,0 +1,185 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/spf13/pflag"
+)
+
+// loaded reads settings as peer start does.
+func loaded(t *testing.T, file string, args ...string) (*settings, error) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), configFile)
+	if err := os.WriteFile(path, []byte(file), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	s := defaultSettings()
+	flags := pflag.NewFlagSet("test", pflag.ContinueOnError)
+	s.addFlags(flags)
+	if err := flags.Parse(args); err != nil {
+		return s, err
+	}
+	return s, s.load(flags, path)
+}
+
+// others are a value for each setting that is not its default: as a flag and in
+// the environment, and in config.toml.
+var others = map[string][2]string{
+	"listen":                {"/ip4/1.2.3.4/udp/1/quic-v1,/ip4/1.2.3.4/tcp/1", `["/ip4/1.2.3.4/udp/1/quic-v1", "/ip4/1.2.3.4/tcp/1"]`},
+	"advertise":             {"/ip4/5.6.7.8/tcp/1", `["/ip4/5.6.7.8/tcp/1"]`},
+	"bootstrap":             {"/ip4/1.1.1.1/tcp/1/p2p/x", `["/ip4/1.1.1.1/tcp/1/p2p/x"]`},
+	"api":                   {"127.0.0.1:1", `"127.0.0.1:1"`},
+	"api_public":            {"true", "true"},
+	"mode":                  {"pull", `"pull"`},
+	"catchup":               {"false", "false"},
+	"fanout":                {"5", "5"},
+	"log_level":             {"debug", `"debug"`},
+	"log_format":            {"json", `"json"`},
+	"block_timeout":         {"1.5s", `"1.5s"`},
+	"block_max_txs":         {"77", "77"},
+	"block_preferred_bytes": {"64KiB", `"64KiB"`},
+	"pool_max_txs":          {"88", "88"},
+	"pool_max_bytes":        {"3MiB", `"3MiB"`},
+	"pool_max_per_sender":   {"9", "9"},
+	"seed":                  {"42", "42"},
+}
+
+func TestEverySettingFromEverySource(t *testing.T) {
+	for i, row := range defaultSettings().table() {
+		other, ok := others[row.key]
+		if !ok {
+			t.Fatalf("setting %s has no test value", row.key)
+		}
+		if row.value.String() == other[0] {
+			t.Fatalf("setting %s: the test value is the default", row.key)
+		}
+		file := row.key + " = " + other[1] + "\n"
+		check := func(source string, s *settings, err error, want string) {
+			t.Helper()
+			if got := s.table()[i].value.String(); err != nil || got != want {
+				t.Errorf("%s from %s is %q, %v: want %q", row.key, source, got, err, want)
+			}
+		}
+		s, err := loaded(t, "")
+		check("default", s, err, row.value.String())
+		s, err = loaded(t, file)
+		check("file", s, err, other[0])
+		s, err = loaded(t, "", "--"+row.flag()+"="+other[0])
+		check("flag", s, err, other[0])
+
+		t.Setenv(row.env(), other[0])
+		s, err = loaded(t, "")
+		check("environment", s, err, other[0])
+		t.Setenv(row.env(), row.value.String())
+		s, err = loaded(t, file)
+		check("environment over file", s, err, row.value.String())
+		s, err = loaded(t, file, "--"+row.flag()+"="+other[0])
+		check("flag over environment", s, err, other[0])
+		os.Unsetenv(row.env())
+	}
+}
+
+func TestWrongSettingsAreNamed(t *testing.T) {
+	for _, c := range []struct{ file, says string }{
+		{"fanuot = 3", `unknown key "fanuot": want one of listen, `},
+		{"Fanout = 3", `unknown key "Fanout"`},
+		{"[api]\nlisten = 3", `key "api"`},
+		{"[extra]\nx = 3", `unknown key "extra"`},
+		{"fanout = 1\nfanout = 2", "fanout"},
+		{"fanout = ", "line 1"},
+		{`fanout = "3"`, `key "fanout" is 3: want a number, without quotes`},
+		{"fanout = -1", `key "fanout" is -1: want a number from 0 to 1024`},
+		{"mode = 3", "want text in quotes"},
+		{`mode = "shout"`, `key "mode" is shout: want one of push-pull, push, pull`},
+		{`catchup = "true"`, "want true or false"},
+		{`listen = "/ip4/1.2.3.4/tcp/1"`, "want a list"},
+		{`listen = [1]`, "want a list"},
+		{`listen = ["a,b"]`, "without commas"},
+		{`block_timeout = 3`, "want a duration in quotes"},
+		{`block_timeout = "3"`, "want a duration such as"},
+		{`block_timeout = "-3s"`, "want a duration such as"},
+		{`pool_max_bytes = true`, "want a size in quotes"},
+		{`pool_max_bytes = "3MB"`, "want a size such as"},
+		{`pool_max_bytes = "9999999999GiB"`, "want a size such as"},
+		{"seed = -1", "want a number from 0"},
+	} {
+		_, err := loaded(t, c.file)
+		if err == nil || !strings.Contains(err.Error(), c.says) || !strings.Contains(err.Error(), configFile) {
+			t.Errorf("%q: got %v, want an error that names the file and says %q", c.file, err, c.says)
+		}
+	}
+	t.Setenv("GRAPEVINE_FANOUT", "many")
+	if _, err := loaded(t, ""); err == nil || !strings.Contains(err.Error(), `GRAPEVINE_FANOUT is "many": want a number`) || exitCode(err) != exitUsage {
+		t.Errorf("wrong environment: %v", err)
+	}
+}
+
+// TestConfigFileIsTheTable: a file without comments sets every key to its default,
+// and given settings stand in it.
+func TestConfigFileIsTheTable(t *testing.T) {
+	text := string(writeConfig(defaultSettings().table(), nil))
+	all := regexp.MustCompile(`(?m)^#([a-z_]+ = )`).ReplaceAllString(text, "$1")
+	s, err := loaded(t, all)
+	if err != nil || !reflect.DeepEqual(s, defaultSettings()) {
+		t.Errorf("the defaults in config.toml are %+v, %v", s, err)
+	}
+	if n := strings.Count(all, "\n# (--"); n != len(others) {
+		t.Errorf("%d settings in config.toml, want %d:\n%s", n, len(others), all)
+	}
+	given := defaultSettings()
+	rows := given.table()
+	for _, row := range rows {
+		if err := row.value.Set(others[row.key][0]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s, err = loaded(t, string(writeConfig(defaultSettings().table(), rows)))
+	if err != nil || !reflect.DeepEqual(s, given) {
+		t.Errorf("got %+v, %v\nwant %+v", s, err, given)
+	}
+}
+
+func TestAListFlagMayBeGivenTwice(t *testing.T) {
+	s, err := loaded(t, `listen = ["file"]`, "--listen=a,b", "--listen=c")
+	if want := []string{"a", "b", "c"}; err != nil || !reflect.DeepEqual(s.Listen, want) {
+		t.Errorf("got %q, %v: want %q", s.Listen, err, want)
+	}
+}
+
+func TestSizes(t *testing.T) {
+	for text, want := range map[string]int{"0": 0, "500": 500, "64KiB": 64 << 10, "4 MiB": 4 << 20, "1GiB": 1 << 30} {
+		if got, err := parseSize(text); err != nil || got != want {
+			t.Errorf("%q is %d, %v: want %d", text, got, err, want)
+		}
+	}
+	for _, text := range []string{"", "KiB", "-1", "1kB", "1.5MiB", "x", "9223372036854775807KiB"} {
+		if got, err := parseSize(text); err == nil {
+			t.Errorf("%q is %d: want an error", text, got)
+		}
+	}
+	for want, n := range map[string]int{"0": 0, "1023": 1023, "1KiB": 1024, "1025": 1025, "1536KiB": 1536 << 10, "2GiB": 2 << 30} {
+		if got := formatSize(n); got != want {
+			t.Errorf("%d is written %q, want %q", n, got, want)
+		}
+	}
+}
+
+func TestNodeConfig(t *testing.T) {
+	cfg := defaultSettings().nodeConfig()
+	if cfg.API != defaultAPI || cfg.NoCatchup || cfg.Mode != "push-pull" || cfg.Cutter.MaxTxs != 0 || cfg.Cutter.Timeout != 200*time.Millisecond {
+		t.Errorf("the defaults mean %+v", cfg)
+	}
+	s, err := loaded(t, "", "--api=off", "--catchup=false", "--block-max-txs=5", "--seed=3")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cfg = s.nodeConfig(); cfg.API != "" || !cfg.NoCatchup || cfg.Cutter.MaxTxs != 5 || cfg.Seed != 3 {
+		t.Errorf("other settings mean %+v", cfg)
+	}
+}

@@ -1,0 +1,162 @@
+package p2p
+
+import (
+	"cmp"
+	"context"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/peerstore"
+)
+
+const (
+	firstDelay  = 500 * time.Millisecond // before the second attempt; doubled each time,
+	earlyDelay  = 5 * time.Second        // to this at most while the trouble is young,
+	lateDelay   = 30 * time.Second       // and to this afterwards
+	youngFor    = time.Minute
+	steadyFor   = 10 * time.Second // a neighbour for so long was no failure
+	maxDials    = 16               // at a time
+	dialTimeout = 15 * time.Second // of one attempt
+)
+
+// dials says when to dial whom. It is a core: the loop owns it and tells it the
+// time. Its back-off is the only one, libp2p's is stepped over.
+type dials struct {
+	rng     *rand.Rand
+	targets []*target // in order of their IDs
+	active  int
+}
+
+// target is a peer to be connected to. Invariant: at most one of dialling and
+// linked holds, and then next has no meaning.
+type target struct {
+	info     peer.AddrInfo
+	dialling bool
+	linked   bool
+	next     time.Time // when to dial
+	failures int       // in a row
+	since    time.Time // of the first of them
+}
+
+func newDials(targets []peer.AddrInfo, seed uint64) *dials {
+	d := &dials{rng: rand.New(rand.NewPCG(seed, 1))}
+	for _, info := range targets {
+		d.targets = append(d.targets, &target{info: info})
+	}
+	slices.SortFunc(d.targets, func(a, b *target) int { return cmp.Compare(a.info.ID, b.info.ID) })
+	return d
+}
+
+// due returns whom to dial now, and counts on being told how it went.
+func (d *dials) due(now time.Time) []peer.AddrInfo {
+	var out []peer.AddrInfo
+	for _, t := range d.targets {
+		if !t.dialling && !t.linked && !now.Before(t.next) && d.active < maxDials {
+			t.dialling = true
+			d.active++
+			out = append(out, t.info)
+		}
+	}
+	return out
+}
+
+// deadline says when somebody is next due; zero means that nobody is.
+func (d *dials) deadline() time.Time {
+	var next time.Time
+	if d.active >= maxDials {
+		return next
+	}
+	for _, t := range d.targets {
+		if !t.dialling && !t.linked && (next.IsZero() || t.next.Before(next)) {
+			next = t.next
+		}
+	}
+	return next
+}
+
+// connected tells of a link to a peer, from whichever side.
+func (d *dials) connected(p peer.ID) {
+	if t := d.find(p); t != nil {
+		t.linked = true
+	}
+}
+
+// disconnected tells that the last link to a peer is gone, which was a neighbour
+// for so long.
+func (d *dials) disconnected(now time.Time, p peer.ID, lived time.Duration) {
+	t := d.find(p)
+	if t == nil {
+		return
+	}
+	t.linked = false
+	if lived >= steadyFor {
+		t.failures = 0
+	}
+	d.failed(now, t)
+}
+
+// ended tells how a dial went. A link that came of it is told of separately.
+func (d *dials) ended(now time.Time, p peer.ID, err error) {
+	t := d.find(p)
+	if t == nil || !t.dialling {
+		return
+	}
+	t.dialling = false
+	d.active--
+	if err != nil && !t.linked {
+		d.failed(now, t)
+	}
+}
+
+func (d *dials) failed(now time.Time, t *target) {
+	if t.failures == 0 {
+		t.since = now
+	}
+	limit := earlyDelay
+	if now.Sub(t.since) >= youngFor {
+		limit = lateDelay
+	}
+	delay := min(firstDelay<<min(t.failures, 10), limit)
+	t.failures++
+	t.next = now.Add(delay/2 + time.Duration(d.rng.Int64N(int64(delay/2))))
+}
+
+// loud says whether a failure is worth a line in the log: the first, the second,
+// the fourth, and so on.
+func (d *dials) loud(p peer.ID) bool {
+	t := d.find(p)
+	return t == nil || t.failures&(t.failures-1) == 0
+}
+
+func (d *dials) find(p peer.ID) *target {
+	i, ok := slices.BinarySearchFunc(d.targets, p, func(t *target, p peer.ID) int { return cmp.Compare(t.info.ID, p) })
+	if !ok {
+		return nil
+	}
+	return d.targets[i]
+}
+
+// dial tries once, past libp2p's own back-off.
+func (h *Host) dial(ctx context.Context, info peer.AddrInfo) {
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	h.libp2p.Peerstore().AddAddrs(info.ID, info.Addrs, peerstore.PermanentAddrTTL)
+	h.swarm.Backoff().Clear(info.ID)
+	_, err := h.swarm.DialPeer(network.WithForceDirectDial(ctx, "grapevine"), info.ID)
+	h.post(dialled{info.ID, err})
+}
+
+func (h *Host) dialEnded(now time.Time, p peer.ID, err error) {
+	h.dials.ended(now, p, err)
+	if err == nil {
+		h.metrics.dials.WithLabelValues("connected").Inc()
+		return
+	}
+	h.metrics.dials.WithLabelValues("failed").Inc()
+	if h.dials.loud(p) {
+		h.log.Warn("cannot connect", "peer", p.String(), "err", err, "again", "goes on trying; is the peer running, its address right, and our identity admitted?")
+	}
+}

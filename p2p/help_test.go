@@ -1,0 +1,244 @@
+package p2p
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"grapevine/block/sig"
+	"grapevine/genesis"
+	"grapevine/p2p/wire"
+)
+
+func testKey(i int) sig.Key { return sig.NewKey(sha256.Sum256([]byte{byte(i), byte(i >> 8)})) }
+
+func testGenesis(t testing.TB, chain string, admitted ...string) *genesis.Genesis {
+	t.Helper()
+	g := genesis.Genesis{
+		ChainID:   chain,
+		Ordering:  genesis.Ordering{Type: "solo", Orderer: genesis.PeerID(testKey(0).Public())},
+		Admission: genesis.Admission{Type: "open"},
+	}
+	if len(admitted) > 0 {
+		g.Admission = genesis.Admission{Type: "list", Peers: admitted}
+	}
+	out, err := genesis.New(g)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// seen is one call of a Handler.
+type seen struct {
+	what string // up, down, or a lane
+	peer wire.PeerID
+	msg  string
+}
+
+// recorder is a Handler that remembers, and lets a test wait for what it wants.
+type recorder struct {
+	mu      sync.Mutex
+	all     []seen
+	changed chan struct{}
+	hold    chan struct{} // when not nil, Receive waits for it
+}
+
+func newRecorder() *recorder { return &recorder{changed: make(chan struct{})} }
+
+func (r *recorder) add(s seen) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.all = append(r.all, s)
+	close(r.changed)
+	r.changed = make(chan struct{})
+}
+
+func (r *recorder) PeerUp(p wire.PeerID, _ wire.Hello) { r.add(seen{"up", p, ""}) }
+func (r *recorder) PeerDown(p wire.PeerID)             { r.add(seen{"down", p, ""}) }
+func (r *recorder) Receive(p wire.PeerID, lane wire.Lane, msg []byte) {
+	if r.hold != nil {
+		<-r.hold
+	}
+	r.add(seen{lane.String(), p, string(msg)})
+}
+
+func (r *recorder) history() []seen {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.all)
+}
+
+// await returns once cond holds of what has been seen, or fails the test.
+func (r *recorder) await(t testing.TB, what string, cond func([]seen) bool) {
+	t.Helper()
+	timeout := time.After(60 * time.Second)
+	for {
+		r.mu.Lock()
+		ok, changed := cond(r.all), r.changed
+		r.mu.Unlock()
+		if ok {
+			return
+		}
+		select {
+		case <-changed:
+		case <-timeout:
+			t.Fatalf("waited in vain for %s; saw %v", what, r.history())
+		}
+	}
+}
+
+func (r *recorder) awaitSeen(t testing.TB, want ...seen) {
+	t.Helper()
+	r.await(t, fmt.Sprint(want), func(all []seen) bool {
+		for _, w := range want {
+			if !slices.Contains(all, w) {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+func count(all []seen, what string) int {
+	n := 0
+	for _, s := range all {
+		if s.what == what {
+			n++
+		}
+	}
+	return n
+}
+
+// logs keeps what a host logs, and lets a test wait for it.
+type logs struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+	new chan struct{}
+}
+
+func newLogs() *logs { return &logs{new: make(chan struct{})} }
+
+func (l *logs) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	close(l.new)
+	l.new = make(chan struct{})
+	return l.buf.Write(b)
+}
+
+func (l *logs) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.String()
+}
+
+func (l *logs) logger() *slog.Logger {
+	return slog.New(slog.NewTextHandler(l, &slog.HandlerOptions{Level: slog.LevelDebug}))
+}
+
+// awaitLine waits for a line that holds all of the words.
+func (l *logs) awaitLine(t testing.TB, words ...string) {
+	t.Helper()
+	timeout := time.After(60 * time.Second)
+	for {
+		l.mu.Lock()
+		text, changed := l.buf.String(), l.new
+		l.mu.Unlock()
+		for line := range strings.Lines(text) {
+			if !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(line, w) }) {
+				return
+			}
+		}
+		select {
+		case <-changed:
+		case <-timeout:
+			t.Fatalf("waited in vain for a line with %q in:\n%s", words, text)
+		}
+	}
+}
+
+// node is a host that runs, with what a test wants to know of it.
+type node struct {
+	*Host
+	*recorder
+	logs   *logs
+	cancel context.CancelFunc
+	err    error
+	ended  chan struct{} // closed when Run has returned, and err is set
+}
+
+// listen opens a host on loopback; change adapts its configuration.
+func listen(t testing.TB, i int, change func(*Config)) *node {
+	t.Helper()
+	n := &node{recorder: newRecorder(), logs: newLogs(), ended: make(chan struct{})}
+	cfg := Config{
+		Key:      testKey(i),
+		Genesis:  testGenesis(t, "test"),
+		Listen:   []string{"/ip4/127.0.0.1/udp/0/quic-v1"},
+		Software: fmt.Sprintf("test %d", i),
+		Logger:   n.logs.logger(),
+	}
+	if change != nil {
+		change(&cfg)
+	}
+	h, err := Listen(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.Host = h
+	return n
+}
+
+func (n *node) start() *node {
+	ctx, cancel := context.WithCancel(context.Background())
+	n.cancel = cancel
+	go func() {
+		n.err = n.Run(ctx, n.recorder)
+		close(n.ended)
+	}()
+	return n
+}
+
+func (n *node) stop(t testing.TB) {
+	t.Helper()
+	n.cancel()
+	select {
+	case <-n.ended:
+	case <-time.After(30 * time.Second):
+		t.Fatal("the host does not stop")
+	}
+}
+
+// startNode runs a host on loopback until the test ends.
+func startNode(t testing.TB, i int, change func(*Config)) *node {
+	t.Helper()
+	n := listen(t, i, change).start()
+	t.Cleanup(func() { n.stop(t) })
+	return n
+}
+
+func bootstrap(nodes ...*node) func(*Config) {
+	return func(c *Config) {
+		for _, n := range nodes {
+			c.Bootstrap = append(c.Bootstrap, n.Addrs()...)
+		}
+	}
+}
+
+// awaitMesh waits until a host's topic has a mesh of so many peers.
+func awaitMesh(t testing.TB, n *node, peers int) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); n.topic.tracer.meshSize() < peers; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d peers in the mesh, want %d", n.topic.tracer.meshSize(), peers)
+		}
+	}
+}

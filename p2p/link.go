@@ -1,0 +1,366 @@
+package p2p
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/protocol"
+	msmux "github.com/multiformats/go-multistream"
+
+	"grapevine/block"
+	"grapevine/p2p/wire"
+)
+
+// link is one connection to a peer, with its streams. Its life is run; the loop
+// says when it begins and when it parts.
+type link struct {
+	host *Host
+	id   uint64
+	conn network.Conn
+	peer wire.PeerID
+	out  [wire.NumLanes]*outbox
+	wg   sync.WaitGroup // of everything that run waits for
+
+	promoted chan promotion // at most one
+	up       chan struct{}  // closed when PeerUp has returned
+	closing  chan struct{}  // closed when the link is to end
+	gone     chan struct{}  // closed when the connection is closed
+	done     chan struct{}  // closed when PeerDown has returned
+
+	mu      sync.Mutex
+	in      [wire.NumLanes]bool // guarded by mu; a stream of the peer's has come
+	hello   *wire.Hello         // guarded by mu
+	ended   bool                // guarded by mu; closing is closed
+	isGone  bool                // guarded by mu; gone is closed
+	goodbye *wire.Goodbye       // guarded by mu; to be said at the end
+	cause   error               // guarded by mu; why it ended; nil: by the loop's will
+
+	announced time.Time // when it was listed; zero: never. Set under the host's mu
+}
+
+// promotion puts a link into use.
+type promotion struct {
+	begin bool            // say Begin
+	after <-chan struct{} // closed when the last link to the same peer is done
+}
+
+func (h *Host) newLink(id uint64, c network.Conn) *link {
+	l := &link{
+		host:     h,
+		id:       id,
+		conn:     c,
+		peer:     wire.PeerID(c.RemotePeer().String()),
+		promoted: make(chan promotion, 1),
+		up:       make(chan struct{}),
+		closing:  make(chan struct{}),
+		gone:     make(chan struct{}),
+		done:     make(chan struct{}),
+	}
+	for lane := range l.out {
+		l.out[lane] = newOutbox(h.cfg.QueueBytes[lane], &h.budget)
+	}
+	return l
+}
+
+// run is the link's life: Hello, use, Goodbye. It returns when all that the link
+// started has ended, and PeerDown has been said.
+func (l *link) run(ctx context.Context) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	l.host.post(linkUp{l})
+	l.sendControl(l.host.hello())
+	l.wg.Go(func() { l.writeLane(ctx, wire.Control, func() {}) })
+	for open := true; open; {
+		select {
+		case p := <-l.promoted:
+			l.wg.Go(func() { l.start(ctx, p) })
+		case <-l.gone:
+			l.fail(errors.New("the connection was closed"))
+		case <-l.closing:
+			open = false
+		}
+	}
+	l.host.unlist(l)
+	l.sayGoodbye()
+	cancel()
+	l.conn.Close()
+	for _, o := range l.out {
+		o.drop()
+	}
+	l.wg.Wait()
+	if !l.announced.IsZero() {
+		l.host.handler.PeerDown(l.peer)
+	}
+	close(l.done)
+	l.host.post(linkDown{l})
+}
+
+// start opens the lanes' streams and announces the neighbour.
+func (l *link) start(ctx context.Context, p promotion) {
+	if p.begin {
+		l.sendControl(wire.Begin{})
+	}
+	var opened sync.WaitGroup
+	for lane := wire.Control + 1; lane < wire.NumLanes; lane++ {
+		opened.Add(1)
+		l.wg.Go(func() { l.writeLane(ctx, lane, opened.Done) })
+	}
+	opened.Wait()
+	if p.after != nil {
+		<-p.after
+	}
+	if !l.host.list(l) {
+		return
+	}
+	hello := l.greeting()
+	l.host.log.Info("neighbour up", "peer", l.peer, "addr", l.conn.RemoteMultiaddr().String(), "software", hello.Software, "tip", hello.Tip)
+	l.host.handler.PeerUp(l.peer, hello)
+	close(l.up)
+}
+
+// writeLane opens the lane's stream, and writes what is put into its queue until
+// that is closed or the stream fails. It calls opened once, whatever happens.
+func (l *link) writeLane(ctx context.Context, lane wire.Lane, opened func()) {
+	s, err := l.openStream(ctx, lane)
+	if err != nil {
+		l.fail(fmt.Errorf("opening the %s stream: %w", lane, err))
+	}
+	opened()
+	if err != nil {
+		return
+	}
+	w, o := wire.NewWriter(s), l.out[lane]
+	for {
+		msgs, closed := o.take()
+		for _, m := range msgs {
+			if err == nil {
+				err = l.writeMessage(s, w, lane, m)
+			}
+			o.release(len(m))
+		}
+		if err != nil {
+			s.Reset()
+			l.fail(fmt.Errorf("writing on the %s stream: %w", lane, err))
+			return
+		}
+		if len(msgs) == 0 && closed {
+			s.CloseWrite()
+			return
+		}
+		if len(msgs) == 0 {
+			<-o.wake
+		}
+	}
+}
+
+func (l *link) writeMessage(s network.Stream, w *wire.Writer, lane wire.Lane, m []byte) error {
+	if err := s.SetWriteDeadline(time.Now().Add(l.host.timing.message)); err != nil {
+		return err
+	}
+	err := w.Write(m)
+	if err == nil {
+		l.host.metrics.bytesOut[lane].Add(float64(wire.FramedSize(len(m))))
+		l.host.metrics.messagesOut[lane].Inc()
+	}
+	return err
+}
+
+// openStream opens a stream on this connection, and not on another to the peer.
+func (l *link) openStream(ctx context.Context, lane wire.Lane) (network.Stream, error) {
+	ctx, cancel := context.WithTimeout(ctx, l.host.timing.open)
+	defer cancel()
+	s, err := l.conn.NewStream(ctx)
+	if err != nil {
+		return nil, err
+	}
+	stop := context.AfterFunc(ctx, func() { s.Reset() })
+	defer stop()
+	id := l.host.protocol(lane)
+	if err = s.SetProtocol(id); err == nil {
+		err = msmux.SelectProtoOrFail(id, s)
+	}
+	if err != nil {
+		s.Reset()
+		var unknown msmux.ErrNotSupported[protocol.ID]
+		if errors.As(err, &unknown) {
+			return nil, fmt.Errorf("the peer does not speak %s: is it a node of this software, and of a version that fits?", id)
+		}
+		return nil, err
+	}
+	return s, nil
+}
+
+// accept takes a stream that the peer has opened, in that stream's goroutine.
+func (l *link) accept(lane wire.Lane, s network.Stream) {
+	if !l.attach(lane) {
+		s.Reset()
+		return
+	}
+	defer l.wg.Done()
+	var err error
+	if lane == wire.Control {
+		err = l.readControl(s)
+	} else {
+		err = l.readLane(lane, s)
+	}
+	s.Reset()
+	if errors.Is(err, wire.ErrMalformed) || errors.Is(err, wire.ErrOversize) {
+		l.host.Charge(l.peer, Malformed, fmt.Sprintf("%s stream: %v", lane, err))
+	}
+	l.fail(fmt.Errorf("reading the %s stream: %w", lane, err))
+}
+
+// attach admits the first stream of a lane.
+func (l *link) attach(lane wire.Lane) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.ended || l.in[lane] {
+		return false
+	}
+	l.in[lane] = true
+	l.wg.Add(1)
+	return true
+}
+
+// readLane hands the lane's messages to the handler, once the neighbour is up.
+func (l *link) readLane(lane wire.Lane, s network.Stream) error {
+	select {
+	case <-l.up:
+	case <-l.closing:
+		return io.EOF
+	}
+	r := wire.NewReader(s, MaxMessage(lane, l.host.cfg.Limits))
+	for {
+		msg, err := l.readMessage(lane, s, r)
+		if err != nil {
+			return err
+		}
+		select {
+		case <-l.closing:
+			return io.EOF
+		default:
+			l.host.handler.Receive(l.peer, lane, msg)
+		}
+	}
+}
+
+// readMessage waits for a message for ever, and for the rest of it not so long.
+func (l *link) readMessage(lane wire.Lane, s network.Stream, r *wire.Reader) ([]byte, error) {
+	if err := r.Await(); err != nil {
+		return nil, err
+	}
+	if err := s.SetReadDeadline(time.Now().Add(l.host.timing.message)); err != nil {
+		return nil, err
+	}
+	msg, err := r.Next()
+	if err != nil {
+		return nil, err
+	}
+	l.host.metrics.bytesIn[lane].Add(float64(wire.FramedSize(len(msg))))
+	l.host.metrics.messagesIn[lane].Inc()
+	return msg, s.SetReadDeadline(time.Time{})
+}
+
+// send queues a message, or says that there is no room for it.
+func (l *link) send(lane wire.Lane, msg []byte) bool {
+	if !l.out[lane].put(msg) {
+		l.host.metrics.drop(lane, "queue full")
+		return false
+	}
+	return true
+}
+
+// sendControl queues a message of the control lane. A peer that lets that queue
+// overflow is let go.
+func (l *link) sendControl(m wire.ControlMessage) {
+	if !l.send(wire.Control, wire.EncodeControl(m)) {
+		l.fail(errors.New("the control lane's queue is full: the peer is too slow"))
+	}
+}
+
+// part ends the link after a Goodbye.
+func (l *link) part(g wire.Goodbye) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.ended {
+		l.ended, l.goodbye = true, &g
+		close(l.closing)
+	}
+}
+
+// fail ends the link for a reason that is the world's, or the peer's.
+func (l *link) fail(cause error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.ended {
+		l.ended, l.cause = true, cause
+		close(l.closing)
+	}
+}
+
+// disconnected tells that the connection is closed, or that the peer is done with it.
+func (l *link) disconnected() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.isGone {
+		l.isGone = true
+		close(l.gone)
+	}
+}
+
+// sayGoodbye gives a Goodbye that is due the time to arrive: the peer closes the
+// connection when it has read it.
+func (l *link) sayGoodbye() {
+	l.mu.Lock()
+	g := l.goodbye
+	l.mu.Unlock()
+	if g == nil {
+		return
+	}
+	l.host.metrics.goodbyes.WithLabelValues(g.Code.String(), "out").Inc()
+	if !l.send(wire.Control, wire.EncodeControl(*g)) {
+		return
+	}
+	l.out[wire.Control].close()
+	timer := time.NewTimer(l.host.timing.parting)
+	defer timer.Stop()
+	select {
+	case <-l.gone:
+	case <-timer.C:
+	}
+}
+
+func (l *link) greeting() wire.Hello {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.hello == nil {
+		return wire.Hello{}
+	}
+	return *l.hello
+}
+
+// end returns why the link ended, and whether its Hello had come.
+func (l *link) end() (cause error, greeted bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.cause, l.hello != nil
+}
+
+func (l *link) remote() peer.ID { return l.conn.RemotePeer() }
+
+// key is the peer's key, which the handshake has proven.
+func (l *link) key() block.PublicKey {
+	k, err := keyOf(l.remote())
+	if err != nil {
+		return block.PublicKey{} // a key of another kind, whose signatures are all wrong
+	}
+	return k
+}
+
+func (l *link) outbound() bool { return l.conn.Stat().Direction == network.DirOutbound }

@@ -1,0 +1,275 @@
+package p2p
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"grapevine/p2p/wire"
+)
+
+// Events of the loop.
+type (
+	linkUp   struct{ link *link }
+	linkDown struct{ link *link }
+	greeted  struct {
+		link  *link
+		hello wire.Hello
+	}
+	began    struct{ link *link }
+	answered struct {
+		link  *link
+		alive wire.Alive
+	}
+	cutOff struct {
+		peer    wire.PeerID
+		goodbye wire.Goodbye
+	}
+	dialled struct {
+		peer peer.ID
+		err  error
+	}
+	rivalFound struct {
+		rival wire.Alive
+		by    wire.PeerID
+	}
+)
+
+// loopState is what the loop owns.
+type loopState struct {
+	pairs map[wire.PeerID]*pairing
+	links map[uint64]*link
+	last  map[wire.PeerID]*link // the last link promoted; its done orders the next
+	dials *dials
+	watch time.Time // when to look after GossipSub's streams
+}
+
+func newLoopState(bootstrap []peer.AddrInfo, seed uint64) loopState {
+	return loopState{
+		pairs: make(map[wire.PeerID]*pairing),
+		links: make(map[uint64]*link),
+		last:  make(map[wire.PeerID]*link),
+		dials: newDials(bootstrap, seed),
+	}
+}
+
+// loop is the only goroutine that touches loopState. It never blocks but in its
+// select.
+func (h *Host) loop(ctx context.Context) error {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case ev := <-h.events:
+			if err := h.handle(time.Now(), ev); err != nil {
+				return err
+			}
+		case <-timer.C:
+		}
+		now := time.Now()
+		for _, p := range h.pairs {
+			if d := p.deadline(); !d.IsZero() && !now.Before(d) {
+				p.tick(now)
+			}
+		}
+		h.watchTopic(now)
+		h.applyAll()
+		for _, info := range h.dials.due(now) {
+			h.running.Go(func() { h.dial(ctx, info) })
+		}
+		timer.Reset(time.Until(h.deadline()))
+	}
+}
+
+// deadline is the earliest of all.
+func (h *Host) deadline() time.Time {
+	next := h.watch
+	if d := h.dials.deadline(); !d.IsZero() && d.Before(next) {
+		next = d
+	}
+	for _, p := range h.pairs {
+		if d := p.deadline(); !d.IsZero() && d.Before(next) {
+			next = d
+		}
+	}
+	return next
+}
+
+func (h *Host) handle(now time.Time, ev any) error {
+	switch ev := ev.(type) {
+	case linkUp:
+		h.links[ev.link.id] = ev.link
+		h.pairFor(ev.link.peer).up(now, ev.link.id)
+		h.dials.connected(ev.link.remote())
+	case linkDown:
+		h.linkEnded(now, ev.link)
+	case greeted:
+		h.greetedBy(now, ev.link, ev.hello)
+	case began:
+		h.pairFor(ev.link.peer).began(now, ev.link.id)
+	case answered:
+		h.pairFor(ev.link.peer).answered(now, ev.link.id, ev.alive)
+	case cutOff:
+		for _, l := range h.links {
+			if l.peer == ev.peer {
+				l.part(ev.goodbye)
+			}
+		}
+	case dialled:
+		h.dialEnded(now, ev.peer, ev.err)
+	case rivalFound:
+		return fmt.Errorf("%w: %s has been running since %s, says %s with its signature; stop one of the two, or give this one a key of its own",
+			ErrSameIdentity, h.ID(), ev.rival.Started.UTC().Format(time.RFC3339), ev.by)
+	default:
+		panic(fmt.Sprintf("p2p: event of type %T", ev))
+	}
+	return nil
+}
+
+func (h *Host) pairFor(p wire.PeerID) *pairing {
+	pair := h.pairs[p]
+	if pair == nil {
+		pair = &pairing{chooser: h.ID() < p, timing: h.timing}
+		h.pairs[p] = pair
+	}
+	return pair
+}
+
+// greetedBy lets a peer in whose Hello is in order, if there is room.
+func (h *Host) greetedBy(now time.Time, l *link, hello wire.Hello) {
+	pair := h.pairFor(l.peer)
+	if pair.used == nil {
+		used := 0
+		for _, p := range h.pairs {
+			if p.used != nil {
+				used++
+			}
+		}
+		if used >= h.cfg.MaxNeighbours {
+			l.part(wire.Goodbye{Code: wire.Full, Text: fmt.Sprintf("%d neighbours are enough", used)})
+			return
+		}
+	}
+	pair.greeted(now, l.id, hello)
+}
+
+func (h *Host) linkEnded(now time.Time, l *link) {
+	delete(h.links, l.id)
+	pair := h.pairFor(l.peer)
+	pair.down(now, l.id)
+	if h.last[l.peer] == l {
+		delete(h.last, l.peer)
+	}
+	cause, wasGreeted := l.end()
+	if pair.empty() {
+		h.apply(pair)
+		delete(h.pairs, l.peer)
+		lived := time.Duration(0)
+		if !l.announced.IsZero() {
+			lived = now.Sub(l.announced)
+		}
+		h.dials.disconnected(now, l.remote(), lived)
+	}
+	switch {
+	case !l.announced.IsZero():
+		h.log.Info("neighbour down", "peer", l.peer, "cause", causeText(cause))
+	case l.outbound() && !wasGreeted && cause != nil && !errors.Is(cause, errParted):
+		h.logMute(l, cause)
+	default:
+		h.log.Debug("connection ended", "peer", l.peer, "cause", causeText(cause))
+	}
+}
+
+// logMute reports a connection that ended before the peer said anything: this is
+// what not being admitted looks like from outside.
+func (h *Host) logMute(l *link, cause error) {
+	if !h.dials.loud(l.remote()) {
+		return
+	}
+	text := "closed by the peer before it said Hello: probably its genesis does not admit our identity, or it refuses us for a while after misbehaviour"
+	var ce *network.ConnError
+	if errors.As(cause, &ce) && ce.Remote && ce.ErrorCode == network.ConnResourceLimitExceeded {
+		text = "closed by the peer: it has too many connections"
+	}
+	h.log.Warn("cannot connect", "peer", l.peer, "addr", l.conn.RemoteMultiaddr().String(), "err", text, "cause", causeText(cause), "own", h.ID())
+}
+
+const (
+	watchEvery = 5 * time.Second
+	topicGrace = 15 * time.Second // for GossipSub to open its stream to a neighbour
+)
+
+// watchTopic lets go of neighbours that GossipSub has no stream to: connecting anew
+// is what makes it open one.
+func (h *Host) watchTopic(now time.Time) {
+	if now.Before(h.watch) {
+		return
+	}
+	h.watch = now.Add(watchEvery)
+	for _, l := range h.neighbourLinks() {
+		if now.Sub(l.announced) > topicGrace && !h.topic.tracer.hasStream(l.remote()) {
+			h.metrics.pubsub.WithLabelValues("neighbour without a stream").Inc()
+			h.log.Warn("GossipSub has no stream to a neighbour: connecting anew", "peer", l.peer)
+			l.fail(errors.New("GossipSub has no stream to it"))
+		}
+	}
+}
+
+func (h *Host) neighbourLinks() []*link {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	return slices.Collect(maps.Values(h.neighbours))
+}
+
+func causeText(err error) string {
+	if err == nil {
+		return "our decision"
+	}
+	return err.Error()
+}
+
+func (h *Host) applyAll() {
+	for _, pair := range h.pairs {
+		h.apply(pair)
+	}
+}
+
+// apply carries out what a pairing wants.
+func (h *Host) apply(pair *pairing) {
+	for _, e := range pair.effects() {
+		switch e := e.(type) {
+		case promote:
+			if l := h.links[e.link]; l != nil {
+				h.promote(l, e.begin)
+			}
+		case probe:
+			if l := h.links[e.link]; l != nil {
+				l.sendControl(wire.Probe{Rival: e.rival})
+			}
+		case part:
+			if l := h.links[e.link]; l != nil {
+				if e.goodbye.Code == wire.SameIdentity {
+					h.log.Warn("two nodes run with one identity: the younger is told to stop", "peer", l.peer, "addr", l.conn.RemoteMultiaddr().String())
+				}
+				l.part(e.goodbye)
+			}
+		}
+	}
+}
+
+func (h *Host) promote(l *link, begin bool) {
+	p := promotion{begin: begin}
+	if before := h.last[l.peer]; before != nil {
+		p.after = before.done
+	}
+	h.last[l.peer] = l
+	l.promoted <- p // has room: a link is promoted once
+}

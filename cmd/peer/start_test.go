@@ -96,7 +96,9 @@ func (n *runningNode) stop(t *testing.T) int {
 
 func TestOneNode(t *testing.T) {
 	n := started(t)
-	at := func(args ...string) []string { return append(args, "--api", n.api, "--key", filepath.Join(n.home, "client.key")) }
+	at := func(args ...string) []string {
+		return append(args, "--api", n.api, "--key", filepath.Join(n.home, "client.key"))
+	}
 	api := func(args ...string) []string { return append(args, "--api", n.api) }
 
 	var sent submitted

@@ -44,7 +44,7 @@ func testnetError(err error) error {
 		return nil
 	case errors.Is(err, processes.ErrNone), errors.Is(err, processes.ErrNoPeer):
 		return notFound(err)
-	case errors.Is(err, processes.ErrRunning), errors.Is(err, processes.ErrBusy):
+	case errors.Is(err, processes.ErrRunning), errors.Is(err, processes.ErrNotRunning), errors.Is(err, processes.ErrBusy):
 		return refused(err)
 	}
 	return err

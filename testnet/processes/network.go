@@ -131,16 +131,34 @@ func (n *Network) startAll(ctx context.Context, cfg Config) error {
 			return err
 		}
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, cfg.Patience, fmt.Errorf("within %v: %w", cfg.Patience, context.DeadlineExceeded))
+	return awaitAll(ctx, cfg, starts)
+}
+
+// awaitAll returns when all peers are ready, or with the first error: a peer that
+// has ended is the news, not the others that wait for it.
+func awaitAll(ctx context.Context, cfg Config, starts []*started) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, cfg.Patience, late(cfg.Patience))
 	defer cancel()
-	for i, s := range starts {
-		cfg.Progress(i, len(starts))
-		if err := s.await(ctx, min(len(starts)-1, maxNeighbours)); err != nil {
-			return err
+	cfg.Progress(0, len(starts))
+	results := make(chan error, len(starts))
+	for _, s := range starts {
+		go func() { results <- s.await(ctx, min(len(starts)-1, maxNeighbours)) }()
+	}
+	var first error
+	for ready := range starts {
+		if err := <-results; err != nil && first == nil {
+			first = err
+			cancel()
+		}
+		if first == nil {
+			cfg.Progress(ready+1, len(starts))
 		}
 	}
-	cfg.Progress(len(starts), len(starts))
-	return nil
+	return first
+}
+
+func late(patience time.Duration) error {
+	return fmt.Errorf("within %v: %w", patience, context.DeadlineExceeded)
 }
 
 // Start starts peer i of the network in dir again, and returns when it is ready.
@@ -163,7 +181,7 @@ func Start(ctx context.Context, dir string, i int, patience time.Duration) error
 		if err := n.save(); err != nil {
 			return err
 		}
-		ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("within %v: %w", patience, context.DeadlineExceeded))
+		ctx, cancel := context.WithTimeoutCause(ctx, patience, late(patience))
 		defer cancel()
 		return s.await(ctx, 0)
 	})
@@ -182,7 +200,7 @@ func Kill(dir string, i int) error {
 			return err
 		}
 		if !running {
-			return fmt.Errorf("%s does not run: start it with peer testnet start %d", p.Name(), i)
+			return fmt.Errorf("%s %w: start it with peer testnet start %d", p.Name(), ErrNotRunning, i)
 		}
 		if err := p.Process.signal(syscall.SIGKILL); err != nil {
 			return err

@@ -41,9 +41,10 @@ func (p Peer) Log() string { return filepath.Join(p.Home, "peer.log") }
 
 // Errors that callers branch on.
 var (
-	ErrNone    = errors.New("no testnet")
-	ErrRunning = errors.New("running already")
-	ErrBusy    = errors.New("busy")
+	ErrNone       = errors.New("no testnet")
+	ErrRunning    = errors.New("running already")
+	ErrNotRunning = errors.New("does not run")
+	ErrBusy       = errors.New("busy")
 )
 
 const stateVersion = 1

@@ -1,0 +1,221 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"grapevine/testnet/processes"
+	"grapevine/testnet/report"
+	"grapevine/testnet/traffic"
+)
+
+// testnet is a network of real processes, which the test's end takes down.
+type testnet struct{ dir string }
+
+func (n testnet) do(t *testing.T, args ...string) ran {
+	t.Helper()
+	return peer(t, n.args(args...)...)
+}
+
+func (n testnet) args(args ...string) []string {
+	return append(append([]string{"testnet"}, args...), "--dir", n.dir)
+}
+
+func newTestnet(t *testing.T, peers int, args ...string) testnet {
+	t.Helper()
+	n := testnet{filepath.Join(t.TempDir(), "net")}
+	t.Cleanup(func() { processes.Down(n.dir, 0) })
+	n.do(t, append([]string{"up", "-n", strconv.Itoa(peers)}, args...)...).want(t, exitOK)
+	return n
+}
+
+// pids returns the process IDs that the testnet's file names.
+func (n testnet) pids(t *testing.T) []int {
+	t.Helper()
+	net, err := processes.Open(n.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var pids []int
+	for _, p := range net.Peers {
+		if p.Process.PID != 0 {
+			pids = append(pids, p.Process.PID)
+		}
+	}
+	return pids
+}
+
+// gone fails the test when one of the processes still runs.
+func gone(t *testing.T, pids []int) {
+	t.Helper()
+	for _, pid := range pids {
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		if err == nil && !strings.Contains(string(stat), ") Z ") {
+			t.Errorf("process %d is left: %s", pid, stat)
+		}
+	}
+}
+
+func (n testnet) lines(t *testing.T, count int) string {
+	t.Helper()
+	var b strings.Builder
+	for i := range count {
+		fmt.Fprintf(&b, "line %d\n\n", i)
+	}
+	path := filepath.Join(n.dir, "lines.txt")
+	write(t, b.String(), path)
+	return path
+}
+
+func TestTestnet(t *testing.T) {
+	n := newTestnet(t, 4)
+	n.do(t, "up").want(t, exitRefused, n.dir, "running already", "peer testnet down")
+
+	watching := exec.CommandContext(t.Context(), os.Args[0], n.args("watch")...)
+	watching.Env = append(os.Environ(), asPeer+"=1")
+	var watched bytes.Buffer
+	watching.Stdout = &watched
+	if err := watching.Start(); err != nil {
+		t.Fatal(err)
+	}
+	file := n.lines(t, 150)
+	if r := n.do(t, "submit", file, "--wait").want(t, exitOK); !strings.Contains(r.out, "150 lines accepted by 4 peers") {
+		t.Errorf("submit printed %q", r.out)
+	}
+	time.Sleep(3 * watchEvery) // watch has nothing to say of when it has seen all
+	watching.Process.Signal(os.Interrupt)
+	watching.Wait()
+	for i := range 4 {
+		if want := fmt.Sprintf("peer %d   block 1 ", i); !strings.Contains(watched.String(), want) {
+			t.Errorf("watch did not show %q:\n%s", want, watched.String())
+		}
+	}
+
+	r := n.do(t, "report", "-o", "json").want(t, exitOK)
+	var got report.Report
+	if err := json.Unmarshal([]byte(r.out), &got); err != nil || got.Peers != 4 || !got.Agree || got.Height == 0 || uint64(len(got.Blocks)) != got.Height {
+		t.Fatalf("report printed %s, %v", r.out, err)
+	}
+	if b := got.Blocks[0]; b.Peers != 4 || b.Push+b.Pull+b.Catchup != 3 || b.Max <= 0 {
+		t.Errorf("block 1 is reported as %+v: want it at 4 peers, by some road at 3 of them", b)
+	}
+	if r = n.do(t, "report").want(t, exitOK); !strings.Contains(r.out, "the ledgers agree") {
+		t.Errorf("report printed %s", r.out)
+	}
+
+	if r = n.do(t, "check", file, "--acknowledged").want(t, exitOK); !strings.Contains(r.out, "all 300 looked for") {
+		t.Errorf("check printed %s", r.out)
+	}
+	write(t, read(t, file)+"one more\n", file)
+	n.do(t, "check", file, "--timeout", "1s").want(t, exitWrong)
+	n.do(t, "submit", file, "--wait").want(t, exitOK)
+	if r = n.do(t, "check", file).want(t, exitWrong); !strings.Contains(r.out, `has "line 1" 2 times, want once`) {
+		t.Errorf("check of a file that was submitted twice printed %s", r.out)
+	}
+
+	pids := n.pids(t)
+	if r = n.do(t, "down").want(t, exitOK); !strings.Contains(r.out, "4 stopped") {
+		t.Errorf("down printed %q", r.out)
+	}
+	gone(t, pids)
+	if r = n.do(t, "down").want(t, exitOK); !strings.Contains(r.out, "4 not running") {
+		t.Errorf("the second down printed %q", r.out)
+	}
+	n.do(t, "report").want(t, exitUnreachable, "peer 3 is down")
+
+	n.do(t, "up", "-n", "5").want(t, exitFailed, "has 4 peers, not 5", "--fresh")
+	n.do(t, "up").want(t, exitOK)
+	n.do(t, "check", "--acknowledged").want(t, exitOK)
+	n.do(t, "down", "--remove").want(t, exitOK)
+	if left, err := os.ReadDir(n.dir); err != nil || len(left) != 1 || left[0].Name() != "lines.txt" {
+		t.Errorf("down --remove left %v, %v: want only the file that is not the testnet's", left, err)
+	}
+}
+
+// TestTestnetLosesNothing kills peers, the orderer too, under load.
+func TestTestnetLosesNothing(t *testing.T) {
+	n := newTestnet(t, 4)
+	load := command(t, n.args("load", "--rate", "100", "--duration", "6s", "--size", "200", "-o", "json")...)
+	loaded := make(chan ran, 1)
+	go func() { loaded <- run(t, load) }()
+	for _, victim := range []string{"2", "0"} {
+		time.Sleep(time.Second) // let the load go on for a while
+		n.do(t, "kill", victim).want(t, exitOK)
+		n.do(t, "kill", victim).want(t, exitRefused, "does not run")
+		if r := n.do(t, "status", "-o", "json").want(t, exitOK); strings.Count(r.out, `"state":"down"`) != 1 {
+			t.Errorf("status with peer %s killed printed %s", victim, r.out)
+		}
+		time.Sleep(time.Second)
+		n.do(t, "start", victim).want(t, exitOK)
+		n.do(t, "start", victim).want(t, exitRefused, "running already")
+	}
+	n.do(t, "kill", "9").want(t, exitNotFound, "0 to 3")
+
+	r := (<-loaded).want(t, exitOK)
+	var res traffic.Result
+	if err := json.Unmarshal([]byte(r.out), &res); err != nil || res.Accepted != 600 || res.Refused+res.Failed != 0 {
+		t.Errorf("load printed %s, %v: want 600 accepted", r.out, err)
+	}
+	if r = n.do(t, "check", "--acknowledged", "-o", "json").want(t, exitOK); !strings.Contains(r.out, `"agree":true,"wanted":600,"once":true`) {
+		t.Errorf("check printed %s", r.out)
+	}
+
+	n.do(t, "kill", "1").want(t, exitOK)
+	pids := n.pids(t)
+	if r = n.do(t, "down").want(t, exitOK); !strings.Contains(r.out, "3 stopped, 1 not running") {
+		t.Errorf("down with a dead peer printed %q", r.out)
+	}
+	gone(t, pids)
+}
+
+// TestUpThatFails takes a peer's port away.
+func TestUpThatFails(t *testing.T) {
+	n := newTestnet(t, 3)
+	n.do(t, "down").want(t, exitOK)
+	net1, err := processes.Open(n.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	taken, err := net.Listen("tcp", net1.Peers[1].API)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	n.do(t, "up").want(t, exitFailed, "peer 1 ended before it was ready", filepath.Join("peer-1", "peer.log"), "address already in use")
+	gone(t, n.pids(t))
+	if r := n.do(t, "status", "-o", "json").want(t, exitOK); strings.Count(r.out, `"state":"down"`) != 3 {
+		t.Errorf("after an up that failed, status printed %s", r.out)
+	}
+}
+
+// TestUpInterrupted stops up itself in the middle.
+func TestUpInterrupted(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "net")
+	t.Cleanup(func() { processes.Down(dir, 0) })
+	up := command(t, "testnet", "up", "-n", "6", "--dir", dir)
+	if err := up.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var pids []int
+	for len(pids) == 0 { // until it has begun
+		if net, err := processes.Open(dir); err == nil && net.Peers[2].Process.PID != 0 {
+			pids = testnet{dir}.pids(t)
+		}
+	}
+	up.Process.Signal(syscall.SIGTERM)
+	up.Wait()
+	if code := up.ProcessState.ExitCode(); code == exitOK {
+		t.Skip("it was ready before it was interrupted")
+	}
+	gone(t, pids)
+}

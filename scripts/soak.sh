@@ -1,0 +1,110 @@
+#!/usr/bin/env bash
+# A testnet under load, with or without peers killed in the middle of it: at the end
+# every ledger must agree, and hold every acknowledged transaction exactly once.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+usage() {
+	cat <<'HELP'
+Usage: scripts/soak.sh [-n PEERS] [--rate R] [--duration D] [--size B] [--kill]
+                       [--peer I] [--dir DIR] [-- FLAGS OF testnet up]
+
+  -n PEERS      how many peers (default 20)
+  --rate R      transactions a second (default 500)
+  --duration D  how long, as Go writes it (default 30s)
+  --size B      bytes of payload (default 250)
+  --kill        SIGKILL a peer chosen at random, orderer included, again and again,
+                and start it again
+  --peer I      kill this peer, not one chosen at random
+  --dir DIR     keep the network's files here (default: a temporary directory)
+
+Examples:
+  scripts/soak.sh                                 20 peers, 500 tx/s, 30 s
+  scripts/soak.sh -n 7 --rate 200 --duration 2m --kill
+  scripts/soak.sh -n 5 --kill --peer 0 -- --mode pull
+HELP
+}
+
+die() {
+	printf 'scripts/soak.sh: %s\n' "$1" >&2
+	usage >&2
+	exit 2
+}
+
+peers=20 rate=500 duration=30s size=250 kills=false victim='' dir=''
+while (($#)); do
+	case $1 in
+	-n | --rate | --duration | --size | --peer | --dir)
+		(($# > 1)) || die "$1 wants a value"
+		case $1 in
+		-n) peers=$2 ;;
+		--rate) rate=$2 ;;
+		--duration) duration=$2 ;;
+		--size) size=$2 ;;
+		--peer) victim=$2 ;;
+		--dir) dir=$2 ;;
+		esac
+		shift
+		;;
+	--kill) kills=true ;;
+	-h | --help) usage && exit 0 ;;
+	--) shift && break ;;
+	*) die "unknown argument $1" ;;
+	esac
+	shift
+done
+
+say() { printf '\n== %s\n' "$*"; }
+go build -o bin/peer ./cmd/peer
+temporary=''
+if [[ -z $dir ]]; then dir=$(mktemp -d) && temporary=$dir; fi
+mkdir -p "$dir"
+net() { bin/peer testnet "$@" --dir "$dir"; }
+
+load=''
+finish() {
+	local code=$?
+	trap '' INT TERM
+	if [[ -n $load ]]; then kill "$load" 2>/dev/null || true; fi
+	net down || ((code)) || code=1
+	if ((code == 0)) && [[ -n $temporary ]]; then
+		rm -rf -- "$temporary"
+	else
+		printf 'the network'\''s files, logs included, are in %s\n' "$dir"
+	fi
+	exit "$code"
+}
+trap finish EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+say "starting $peers peers"
+net up -n "$peers" "$@" >"$dir/up.txt"
+net status
+
+say "offering $rate transactions a second for $duration"
+net load --rate "$rate" --duration "$duration" --size "$size" >"$dir/load.txt" &
+load=$!
+count=0
+while $kills && kill -0 "$load" 2>/dev/null; do
+	i=${victim:-$((RANDOM % peers))}
+	sleep 2
+	kill -0 "$load" 2>/dev/null || break
+	net kill "$i"
+	sleep $((RANDOM % 3))
+	net start "$i"
+	count=$((count + 1))
+done
+code=0
+wait "$load" || code=$?
+load=''
+cat "$dir/load.txt"
+((count == 0)) || echo "kills and restarts: $count"
+
+say 'how the blocks spread'
+net report --timeout 60s | tail -n 12
+
+say 'checking that every acknowledged transaction stands in every ledger exactly once'
+net check --acknowledged --timeout 2m
+net status
+exit "$code"

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -29,6 +30,17 @@ type disk struct {
 
 func newDisk(dir string) *disk {
 	return &disk{dir: dir, synced: make(map[string]int64), lost: make(map[string]int64)}
+}
+
+// quickly opens a pool whose syncs are not real.
+func quickly(t *testing.T, cfg Config) *Pool {
+	t.Helper()
+	p, err := open(cfg, newDisk(cfg.Journal).durable)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { p.Close() })
+	return p
 }
 
 func (d *disk) durable(step string, do func() error) error {
@@ -182,7 +194,7 @@ func (s *story) live(d *disk) {
 // check opens the journal again and compares.
 func (s *story) check(t *testing.T) {
 	t.Helper()
-	p := mustOpen(t, s.cfg)
+	p := quickly(t, s.cfg)
 	for id, tx := range s.acked {
 		if _, local, ok := p.Arrived(id); !s.committed[id] && (!ok || !local) {
 			t.Errorf("%s was acknowledged and is gone", names([]*block.Tx{tx}))
@@ -305,5 +317,73 @@ func TestSubmitAfterCloseIsRefused(t *testing.T) {
 	}
 	if _, err := p.Submit(t0, run(1, 1)); !errors.Is(err, ErrJournal) {
 		t.Fatalf("error is %v", err)
+	}
+}
+
+// movable opens a pool whose journal's first segment is a single transaction that
+// stays, about to be moved by the next Committed.
+func movable(t *testing.T) (d *disk, p *Pool, stays *block.Tx, height uint64) {
+	t.Helper()
+	d = newDisk(t.TempDir())
+	const perSegment = 4
+	p, err := open(Config{Journal: d.dir, SegmentBytes: headSize + perSegment*(recordOverhead+block.TxOverhead)}, d.durable)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stays = newTx('z', 0, 100, 0)
+	txs := append(run('a', 8*perSegment-1), stays)
+	slices.Reverse(txs)
+	for _, tx := range txs {
+		mustSubmit(t, p, t0, tx)
+	}
+	for i := 1; i < len(txs); i++ {
+		if i < perSegment || i%perSegment > 0 { // one of each segment is left, so none goes by itself
+			p.journal.release(p.commit(t0, 1, txs[i:i+1]))
+		}
+	}
+	if s := p.journal.sparsest(); s != p.journal.segments[0] {
+		t.Fatalf("segment %v is the sparsest, want the first", s)
+	}
+	return d, p, stays, 1
+}
+
+func TestMoveFails(t *testing.T) {
+	d, p, stays, height := movable(t)
+	d.fail = len(d.steps) + 6 // new segment, append, sync
+	p.Committed(t0, height, nil)
+	if len(d.steps) != d.fail || d.steps[d.fail-1] != "sync" {
+		t.Fatalf("the last steps are %q", d.steps[len(d.steps)-3:])
+	}
+	d.crash(t)
+	if p = mustOpen(t, Config{Journal: d.dir}); !p.Has(stays.ID()) {
+		t.Fatal("gone with a segment that could not be moved")
+	}
+}
+
+func TestCommittedWhileItIsMoved(t *testing.T) {
+	d, p, stays, height := movable(t)
+	before := p.journal.segments[0]
+	p.journal.durable = func(step string, do func() error) error {
+		if step == "sync" {
+			p.journal.release(p.commit(t0, height+1, []*block.Tx{stays}))
+		}
+		return d.durable(step, do)
+	}
+	p.Committed(t0, height, nil)
+	p.journal.durable = d.durable
+	p.Committed(t0, height+2, nil)
+	if slices.Contains(p.journal.segments, before) {
+		t.Error("the moved segment is still there")
+	}
+	for _, s := range p.journal.segments {
+		needed := int64(0)
+		for _, o := range p.shelf.offers {
+			if o.segment == s {
+				needed += recordOverhead + block.TxOverhead
+			}
+		}
+		if s.live != needed {
+			t.Errorf("segment %d keeps %d bytes, %d are needed", s.number, s.live, needed)
+		}
 	}
 }

@@ -62,7 +62,6 @@ func (p *Pool) match64(key block.SipKey, s *sought) {
 func (p *Pool) Inventory(key block.SipKey, low, high uint64, limit int) (hashes []uint64, covered uint64) {
 	hashes = p.salted(key, low, high)
 	slices.Sort(hashes)
-	hashes = slices.Compact(hashes)
 	if limit = max(limit, 1); len(hashes) <= limit {
 		return hashes, high
 	}

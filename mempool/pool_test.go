@@ -2,6 +2,7 @@ package mempool
 
 import (
 	"errors"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -142,12 +143,62 @@ func TestWantedIsBoundedAndForgotten(t *testing.T) {
 	if got := p.Wanted(10); !slices.Equal(got, []block.ID{txs[5].ID()}) {
 		t.Fatalf("wanted are %v, want the next", got)
 	}
+	p.Offer(t0, txs)
+	p.Committed(t0, 2, txs[1:2])
 	p.Offer(t0, txs[3:4])
-	p.Offer(t0, txs[5:6])
-	p.Committed(t0, 2, txs[3:4])
-	p.Offer(t0, txs[5:6])
-	if got := p.Wanted(10); got != nil {
-		t.Fatalf("wanted are %v, want none: the transaction has come", got)
+	p.Committed(t0, 3, nil)
+	p.cfg.MaxTxs = 10 // room, so that what is still wanted is told
+	if got := p.Wanted(10); !slices.Equal(got, []block.ID{txs[2].ID(), txs[5].ID()}) {
+		t.Fatalf("wanted are %v, want those that have not come", got)
+	}
+}
+
+// The set forgets the oldest, whatever was removed and added again meanwhile.
+func TestIDSet(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	s := newIDSet(5)
+	var ring, model []block.ID // the last five added, and what is left of them
+	for range 2000 {
+		id := block.ID{byte(rng.IntN(9))}
+		switch rng.IntN(10) {
+		case 0, 1:
+			s.remove(id)
+			model = slices.DeleteFunc(model, func(m block.ID) bool { return m == id })
+		case 2:
+			n := min(rng.IntN(3), len(model))
+			if got := s.take(n); !slices.Equal(got, model[:n]) {
+				t.Fatalf("took %v, want %v", got, model[:n])
+			}
+			model = slices.Clone(model[n:])
+		default:
+			if slices.Contains(model, id) {
+				s.add(id)
+				break
+			}
+			if len(model) == 0 && len(s.place) == 0 && len(s.ring) == 0 {
+				ring = nil
+			}
+			ring = append(ring, id)
+			model = append(model, id)
+			s.add(id)
+			if len(ring) > 5 {
+				// The place that was taken is the sixth last addition's, if it is still its.
+				old := ring[0]
+				ring = ring[1:]
+				if slices.Contains(model[:len(model)-1], old) && !slices.Contains(ring, old) {
+					model = slices.DeleteFunc(model, func(m block.ID) bool { return m == old })
+				}
+			}
+		}
+		for b := range byte(9) {
+			id := block.ID{b}
+			if s.has(id) != slices.Contains(model, id) {
+				t.Fatalf("has %d is %v, the model has %v", b, s.has(id), model)
+			}
+		}
+		if len(s.ring) > 5 || len(s.place) > 5 {
+			t.Fatalf("%d places, %d IDs", len(s.ring), len(s.place))
+		}
 	}
 }
 

@@ -101,6 +101,9 @@ func TestClientSaysWhatToDo(t *testing.T) {
 	if _, err = c.Status(ctx); !errors.Is(err, context.Canceled) || strings.Contains(err.Error(), "no peer") {
 		t.Errorf("cancelled: %v", err)
 	}
+	if err := c.explain(&net.OpError{Op: "dial", Err: context.Canceled}); strings.Contains(err.Error(), "no peer") {
+		t.Errorf("cancelled while dialling: %v", err)
+	}
 	other := httptest.NewServer(http.NotFoundHandler())
 	defer other.Close()
 	if _, err = Dial(other.URL).Status(testContext(t)); err == nil || !strings.Contains(err.Error(), "node at "+other.URL) {

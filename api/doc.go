@@ -10,6 +10,7 @@
 //	GET  /v1/txs/{id}             GetTx
 //	POST /v1/txs                  SubmitTxs, {"txs":["<base64>", …]}
 //	GET  /metrics /healthz /readyz
+//	GET  /debug/pprof/            profiles, unless Config.Public
 //	POST /grapevine.v1.Node/…     Connect and gRPC; curl -H 'Content-Type: application/json' -d '{}'
 //
 // The two pages of blocks take ?txs=none, ids or full and ?raw=true as well.
@@ -34,6 +35,6 @@
 // # Goroutines
 //
 // Run's own, those that net/http starts for connections and requests, and one that
-// shuts down. All have ended when Run returns, but for a handler that does not come
-// back from Config.Submit.
+// shuts down. All have ended when Run returns, but for requests that Config.Grace was
+// too short for: their contexts have ended.
 package api

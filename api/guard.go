@@ -23,7 +23,6 @@ func (s *Server) guard(next http.Handler) http.Handler {
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Cache-Control", "no-store")
 		p := &pacedWriter{ResponseWriter: w, control: http.NewResponseController(w), stall: s.cfg.Stall}
-		p.control.SetWriteDeadline(time.Time{}) // of the connection's request before
 		defer p.last()
 		for _, check := range []func(*http.Request) error{s.checkHost, checkOrigin} {
 			if err := check(r); err != nil {
@@ -128,9 +127,6 @@ func readAll(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	control := http.NewResponseController(w)
 	control.SetReadDeadline(time.Now().Add(bodyTimeout))
 	defer control.SetReadDeadline(time.Time{})
-	if r.ContentLength > maxRequestBytes {
-		return nil, tooLarge(r.Body)
-	}
 	body, err := io.ReadAll(io.LimitReader(r.Body, maxRequestBytes+1))
 	if err != nil {
 		return nil, connect.NewError(connect.CodeInvalidArgument, fmt.Errorf("reading the request: %w", err))

@@ -51,6 +51,12 @@ func TestPublicServesAnyAddressButNoOtherName(t *testing.T) {
 	}
 }
 
+func TestPublicShowsNoProfiles(t *testing.T) {
+	w := newWorld(t, func(c *Config) { c.Public = true })
+	status, body := w.get("/debug/pprof/")
+	w.want("profiles", status, body, http.StatusNotFound)
+}
+
 func TestListenRefusesOtherThanLoopback(t *testing.T) {
 	w := newWorld(t, nil)
 	for _, addr := range []string{":0", "0.0.0.0:0", "[::]:0", "192.0.2.1:0"} {

@@ -102,7 +102,7 @@ func TestStatusAndMembersPages(t *testing.T) {
 			return []Member{{PeerID: "12D3KooWyou", State: "alive", Neighbour: true, Height: 1 << 52, Base: 1, Software: "grapevine/1"}}
 		}
 	})
-	if v, err := w.submit(nil, []*block.Tx{w.tx("x")}); err != nil || v[0].Err != nil {
+	if v, err := w.submit(t.Context(), []*block.Tx{w.tx("x")}); err != nil || v[0].Err != nil {
 		t.Fatal(v, err)
 	}
 	status, body := w.get("/v1/status")
@@ -115,6 +115,8 @@ func TestStatusAndMembersPages(t *testing.T) {
 	w.want("members", status, body, http.StatusOK, `"peer_id":"12D3KooWyou","state":"alive","neighbour":true,"addrs":[],"height":4503599627370496,"base":1`)
 	status, body = w.get("/metrics")
 	w.want("metrics", status, body, http.StatusOK, "grapevine_answer 42")
+	status, body = w.get("/debug/pprof/")
+	w.want("profiles", status, body, http.StatusOK, "goroutine")
 	status, body = w.get("/healthz")
 	w.want("healthz", status, body, http.StatusOK, "ok")
 	status, body = w.get("/readyz")

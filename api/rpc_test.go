@@ -9,6 +9,7 @@ import (
 	"math"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -178,6 +179,41 @@ func TestSubmitRefusesWholeRequests(t *testing.T) {
 	}
 	if called {
 		t.Error("Submit was called")
+	}
+}
+
+func TestBinaryListsAreCountedBeforeTheyAreRead(t *testing.T) {
+	w := newWorld(t, nil)
+	many := strings.Repeat("\x0a\x00", MaxSubmitTxs+1)
+	r := w.request(http.MethodPost, "/grapevine.v1.Node/SubmitTxs", many)
+	r.Header.Set("Content-Type", "application/proto")
+	status, body := w.do(r)
+	w.want("binary", status, body, http.StatusBadRequest, "unmarshal message: 10001 transactions")
+}
+
+// TestTransactionsNeverGoMissing looks transactions up while they go from the pool
+// to the chain.
+func TestTransactionsNeverGoMissing(t *testing.T) {
+	w := newWorld(t, nil)
+	n := &node{cfg: w.cfg}
+	for range 300 {
+		tx := w.tx("x")
+		w.cfg.Pool.Offer(time.Now(), []*block.Tx{tx})
+		var readers sync.WaitGroup
+		for range 8 {
+			readers.Go(func() {
+				for status := ""; status != StatusCommitted; {
+					res, err := n.findTx(tx.ID())
+					if err != nil || res.Status == StatusUnknown {
+						t.Errorf("on its way to the chain: %v, %v", res, err)
+						return
+					}
+					status = res.Status
+				}
+			})
+		}
+		w.grow(tx)
+		readers.Wait()
 	}
 }
 

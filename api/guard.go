@@ -66,7 +66,7 @@ func (s *Server) checkHost(r *http.Request) error {
 	if slices.ContainsFunc(s.cfg.Hosts, named) {
 		return nil
 	}
-	return fmt.Errorf("host %q is not a name of this node: ask for it as %s, or give it the name with --api-host", r.Host, s.listener.Addr())
+	return fmt.Errorf("host %q is not a name of this node: ask for it by its address, as %s", r.Host, s.listener.Addr())
 }
 
 // hostName returns a host and port's host, in lower case and without brackets.

@@ -35,7 +35,7 @@ func TestHostIsChecked(t *testing.T) {
 		if tt.ok {
 			local.want(tt.host, status, body, http.StatusOK, `"chain_id"`)
 		} else {
-			local.want(tt.host, status, body, http.StatusForbidden, "permission_denied", "--api-host")
+			local.want(tt.host, status, body, http.StatusForbidden, "permission_denied", "ask for it by its address, as "+local.server.Addr())
 		}
 	}
 }

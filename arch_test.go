@@ -59,10 +59,12 @@ var packages = []struct {
 // testImports is what tests import beyond the table, by directory; those of every
 // directory may use the data.
 var testImports = map[string]string{
-	"":         "block block/sig genesis",
-	"api":      "api/apipb api/apipb/apipbconnect",
-	"node":     "api api/apipb p2p p2p/wire testnet/checks testnet/traffic",
-	"ordering": "ledger",
+	"":                "block block/sig genesis",
+	"api":             "api/apipb api/apipb/apipbconnect",
+	"node":            "api api/apipb p2p p2p/wire testnet/checks testnet/traffic",
+	"ordering":        "ledger",
+	"testnet/checks":  "ledger mempool",
+	"testnet/traffic": "ledger",
 }
 
 // guards say who may import a module, or a part of one.

@@ -1,7 +1,6 @@
 package ledger
 
 import (
-	"os"
 	"testing"
 
 	"grapevine/block"
@@ -90,5 +89,3 @@ func reopen(c *chain, l *Ledger, dir string) *Ledger {
 	}
 	return c.open(dir)
 }
-
-var _ = os.Getenv

@@ -22,16 +22,19 @@ const (
 	// them in order, and bodies out of it, so that compaction does not rewrite them.
 	valueThreshold = 1 << 10
 	// valueLogFileSize bounds a file of the value log, of which Badger maps twice as
-	// much into memory: 4,000 files hold 1 TiB.
-	valueLogFileSize = 256 << 20
+	// much into memory and keeps it open: 1 TiB of chain takes 16,000 files. Opening
+	// reads the last one twice.
+	valueLogFileSize = 64 << 20
 )
 
 // disk is a store on Badger, with what Badger leaves undone: it syncs the
 // directory, and makes errors of what Badger only logs.
 type disk struct {
-	db   *badger.DB
-	dir  string
-	log  *badgerLog
+	db       *badger.DB
+	dir      string
+	log      *badgerLog
+	recovery Recovery // what opening did
+
 	seen time.Time // modification time of dir when last synced, zero when it must be synced; the writer's
 
 	// The two steps that make a commit durable: (*badger.Txn).Commit and syncDir.
@@ -40,16 +43,20 @@ type disk struct {
 	syncDir   func(dir string) error
 }
 
-// openDisk opens or makes the database of a network with these limits.
-func openDisk(dir string, l block.Limits, logger *slog.Logger) (*disk, error) {
+// openDisk opens or makes the database of a network with these limits, after a look
+// at its tables: at their indexes, or the whole of them.
+func openDisk(dir string, l block.Limits, whole bool, logger *slog.Logger) (*disk, error) {
 	if err := makeDir(dir); err != nil {
 		return nil, err
 	}
-	if err := checkTables(dir); err != nil {
-		return nil, damaged(dir, err)
+	recovery, err := survey(dir, whole)
+	if err != nil {
+		return nil, err
 	}
-	s := &disk{dir: dir, log: &badgerLog{logger: logger}, commitTxn: (*badger.Txn).Commit, syncDir: syncDir}
-	var err error
+	if !recovery.Closed() {
+		logger.Info("opening ledger", "dir", dir, "recovery", recovery.String())
+	}
+	s := &disk{dir: dir, recovery: recovery, log: &badgerLog{logger: logger}, commitTxn: (*badger.Txn).Commit, syncDir: syncDir}
 	if s.db, err = badger.Open(badgerOptions(dir, l, s.log)); err != nil {
 		return nil, openError(dir, err)
 	}
@@ -60,6 +67,25 @@ func openDisk(dir string, l block.Limits, logger *slog.Logger) (*disk, error) {
 		return nil, errors.Join(fmt.Errorf("opening ledger %s: %w", dir, err), s.db.Close())
 	}
 	return s, nil
+}
+
+// survey looks at the files before Badger touches them, and takes out of its way
+// what it stumbles over.
+func survey(dir string, whole bool) (Recovery, error) {
+	if err := checkHeld(dir); err != nil {
+		return Recovery{}, err
+	}
+	if err := removeEmptyLogs(dir); err != nil {
+		return Recovery{}, fmt.Errorf("opening ledger %s: %w", dir, err)
+	}
+	if err := checkTables(dir, whole); err != nil {
+		return Recovery{}, damaged(dir, err)
+	}
+	r, err := checkLogs(dir)
+	if err != nil {
+		return Recovery{}, damaged(dir, err)
+	}
+	return r, nil
 }
 
 // badgerOptions trades Badger's throughput, which a chain of blocks does not need,
@@ -215,9 +241,13 @@ func syncDir(dir string) error {
 // errors, so the one to tell apart is known by its words (a test holds on to them).
 func openError(dir string, err error) error {
 	if strings.Contains(err.Error(), "Cannot acquire directory lock") {
-		return fmt.Errorf("ledger %s is %w: stop that process, or give this node another directory", dir, ErrHeld)
+		return held(dir)
 	}
 	return damaged(dir, err)
+}
+
+func held(dir string) error {
+	return fmt.Errorf("ledger %s is %w: stop that process, or give this node another directory", dir, ErrHeld)
 }
 
 func damaged(where string, err error) error {

@@ -89,6 +89,10 @@ type entry struct {
 	size   int
 }
 
+func (e entry) String() string {
+	return fmt.Sprintf("height %d, index %d, bytes %d to %d", e.Height, e.Index, e.offset, e.offset+e.size)
+}
+
 func (e entry) appendTo(b []byte) []byte {
 	b = binary.BigEndian.AppendUint64(b, e.Height)
 	b = binary.BigEndian.AppendUint32(b, uint32(e.Index))

@@ -90,7 +90,7 @@ type Ledger struct {
 // one whose contents are damaged (ErrCorrupt), as far as that shows in the tables'
 // checksums and in the last block.
 func Open(cfg Config) (*Ledger, error) {
-	l, err := open(cfg)
+	l, err := open(cfg, false)
 	if err != nil {
 		return nil, err
 	}
@@ -108,8 +108,9 @@ func (l *Ledger) start() error {
 	return l.resume()
 }
 
-// open opens the database and looks at nothing in it.
-func open(cfg Config) (*Ledger, error) {
+// open opens the database and looks at nothing of the ledger's in it. With whole it
+// reads all of Badger's tables first.
+func open(cfg Config, whole bool) (*Ledger, error) {
 	cfg = cfg.withDefaults()
 	if err := cfg.validate(); err != nil {
 		return nil, err
@@ -127,7 +128,7 @@ func open(cfg Config) (*Ledger, error) {
 		l.db = newMemory()
 		return l, nil
 	}
-	d, err := openDisk(cfg.Dir, l.limits, cfg.Logger)
+	d, err := openDisk(cfg.Dir, l.limits, whole, cfg.Logger)
 	if err != nil {
 		return nil, err
 	}
@@ -145,6 +146,10 @@ func (l *Ledger) claim() error {
 	if err != nil {
 		return l.damaged("%w", err)
 	}
+	return l.checkMeta(meta)
+}
+
+func (l *Ledger) checkMeta(meta []byte) error {
 	version, id, err := decodeMeta(meta)
 	switch {
 	case err != nil:

@@ -1,0 +1,93 @@
+package ledger
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"grapevine/genesis"
+)
+
+// A byte of a table or of the value log goes bad after the ledger was closed in
+// order. Verify says so and names the file or the height; whatever Open still gives
+// out is right, or an error.
+func TestFlippedBytes(t *testing.T) {
+	seed := uint64(time.Now().UnixNano()) & 0xffffff
+	t.Logf("seed %d", seed)
+	rng := rand.New(rand.NewPCG(seed, 0))
+	c := newChain(t, genesis.Limits{MaxBlockTxs: 200})
+	whole := t.TempDir()
+	for range 3 { // three value log files, three tables or what they were compacted to
+		l := c.open(whole)
+		for range 5 {
+			c.append(l, c.next(100, 200))
+		}
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var paths []string
+	for _, pattern := range []string{"*.sst", "*.vlog"} {
+		found, err := filepath.Glob(filepath.Join(whole, pattern))
+		if err != nil {
+			t.Fatal(err)
+		}
+		paths = append(paths, found...)
+	}
+	for _, path := range paths {
+		info, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info.Size() <= logHeaderSize {
+			continue
+		}
+		offsets := []int64{logHeaderSize, info.Size() - 1, info.Size() - 5}
+		for range 7 {
+			offsets = append(offsets, logHeaderSize+rng.Int64N(info.Size()-logHeaderSize))
+		}
+		for _, at := range offsets {
+			name := filepath.Base(path)
+			t.Run(fmt.Sprintf("%s at %d", name, at), func(t *testing.T) {
+				c.checkFlipped(t, whole, name, at)
+			})
+		}
+	}
+}
+
+func (c *chain) checkFlipped(t *testing.T, whole, name string, at int64) {
+	t.Helper()
+	dir := t.TempDir()
+	copyDir(t, whole, dir)
+	flip(t, filepath.Join(dir, name), at)
+	_, err := Verify(dir, c.genesis, nil)
+	if !errors.Is(err, ErrCorrupt) {
+		t.Fatalf("Verify: %v, want ErrCorrupt", err)
+	}
+	var f *Fault
+	if !strings.Contains(err.Error(), name) && !(errors.As(err, &f) && f.Height > 0) {
+		t.Errorf("Verify names neither file nor height: %v", err)
+	}
+	l, err := Open(Config{Dir: dir, Genesis: c.genesis})
+	if err != nil {
+		if !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), "move the directory away") {
+			t.Errorf("Open: %v", err)
+		}
+		return
+	}
+	defer l.Close()
+	for _, want := range c.blocks {
+		got, err := l.Block(want.Height)
+		switch {
+		case err == nil && string(got.Bytes()) != string(want.Bytes()):
+			t.Errorf("height %d is another block", want.Height)
+		case err != nil && !errors.Is(err, ErrCorrupt):
+			t.Errorf("height %d: %v", want.Height, err)
+		}
+	}
+}

@@ -3,6 +3,7 @@ package p2p
 import (
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
@@ -59,6 +60,11 @@ func (h *Host) check(hello wire.Hello) (*wire.Goodbye, string) {
 
 // readControl reads the control lane: Hello, then everything else.
 func (l *link) readControl(s network.Stream) error {
+	select {
+	case <-l.known: // what is read here must reach the loop after the link itself
+	case <-l.closing:
+		return io.EOF
+	}
 	r := wire.NewReader(s, wire.MaxControl)
 	if err := s.SetReadDeadline(time.Now().Add(l.host.timing.hello)); err != nil {
 		return err
@@ -67,9 +73,6 @@ func (l *link) readControl(s network.Stream) error {
 	for first := true; ; first = false {
 		raw, err := l.readMessage(wire.Control, s, r)
 		if err != nil {
-			if !first {
-				l.disconnected() // whatever is left to say will not be read
-			}
 			return err
 		}
 		m, err := wire.DecodeControl(raw)
@@ -87,7 +90,6 @@ func (l *link) readControl(s network.Stream) error {
 			}
 		}
 		if !l.hear(m) {
-			l.disconnected()
 			return errParted
 		}
 	}

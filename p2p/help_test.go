@@ -12,6 +12,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/peer"
+	ma "github.com/multiformats/go-multiaddr"
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
+
 	"grapevine/block/sig"
 	"grapevine/genesis"
 	"grapevine/p2p/wire"
@@ -45,17 +50,17 @@ type seen struct {
 
 // recorder is a Handler that remembers, and lets a test wait for what it wants.
 type recorder struct {
-	mu      sync.Mutex
+	lock    sync.Mutex
 	all     []seen
 	changed chan struct{}
-	hold    chan struct{} // when not nil, Receive waits for it
+	hold    chan struct{} // when not nil, Receive waits for it to be closed
 }
 
 func newRecorder() *recorder { return &recorder{changed: make(chan struct{})} }
 
 func (r *recorder) add(s seen) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.lock.Lock()
+	defer r.lock.Unlock()
 	r.all = append(r.all, s)
 	close(r.changed)
 	r.changed = make(chan struct{})
@@ -64,15 +69,18 @@ func (r *recorder) add(s seen) {
 func (r *recorder) PeerUp(p wire.PeerID, _ wire.Hello) { r.add(seen{"up", p, ""}) }
 func (r *recorder) PeerDown(p wire.PeerID)             { r.add(seen{"down", p, ""}) }
 func (r *recorder) Receive(p wire.PeerID, lane wire.Lane, msg []byte) {
-	if r.hold != nil {
-		<-r.hold
+	r.lock.Lock()
+	hold := r.hold
+	r.lock.Unlock()
+	if hold != nil {
+		<-hold
 	}
 	r.add(seen{lane.String(), p, string(msg)})
 }
 
 func (r *recorder) history() []seen {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.lock.Lock()
+	defer r.lock.Unlock()
 	return slices.Clone(r.all)
 }
 
@@ -81,9 +89,9 @@ func (r *recorder) await(t testing.TB, what string, cond func([]seen) bool) {
 	t.Helper()
 	timeout := time.After(60 * time.Second)
 	for {
-		r.mu.Lock()
+		r.lock.Lock()
 		ok, changed := cond(r.all), r.changed
-		r.mu.Unlock()
+		r.lock.Unlock()
 		if ok {
 			return
 		}
@@ -241,4 +249,33 @@ func awaitMesh(t testing.TB, n *node, peers int) {
 			t.Fatalf("%d peers in the mesh, want %d", n.topic.tracer.meshSize(), peers)
 		}
 	}
+}
+
+func mustAddrs(t testing.TB, list ...string) []ma.Multiaddr {
+	t.Helper()
+	out, err := parseAddrs("test", list)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+func mustParse(t testing.TB, n *node, bootstrap []string) []peer.AddrInfo {
+	t.Helper()
+	c := n.cfg
+	c.Bootstrap = bootstrap
+	a, err := c.parse(n.self)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a.bootstrap
+}
+
+func valueOf(t testing.TB, m prometheus.Metric) float64 {
+	t.Helper()
+	var out dto.Metric
+	if err := m.Write(&out); err != nil {
+		t.Fatal(err)
+	}
+	return out.GetCounter().GetValue()
 }

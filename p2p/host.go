@@ -53,6 +53,7 @@ type Host struct {
 	closed     bool                   // guarded by mu
 	nextID     uint64                 // guarded by mu
 	running    sync.WaitGroup         // links and dials
+	closing    sync.Once              // what Close does
 
 	scoreMu sync.Mutex
 	scores  *scores // guarded by scoreMu
@@ -245,19 +246,22 @@ func (h *Host) leave() {
 	}
 }
 
-// Close closes a host that never ran.
+// Close closes a host that never ran. After Run it does nothing.
 func (h *Host) Close() error {
-	h.mu.Lock()
-	h.closed = true
-	h.mu.Unlock()
-	if h.topic != nil {
-		h.topic.close()
-	}
-	h.metrics.unregister()
-	if err := h.libp2p.Close(); err != nil {
-		return fmt.Errorf("closing libp2p: %w", err)
-	}
-	return nil
+	var err error
+	h.closing.Do(func() {
+		h.mu.Lock()
+		h.closed = true
+		h.mu.Unlock()
+		if h.topic != nil {
+			h.topic.close()
+		}
+		h.metrics.unregister()
+		if cerr := h.libp2p.Close(); cerr != nil {
+			err = fmt.Errorf("closing libp2p: %w", cerr)
+		}
+	})
+	return err
 }
 
 // post hands an event to the loop, unless it has ended.

@@ -27,10 +27,11 @@ type link struct {
 	out  [wire.NumLanes]*outbox
 	wg   sync.WaitGroup // of everything that run waits for
 
+	known    chan struct{}  // closed when the loop has been told of the link
 	promoted chan promotion // at most one
 	up       chan struct{}  // closed when PeerUp has returned
 	closing  chan struct{}  // closed when the link is to end
-	gone     chan struct{}  // closed when the connection is closed
+	gone     chan struct{}  // closed when the connection is closed, after closing
 	done     chan struct{}  // closed when PeerDown has returned
 
 	mu      sync.Mutex
@@ -56,6 +57,7 @@ func (h *Host) newLink(id uint64, c network.Conn) *link {
 		id:       id,
 		conn:     c,
 		peer:     wire.PeerID(c.RemotePeer().String()),
+		known:    make(chan struct{}),
 		promoted: make(chan promotion, 1),
 		up:       make(chan struct{}),
 		closing:  make(chan struct{}),
@@ -73,18 +75,15 @@ func (h *Host) newLink(id uint64, c network.Conn) *link {
 func (l *link) run(ctx context.Context) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	l.sendControl(l.host.hello()) // before the loop can say anything else
 	l.host.post(linkUp{l})
-	l.sendControl(l.host.hello())
+	close(l.known)
 	l.wg.Go(func() { l.writeLane(ctx, wire.Control, func() {}) })
-	for open := true; open; {
-		select {
-		case p := <-l.promoted:
-			l.wg.Go(func() { l.start(ctx, p) })
-		case <-l.gone:
-			l.fail(errors.New("the connection was closed"))
-		case <-l.closing:
-			open = false
-		}
+	select {
+	case p := <-l.promoted:
+		l.wg.Go(func() { l.start(ctx, p) })
+		<-l.closing
+	case <-l.closing:
 	}
 	l.host.unlist(l)
 	l.sayGoodbye()
@@ -214,6 +213,9 @@ func (l *link) accept(lane wire.Lane, s network.Stream) {
 		l.host.Charge(l.peer, Malformed, fmt.Sprintf("%s stream: %v", lane, err))
 	}
 	l.fail(fmt.Errorf("reading the %s stream: %w", lane, err))
+	if lane == wire.Control {
+		l.disconnected() // no use in waiting for a Goodbye to arrive
+	}
 }
 
 // attach admits the first stream of a lane.
@@ -306,6 +308,7 @@ func (l *link) fail(cause error) {
 
 // disconnected tells that the connection is closed, or that the peer is done with it.
 func (l *link) disconnected() {
+	l.fail(errors.New("the connection was closed"))
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !l.isGone {

@@ -25,7 +25,7 @@ const (
 )
 
 // weights are the offences' costs in points. All are guesses about proportion.
-var weights = [numOffences]float64{Forged: 50, Malformed: 50, Invalid: 40, Unasked: 10, Flooding: 10, Silent: 4}
+var weights = [numOffences]float64{Forged: 60, Malformed: 60, Invalid: 40, Unasked: 10, Flooding: 10, Silent: 4}
 
 // String returns the offence's name, as logs and metrics spell it.
 func (o Offence) String() string {

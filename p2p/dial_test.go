@@ -1,0 +1,103 @@
+package p2p
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+)
+
+func TestDialsGoOnForEver(t *testing.T) {
+	start := time.Unix(1e9, 0)
+	now := start
+	d := newDials([]peer.AddrInfo{{ID: "p"}}, 1)
+	var last time.Duration
+	for range 200 {
+		if next := d.deadline(); next.After(now) {
+			last = next.Sub(now)
+			now = next
+		}
+		if due := d.due(now); len(due) != 1 {
+			t.Fatalf("after %v nobody is due", now.Sub(start))
+		}
+		if len(d.due(now)) != 0 {
+			t.Fatal("dialled twice at once")
+		}
+		d.ended(now, "p", errors.New("refused"))
+		limit := earlyDelay
+		if now.Sub(start) >= youngFor {
+			limit = lateDelay
+		}
+		if wait := d.deadline().Sub(now); wait > limit || wait < firstDelay/2 {
+			t.Errorf("after %v the next dial is %v away, want at most %v", now.Sub(start), wait, limit)
+		}
+	}
+	if last < lateDelay/2 {
+		t.Errorf("in the end dials are %v apart", last)
+	}
+}
+
+func TestDialsRestWhileConnected(t *testing.T) {
+	now := time.Unix(1e9, 0)
+	d := newDials([]peer.AddrInfo{{ID: "p"}}, 1)
+	d.due(now)
+	d.connected("p")
+	d.ended(now, "p", nil)
+	if next := d.deadline(); !next.IsZero() || len(d.due(now.Add(time.Hour))) != 0 {
+		t.Errorf("connected, and the next dial is at %v", next)
+	}
+	now = now.Add(time.Minute)
+	d.disconnected(now, "p", time.Minute)
+	if wait := d.deadline().Sub(now); wait > firstDelay {
+		t.Errorf("after a good while the first dial is %v away, want at most %v", wait, firstDelay)
+	}
+	// A peer that lets go at once every time is dialled ever more slowly.
+	for range 20 {
+		now = d.deadline()
+		d.due(now)
+		d.connected("p")
+		d.ended(now, "p", nil)
+		d.disconnected(now, "p", time.Millisecond)
+	}
+	if wait := d.deadline().Sub(now); wait < earlyDelay/2 {
+		t.Errorf("a peer that flaps is dialled again after %v", wait)
+	}
+}
+
+func TestDialsAreBounded(t *testing.T) {
+	var targets []peer.AddrInfo
+	for i := range 3 * maxDials {
+		targets = append(targets, peer.AddrInfo{ID: peer.ID(rune('a' + i))})
+	}
+	now := time.Unix(1e9, 0)
+	d := newDials(targets, 1)
+	first := d.due(now)
+	if len(first) != maxDials || len(d.due(now)) != 0 {
+		t.Fatalf("%d at once, want %d", len(first), maxDials)
+	}
+	if !d.deadline().IsZero() {
+		t.Error("due while there is no room")
+	}
+	d.ended(now, first[0].ID, errors.New("x"))
+	if len(d.due(now)) != 1 {
+		t.Error("no dial in the room that was made")
+	}
+}
+
+func TestLoudAboutFewFailures(t *testing.T) {
+	now := time.Unix(1e9, 0)
+	d := newDials([]peer.AddrInfo{{ID: "p"}}, 1)
+	loud := 0
+	for range 1000 {
+		now = now.Add(time.Minute)
+		d.due(now)
+		d.ended(now, "p", errors.New("x"))
+		if d.loud("p") {
+			loud++
+		}
+	}
+	if loud != 10 {
+		t.Errorf("1000 failures gave %d lines", loud)
+	}
+}

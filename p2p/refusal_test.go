@@ -1,0 +1,186 @@
+package p2p
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"grapevine/genesis"
+	"grapevine/p2p/wire"
+)
+
+func peerID(i int) string { return genesis.PeerID(testKey(i).Public()) }
+
+func TestOtherNetworkIsNamedToTheDialler(t *testing.T) {
+	a := startNode(t, 1, nil)
+	b := startNode(t, 2, func(c *Config) {
+		c.Genesis = testGenesis(t, "another")
+		c.Bootstrap = a.Addrs()
+	})
+	b.logs.awaitLine(t, "level=ERROR", "cannot connect", "another network",
+		a.cfg.Genesis.ID().String(), b.cfg.Genesis.ID().String(), "genesis.json", string(a.ID()))
+	if n := len(a.history()) + len(b.history()); n != 0 {
+		t.Errorf("%d events of neighbours", n)
+	}
+}
+
+func TestOtherVersionIsNamedToTheDialler(t *testing.T) {
+	a := startNode(t, 1, nil)
+	b := listen(t, 2, bootstrap(a))
+	b.versionLow, b.versionHigh = 2, 3
+	b.start()
+	defer b.stop(t)
+	b.logs.awaitLine(t, "level=ERROR", "cannot connect", "versions 1 to 1", "we speak 2 to 3", "update")
+	a.logs.awaitLine(t, "refused a peer", "versions 2 to 3")
+}
+
+func TestNotAdmitted(t *testing.T) {
+	for _, transport := range []string{"/ip4/127.0.0.1/udp/0/quic-v1", "/ip4/127.0.0.1/tcp/0"} {
+		list := testGenesis(t, "test", peerID(1))
+		a := startNode(t, 1, func(c *Config) {
+			c.Genesis = list
+			c.Listen = []string{transport}
+		})
+		// The dialler believes that it is admitted; its network is another, but a
+		// has closed before that could be found out.
+		b := startNode(t, 2, func(c *Config) {
+			c.Genesis = testGenesis(t, "test", peerID(1), peerID(2))
+			c.Bootstrap = a.Addrs()
+		})
+		b.logs.awaitLine(t, "cannot connect", "admit")
+		if len(a.history()) != 0 {
+			t.Errorf("%s: events of neighbours: %v", transport, a.history())
+		}
+	}
+}
+
+func TestBootstrapThatIsNotAdmittedIsAnError(t *testing.T) {
+	cfg := Config{
+		Key:       testKey(1),
+		Genesis:   testGenesis(t, "test", peerID(1)),
+		Bootstrap: []string{"/ip4/127.0.0.1/udp/7400/quic-v1/p2p/" + peerID(2)},
+	}
+	if _, err := Listen(cfg); err == nil || !strings.Contains(err.Error(), "does not admit") {
+		t.Errorf("error %v", err)
+	}
+}
+
+// Two nodes with one identity never meet, but both meet a third.
+func TestYoungerOfTwoNodesWithOneIdentityStops(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		third int // below or above the twins in the order of IDs
+	}{{"the third chooses", 0}, {"the twins choose", 1}} {
+		t.Run(test.name, func(t *testing.T) {
+			low, high := 1, 2
+			if peerID(low) > peerID(high) {
+				low, high = high, low
+			}
+			third, twins := low, high
+			if test.third == 1 {
+				third, twins = high, low
+			}
+			a := startNode(t, third, nil)
+			older := startNode(t, twins, bootstrap(a))
+			a.awaitSeen(t, seen{"up", older.ID(), ""})
+			younger := listen(t, twins, bootstrap(a)).start()
+			<-younger.ended
+			if !errors.Is(younger.err, ErrSameIdentity) || !strings.Contains(younger.err.Error(), "key of its own") {
+				t.Errorf("the younger's Run returned %v", younger.err)
+			}
+			a.logs.awaitLine(t, "two nodes run with one identity")
+			if !older.Send(a.ID(), wire.Blocks, []byte("still here")) {
+				t.Error("the older is no neighbour any more")
+			}
+			a.awaitSeen(t, seen{"blocks", older.ID(), "still here"})
+			if n := count(a.history(), "down"); n != 0 {
+				t.Errorf("the older went down %d times", n)
+			}
+		})
+	}
+}
+
+// The same, when the younger was the first to connect.
+func TestYoungerStopsEvenIfItWasFirst(t *testing.T) {
+	a := startNode(t, 1, nil)
+	older := listen(t, 2, bootstrap(a))
+	younger := listen(t, 2, bootstrap(a)).start()
+	a.awaitSeen(t, seen{"up", younger.ID(), ""})
+	older.start()
+	defer older.stop(t)
+	<-younger.ended
+	if !errors.Is(younger.err, ErrSameIdentity) {
+		t.Errorf("the younger's Run returned %v", younger.err)
+	}
+	older.awaitSeen(t, seen{"up", a.ID(), ""})
+}
+
+func TestGoodbyeWithoutProofStopsNobody(t *testing.T) {
+	h := listen(t, 1, nil)
+	defer h.Close()
+	other := listen(t, 1, nil) // our key, older or younger
+	defer other.Close()
+	older, younger := h, other
+	if other.started.Before(h.started) {
+		older, younger = other, h
+	}
+	proof := older.alive(younger.instance)
+	tests := []struct {
+		name   string
+		change func(*wire.Alive)
+		want   bool
+	}{
+		{"a proof", func(*wire.Alive) {}, true},
+		{"other instance", func(a *wire.Alive) { a.Instance++ }, false},
+		{"about another rival", func(a *wire.Alive) { *a = older.alive(younger.instance + 1) }, false},
+		{"of a younger node", func(a *wire.Alive) { *a = younger.alive(older.instance) }, false},
+		{"of itself", func(a *wire.Alive) { *a = younger.alive(younger.instance) }, false},
+		{"older than signed", func(a *wire.Alive) { a.Started = a.Started.Add(-1) }, false},
+	}
+	for _, test := range tests {
+		a := proof
+		test.change(&a)
+		if got := younger.yieldsTo(&a); got != test.want {
+			t.Errorf("%s: yields %v, want %v", test.name, got, test.want)
+		}
+	}
+	if younger.yieldsTo(nil) {
+		t.Error("yields to nothing")
+	}
+}
+
+func TestPortInUse(t *testing.T) {
+	for _, transport := range []string{"/ip4/127.0.0.1/udp/0/quic-v1", "/ip4/127.0.0.1/tcp/0"} {
+		a := listen(t, 1, func(c *Config) { c.Listen = []string{transport} })
+		taken := a.swarm.ListenAddresses()[0].String()
+		_, err := Listen(Config{Key: testKey(2), Genesis: testGenesis(t, "test"), Listen: []string{taken}})
+		if !errors.Is(err, ErrPortInUse) || !strings.Contains(err.Error(), taken) || !strings.Contains(err.Error(), "another listen address") {
+			t.Errorf("%s: error %v", transport, err)
+		}
+		if err := a.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestConfigErrorsNameTheValue(t *testing.T) {
+	for _, test := range []struct {
+		change func(*Config)
+		want   string
+	}{
+		{func(c *Config) { c.Genesis = nil }, "Genesis"},
+		{func(c *Config) { c.Listen = []string{"localhost:80"} }, `listen address "localhost:80"`},
+		{func(c *Config) { c.Listen = []string{"/ip4/1.2.3.4/udp/1/quic-v1/p2p/" + peerID(1)} }, "leave out /p2p/"},
+		{func(c *Config) { c.Advertise = []string{"x"} }, `advertise address "x"`},
+		{func(c *Config) { c.Bootstrap = []string{"/ip4/1.2.3.4/udp/1/quic-v1"} }, "peer ID at the end"},
+		{func(c *Config) { c.Software = strings.Repeat("x", 65) }, "at most 64"},
+		{func(c *Config) { c.Listen = []string{"/ip4/192.0.2.1/udp/7400/quic-v1"} }, "does not have the address"},
+		{func(c *Config) { c.Listen = []string{"/ip4/127.0.0.1/sctp/1"} }, "/sctp/1"},
+	} {
+		cfg := Config{Key: testKey(1), Genesis: testGenesis(t, "test")}
+		test.change(&cfg)
+		if _, err := Listen(cfg); err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("error %v, want %q in it", err, test.want)
+		}
+	}
+}

@@ -1,0 +1,255 @@
+package p2p
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"grapevine/p2p/wire"
+)
+
+// pairOf returns two hosts that are neighbours; the second has dialled the first.
+func pairOf(t *testing.T, first, second func(*Config)) (*node, *node) {
+	t.Helper()
+	a := startNode(t, 1, first)
+	b := startNode(t, 2, func(c *Config) {
+		c.Bootstrap = a.Addrs()
+		if second != nil {
+			second(c)
+		}
+	})
+	a.awaitSeen(t, seen{"up", b.ID(), ""})
+	b.awaitSeen(t, seen{"up", a.ID(), ""})
+	return a, b
+}
+
+func TestOverTCP(t *testing.T) {
+	a, b := pairOf(t, func(c *Config) { c.Listen = []string{"/ip4/127.0.0.1/tcp/0"} }, nil)
+	b.Send(a.ID(), wire.Blocks, []byte("x"))
+	a.awaitSeen(t, seen{"blocks", b.ID(), "x"})
+}
+
+func TestQUICIsPreferred(t *testing.T) {
+	a, b := pairOf(t, func(c *Config) {
+		c.Listen = []string{"/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/udp/0/quic-v1"}
+	}, nil)
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	if got := b.neighbours[a.ID()].conn.ConnState().Transport; got != "quic-v1" {
+		t.Errorf("connected over %s", got)
+	}
+}
+
+func TestReconnectAfterRestart(t *testing.T) {
+	a := startNode(t, 1, nil)
+	addr := a.Addrs()[0]
+	b := startNode(t, 2, func(c *Config) { c.Bootstrap = []string{addr} })
+	b.awaitSeen(t, seen{"up", a.ID(), ""})
+	listenAddr := a.swarm.ListenAddresses()[0].String()
+	a.stop(t)
+	b.awaitSeen(t, seen{"down", a.ID(), ""})
+	again := startNode(t, 1, func(c *Config) { c.Listen = []string{listenAddr} })
+	again.awaitSeen(t, seen{"up", b.ID(), ""})
+	b.await(t, "the second up", func(all []seen) bool { return count(all, "up") == 2 })
+	if got := []string{b.history()[0].what, b.history()[1].what, b.history()[2].what}; got[1] != "down" {
+		t.Errorf("events %v", got)
+	}
+}
+
+func TestDialsAtOnceGiveOneConnection(t *testing.T) {
+	for range 5 {
+		a, b := listen(t, 1, nil), listen(t, 2, nil)
+		a.dials = newDials(mustParse(t, a, b.Addrs()), 1)
+		b.dials = newDials(mustParse(t, b, a.Addrs()), 2)
+		a.start()
+		b.start()
+		a.awaitSeen(t, seen{"up", b.ID(), ""})
+		b.awaitSeen(t, seen{"up", a.ID(), ""})
+		a.Send(b.ID(), wire.Blocks, []byte("x"))
+		b.Send(a.ID(), wire.Blocks, []byte("y"))
+		a.awaitSeen(t, seen{"blocks", b.ID(), "y"})
+		b.awaitSeen(t, seen{"blocks", a.ID(), "x"})
+		for deadline := time.Now().Add(10 * time.Second); len(a.swarm.Conns()) != 1; time.Sleep(time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatalf("%d connections are left", len(a.swarm.Conns()))
+			}
+		}
+		if count(a.history(), "down")+count(b.history(), "down") != 0 {
+			t.Errorf("flapped; one side:\n%s\nthe other:\n%s", a.logs, b.logs)
+		}
+		a.stop(t)
+		b.stop(t)
+	}
+}
+
+func TestSlowReaderHoldsUpNobodyElse(t *testing.T) {
+	small := func(c *Config) { c.QueueBytes[wire.Blocks] = 1 << 20 }
+	a, slow := pairOf(t, small, nil)
+	fast := startNode(t, 3, bootstrap(a))
+	a.awaitSeen(t, seen{"up", fast.ID(), ""})
+	release := slow.holdUp()
+	msg := make([]byte, 64<<10)
+	full := 0
+	for full < 10 { // until the slow one's queue and windows are full, and stay so
+		if a.Send(slow.ID(), wire.Blocks, msg) {
+			full = 0
+		} else {
+			full++
+			time.Sleep(time.Millisecond)
+		}
+	}
+	if got := valueOf(t, a.metrics.drops.WithLabelValues("blocks", "queue full")); got < 10 {
+		t.Errorf("%v drops counted", got)
+	}
+	start := time.Now()
+	a.Send(fast.ID(), wire.Blocks, []byte("quick"))
+	fast.awaitSeen(t, seen{"blocks", a.ID(), "quick"})
+	a.Send(slow.ID(), wire.Txs, []byte("another lane"))
+	if d := time.Since(start); d > 5*time.Second {
+		t.Errorf("the fast peer waited %v", d)
+	}
+	release()
+	slow.awaitSeen(t, seen{"txs", a.ID(), "another lane"})
+}
+
+// holdUp makes the recorder take no more messages until release is called.
+func (r *recorder) holdUp() (release func()) {
+	r.lock.Lock()
+	defer r.lock.Unlock()
+	hold := make(chan struct{})
+	r.hold = hold
+	return func() { close(hold) }
+}
+
+// rawStream opens a lane's stream past the link, as a hostile peer would.
+func rawStream(t *testing.T, from, to *node, lane wire.Lane) network.Stream {
+	t.Helper()
+	s, err := from.libp2p.NewStream(context.Background(), to.self, from.protocol(lane))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func TestOversizeMessageCostsTheConnection(t *testing.T) {
+	a, b := pairOf(t, nil, nil)
+	limit := MaxMessage(wire.Bodies, a.cfg.Limits)
+	if b.Send(a.ID(), wire.Bodies, make([]byte, limit+1)) {
+		t.Error("Send of too much said true")
+	}
+	b.mu.RLock()
+	l := b.neighbours[a.ID()]
+	b.mu.RUnlock()
+	l.send(wire.Bodies, make([]byte, limit+1))
+	a.awaitSeen(t, seen{"down", b.ID(), ""})
+	if got := valueOf(t, a.metrics.offences.WithLabelValues("malformed")); got != 1 {
+		t.Errorf("%v offences counted", got)
+	}
+	a.await(t, "the peer to come back", func(all []seen) bool { return count(all, "up") == 2 })
+}
+
+func TestSecondStreamOfALaneIsRefused(t *testing.T) {
+	a, b := pairOf(t, nil, nil)
+	s := rawStream(t, b, a, wire.Bodies)
+	wire.NewWriter(s).Write([]byte("x"))
+	if _, err := s.Read(make([]byte, 1)); err == nil {
+		t.Error("the stream is open")
+	}
+	b.Send(a.ID(), wire.Bodies, []byte("the first still works"))
+	a.awaitSeen(t, seen{"bodies", b.ID(), "the first still works"})
+}
+
+func TestLowScoreCutsOffForAWhile(t *testing.T) {
+	a, b := pairOf(t, nil, nil)
+	for range 2 {
+		a.Charge(b.ID(), Forged, "a wrong root")
+	}
+	b.logs.awaitLine(t, "peer said goodbye", "misbehaved", "a wrong root", "refused for 1m")
+	a.awaitSeen(t, seen{"down", b.ID(), ""})
+	b.logs.awaitLine(t, "cannot connect", "misbehaviour")
+	if n := count(a.history(), "up"); n != 1 {
+		t.Errorf("up %d times", n)
+	}
+}
+
+func TestNeighboursAreBounded(t *testing.T) {
+	a := startNode(t, 1, func(c *Config) { c.MaxNeighbours = 1 })
+	b := startNode(t, 2, bootstrap(a))
+	a.awaitSeen(t, seen{"up", b.ID(), ""})
+	c := startNode(t, 3, bootstrap(a))
+	c.logs.awaitLine(t, "peer said goodbye", "code=full")
+	if got := a.Neighbours(); len(got) != 1 || got[0] != b.ID() {
+		t.Errorf("neighbours %v", got)
+	}
+}
+
+func TestAdvertisedAddresses(t *testing.T) {
+	a := listen(t, 1, func(c *Config) { c.Advertise = []string{"/ip4/192.0.2.7/udp/7400/quic-v1"} })
+	defer a.Close()
+	if got, want := a.Addrs(), "/ip4/192.0.2.7/udp/7400/quic-v1/p2p/"+string(a.ID()); len(got) != 1 || got[0] != want {
+		t.Errorf("addresses %v, want %s", got, want)
+	}
+	var addrs addresses
+	both := mustAddrs(t, "/ip4/127.0.0.1/udp/1/quic-v1", "/ip4/192.0.2.7/udp/1/quic-v1")
+	if got := addrs.shown(both); len(got) != 1 || !got[0].Equal(both[1]) {
+		t.Errorf("of %v are shown %v", both, got)
+	}
+	if got := addrs.shown(both[:1]); len(got) != 1 {
+		t.Errorf("loopback is all there is, and shown are %v", got)
+	}
+}
+
+func TestMetricsAreRegisteredAndCount(t *testing.T) {
+	r := prometheus.NewRegistry()
+	a, b := pairOf(t, func(c *Config) { c.Registerer = r }, nil)
+	a.Send(b.ID(), wire.Blocks, make([]byte, 100))
+	b.await(t, "the message", func(all []seen) bool { return count(all, "blocks") == 1 })
+	if got := valueOf(t, b.metrics.bytesIn[wire.Blocks]); got != 104 {
+		t.Errorf("%v bytes came in, want 104", got)
+	}
+	families, err := r.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := false
+	for _, f := range families {
+		if f.GetName() == "grapevine_p2p_neighbours" {
+			found = f.GetMetric()[0].GetGauge().GetValue() == 1
+		}
+	}
+	if !found {
+		t.Error("no gauge says that there is one neighbour")
+	}
+	a.stop(t)
+	if families, _ := r.Gather(); len(families) != 0 {
+		t.Errorf("%d families are left after Run", len(families))
+	}
+}
+
+func TestPublishOfTooMuchIsAnError(t *testing.T) {
+	a := listen(t, 1, nil)
+	defer a.Close()
+	if err := a.Publish(make([]byte, MaxPublish(a.cfg.Limits)+1)); err == nil {
+		t.Error("no error")
+	}
+	if err := a.Publish(make([]byte, MaxPublish(a.cfg.Limits))); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestHostThatNeverRanCloses(t *testing.T) {
+	a := listen(t, 1, nil)
+	b := startNode(t, 2, bootstrap(a))
+	b.logs.awaitLine(t, "host runs")
+	for range 2 {
+		if err := a.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := a.Run(context.Background(), a.recorder); err == nil {
+		t.Error("a closed host ran")
+	}
+}

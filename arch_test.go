@@ -63,6 +63,7 @@ var testImports = map[string]string{
 	"api":             "api/apipb api/apipb/apipbconnect",
 	"node":            "api api/apipb p2p p2p/wire testnet/checks testnet/traffic",
 	"ordering":        "ledger",
+	"cmd/peer":        "api/apipb/apipbconnect",
 	"testnet/checks":  "ledger mempool",
 	"testnet/traffic": "ledger",
 }

@@ -316,9 +316,9 @@ func TestTwoBlocksAtAHeightHaltThePeerAndAreProven(t *testing.T) {
 	for name, committed := range map[string]bool{"before the first is accepted": false, "after": true} {
 		t.Run(name, func(t *testing.T) {
 			open(t, func(d *desk) {
-				txs := d.txs(4)
+				txs := d.txs(5)
 				tip := d.ledger.Tip()
-				first, second := d.blockOn(tip, txs[:2]), d.blockOn(tip, txs[2:])
+				first, second := d.blockOn(tip, txs[:2]), d.blockOn(tip, txs[2:4])
 				if committed {
 					d.pool.Offer(time.Now(), txs)
 				}
@@ -334,7 +334,7 @@ func TestTwoBlocksAtAHeightHaltThePeerAndAreProven(t *testing.T) {
 				}
 				d.wantNoCharge()
 				height := d.ledger.Tip().Height
-				d.receive("a", announce(d.blockOn(first.Tip(), d.txs(1)), 0))
+				d.receive("a", announce(d.blockOn(first.Tip(), txs[4:]), 0))
 				if d.ledger.Tip().Height != height {
 					t.Error("a block of the producer was appended after the proof")
 				}

@@ -108,7 +108,7 @@ if $keep; then
   $peer testnet status --dir $dir
   $peer testnet watch --dir $dir
   $peer testnet load --rate 200 --duration 10s --dir $dir
-  $peer testnet kill 3 --dir $dir; $peer testnet start 3 --dir $dir
+  $peer testnet kill $((peers - 1)) --dir $dir; $peer testnet start $((peers - 1)) --dir $dir
   $peer testnet report --dir $dir
   $peer testnet down --dir $dir
 NEXT

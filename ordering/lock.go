@@ -85,7 +85,9 @@ func ResetLock(path string, genesisID block.ID, tip block.Tip) error {
 	return nil
 }
 
-// OpenLock reads the lock. When there is none, the error matches ErrNoLock.
+// OpenLock reads the lock, and writes it anew: a process that died between the
+// file's new name and the sync of the directory has left a lock that a power loss
+// could still take back. When there is none, the error matches ErrNoLock.
 func OpenLock(path string) (*Lock, error) { return openLock(path, reallyDo) }
 
 func openLock(path string, d durable) (*Lock, error) {
@@ -100,6 +102,9 @@ func openLock(path string, d durable) (*Lock, error) {
 	s, err := decodeLock(raw)
 	if err != nil {
 		return nil, fmt.Errorf("orderer lock %s: %w: put a good copy of the latest back, or catch up from peers and reset the lock to their tip", path, err)
+	}
+	if err := place(path, raw, os.Rename, d); err != nil {
+		return nil, fmt.Errorf("writing orderer lock %s: %w", path, err)
 	}
 	return &Lock{path: path, durable: d, state: s}, nil
 }

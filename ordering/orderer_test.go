@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,13 +19,15 @@ import (
 // bench is an orderer at work on a chain, in a bubble.
 type bench struct {
 	*chain
-	cfg      SoloConfig
-	path     string // of the lock
-	log      bytes.Buffer
+	cfg    SoloConfig
+	path   string // of the lock
+	log    bytes.Buffer
+	began  time.Time
+	append func(*block.Block) error // what proposing does
+
+	seen     sync.Mutex // guards the two below
 	proposed []*block.Block
 	at       []time.Duration // when, since began
-	began    time.Time
-	append   func(*block.Block) error // what proposing does
 }
 
 func newBench(t *testing.T) *bench {
@@ -39,9 +43,25 @@ func newBench(t *testing.T) *bench {
 }
 
 func (b *bench) propose(_ context.Context, bl *block.Block) error {
+	b.seen.Lock()
 	b.proposed = append(b.proposed, bl)
 	b.at = append(b.at, time.Since(b.began))
+	b.seen.Unlock()
 	return b.append(bl)
+}
+
+// all returns what was proposed.
+func (b *bench) all() []*block.Block {
+	b.seen.Lock()
+	defer b.seen.Unlock()
+	return slices.Clone(b.proposed)
+}
+
+// times returns when, since the beginning.
+func (b *bench) times() []time.Duration {
+	b.seen.Lock()
+	defer b.seen.Unlock()
+	return slices.Clone(b.at)
 }
 
 // run lets the orderer work until it fails or stop is called, which returns what
@@ -76,7 +96,7 @@ func wait(d time.Duration) {
 // blocks spells what was proposed: "1:2 2:1" for two and then one transaction.
 func (b *bench) blocks() string {
 	var out []string
-	for _, bl := range b.proposed {
+	for _, bl := range b.all() {
 		out = append(out, fmt.Sprintf("%d:%d", bl.Height, len(bl.Txs)))
 	}
 	return strings.Join(out, " ")

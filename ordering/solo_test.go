@@ -34,11 +34,11 @@ func TestSoloCutsInTime(t *testing.T) {
 			t.Fatalf("blocks are %q", got)
 		}
 		at := 5*time.Second + 600*time.Millisecond + time.Minute
-		if want := []time.Duration{6 * time.Second, at, at + time.Second}; !slices.Equal(b.at, want) {
-			t.Errorf("proposed at %v, want %v", b.at, want)
+		if want := []time.Duration{6 * time.Second, at, at + time.Second}; !slices.Equal(b.times(), want) {
+			t.Errorf("proposed at %v, want %v", b.times(), want)
 		}
-		for _, bl := range b.proposed {
-			if got, want := bl.Time(), b.began.Add(b.at[bl.Height-1]); !got.Equal(want) {
+		for _, bl := range b.all() {
+			if got, want := bl.Time(), b.began.Add(b.times()[bl.Height-1]); !got.Equal(want) {
 				t.Errorf("block %d has time %v, want %v", bl.Height, got, want)
 			}
 		}
@@ -85,14 +85,14 @@ func TestSoloWaitsForTheTip(t *testing.T) {
 		if got := b.blocks(); got != "1:2" {
 			t.Fatalf("blocks are %q, and the ledger has none", got)
 		}
-		if err := b.link(b.proposed[0]); err != nil {
+		if err := b.link(b.all()[0]); err != nil {
 			t.Fatal(err)
 		}
 		wait(time.Minute)
 		if got := b.blocks(); got != "1:2" {
 			t.Fatalf("blocks are %q, and the pool does not know of the first", got)
 		}
-		b.pool.Committed(time.Now(), 1, b.proposed[0].Txs)
+		b.pool.Committed(time.Now(), 1, b.all()[0].Txs)
 		synctest.Wait()
 		if got := b.blocks(); got != "1:2 2:1" {
 			t.Fatalf("blocks are %q", got)
@@ -113,7 +113,7 @@ func TestSoloTimeGoesForward(t *testing.T) {
 		b.offer(t, 1)
 		wait(time.Second)
 		wantStop(t, stop())
-		if b.blocks() != "2:1" || b.proposed[0].TimeNano != ahead.TimeNano+1 {
+		if b.blocks() != "2:1" || b.all()[0].TimeNano != ahead.TimeNano+1 {
 			t.Fatalf("blocks are %q", b.blocks())
 		}
 	})
@@ -171,7 +171,7 @@ func soloCrash(t *testing.T, f *fault, left uint64) {
 		t.Fatalf("the chain is at %d after %d crashes", b.Tip().Height, crashes)
 	}
 	at := make(map[uint64]block.ID)
-	for _, bl := range b.proposed {
+	for _, bl := range b.all() {
 		if id, ok := at[bl.Height]; ok && id != bl.ID() {
 			t.Fatalf("two blocks at height %d: %s", bl.Height, b.blocks())
 		}
@@ -189,7 +189,7 @@ func TestSoloProposesTheLockedBlockAgain(t *testing.T) {
 		b.restart(t)
 		b.offer(t, 2, 3)
 		stop := b.run(t)
-		if b.blocks() != "1:1" || b.proposed[0].ID() != one.ID() || !bytes.Equal(b.proposed[0].Bytes(), one.Bytes()) {
+		if b.blocks() != "1:1" || b.all()[0].ID() != one.ID() || !bytes.Equal(b.all()[0].Bytes(), one.Bytes()) {
 			t.Fatalf("blocks are %q, want the locked one at once", b.blocks())
 		}
 		wait(time.Second)
@@ -222,7 +222,7 @@ func TestSoloWaitsForCatchUp(t *testing.T) {
 			t.Fatal(err)
 		}
 		wait(time.Minute)
-		if len(b.proposed) > 0 {
+		if len(b.all()) > 0 {
 			t.Fatalf("blocks are %q, and the lock is two ahead", b.blocks())
 		}
 		if log := b.log.String(); strings.Count(log, "\n") != 1 || !strings.Contains(log, "lock is ahead of the ledger") || !strings.Contains(log, "lock_height=3") || !strings.Contains(log, "caught up from peers") {
@@ -232,12 +232,12 @@ func TestSoloWaitsForCatchUp(t *testing.T) {
 			t.Fatal(err)
 		}
 		synctest.Wait()
-		if b.blocks() != "3:1" {
-			t.Errorf("blocks are %q, want the locked one", b.blocks())
+		if b.blocks() != "3:1 4:1" {
+			t.Errorf("blocks are %q, want the locked one and then the next at once", b.blocks())
 		}
 		wait(time.Minute)
 		wantStop(t, stop())
-		if b.blocks() != "3:1 4:1" || b.proposed[0].ID() != blocks[2].ID() {
+		if b.blocks() != "3:1 4:1" || b.all()[0].ID() != blocks[2].ID() {
 			t.Errorf("blocks are %q, want the locked one and then the next", b.blocks())
 		}
 	})
@@ -314,7 +314,7 @@ func TestSoloSignsNothing(t *testing.T) {
 					wait(time.Second)
 				}
 				wantStop(t, stop())
-				if len(b.proposed) > 0 {
+				if len(b.all()) > 0 {
 					t.Fatalf("blocks are %q", b.blocks())
 				}
 				if log := b.log.String(); strings.Count(log, "\n") != 1 || !strings.Contains(log, "level=ERROR") || !strings.Contains(log, tt.want) {
@@ -330,7 +330,7 @@ func TestSoloSignsNothing(t *testing.T) {
 				stop = b.run(t)
 				wait(time.Second)
 				wantStop(t, stop())
-				if len(b.proposed) != 1 || b.proposed[0].Height != b.Tip().Height {
+				if len(b.all()) != 1 || b.all()[0].Height != b.Tip().Height {
 					t.Errorf("after the reset, blocks are %q", b.blocks())
 				}
 			})
@@ -350,7 +350,7 @@ func TestSoloResetAhead(t *testing.T) {
 		b.offer(t, 5)
 		stop := b.run(t)
 		wait(time.Minute)
-		if len(b.proposed) > 0 {
+		if len(b.all()) > 0 {
 			t.Fatalf("blocks are %q", b.blocks())
 		}
 		if err := b.chain.append(one); err != nil {
@@ -395,7 +395,7 @@ func testBadDraft(t *testing.T, b *bench, want string) {
 	if err := stop(); err == nil || !strings.Contains(err.Error(), "draft of block 1, which is not signed") || !strings.Contains(err.Error(), want) {
 		t.Errorf("error is %v", err)
 	}
-	if len(b.proposed) > 0 || mustOpenLock(t, b.path).Height() != 0 {
+	if len(b.all()) > 0 || mustOpenLock(t, b.path).Height() != 0 {
 		t.Error("it was signed")
 	}
 }

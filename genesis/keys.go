@@ -17,8 +17,15 @@ var keys = map[string][]string{
 	"limits":    {"max_tx_bytes", "max_body_bytes", "max_block_txs", "max_lifetime"},
 }
 
+// listKey is the one key that holds a list, of strings.
+const listKey = "admission.peers"
+
+// listKey is the only key that holds a list.
+const listKey = "admission.peers"
+
 // checkKeys refuses what encoding/json lets pass: unknown keys, keys given twice,
-// keys in another case, nulls, and anything that follows the object.
+// keys in another case, nulls, values of another shape, and anything that follows the
+// object.
 func checkKeys(raw []byte) error {
 	d := json.NewDecoder(bytes.NewReader(raw))
 	if err := checkValue(d, ""); err != nil {
@@ -43,6 +50,12 @@ func checkValue(d *json.Decoder, path string) error {
 		}
 		return checkObject(d, path)
 	case json.Delim('['):
+		if wantObject {
+			return fmt.Errorf("%s is not an object", orWhole(path))
+		}
+		if path != listKey { // nor does the list hold lists, however deep
+			return fmt.Errorf("%s holds a list", orWhole(path))
+		}
 		for d.More() {
 			if err := checkValue(d, path+"[]"); err != nil {
 				return err

@@ -20,9 +20,6 @@ var keys = map[string][]string{
 // listKey is the one key that holds a list, of strings.
 const listKey = "admission.peers"
 
-// listKey is the only key that holds a list.
-const listKey = "admission.peers"
-
 // checkKeys refuses what encoding/json lets pass: unknown keys, keys given twice,
 // keys in another case, nulls, values of another shape, and anything that follows the
 // object.

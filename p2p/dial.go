@@ -7,7 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/peerstore"
 )
@@ -139,13 +138,15 @@ func (d *dials) find(p peer.ID) *target {
 	return d.targets[i]
 }
 
-// dial tries once, past libp2p's own back-off.
+// dial tries once, past libp2p's own back-off. It does not ask for a forced direct
+// dial, which would do the same: a dial that is under way so when the host closes
+// makes libp2p v0.51.0 panic.
 func (h *Host) dial(ctx context.Context, info peer.AddrInfo) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
 	h.libp2p.Peerstore().AddAddrs(info.ID, info.Addrs, peerstore.PermanentAddrTTL)
 	h.swarm.Backoff().Clear(info.ID)
-	_, err := h.swarm.DialPeer(network.WithForceDirectDial(ctx, "grapevine"), info.ID)
+	_, err := h.swarm.DialPeer(ctx, info.ID)
 	h.post(dialled{info.ID, err})
 }
 

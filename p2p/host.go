@@ -49,6 +49,7 @@ type Host struct {
 	handler    Handler                // set once, before any link runs
 	byConn     map[network.Conn]*link // guarded by mu; all links
 	neighbours map[wire.PeerID]*link  // guarded by mu; those in use
+	listed     chan struct{}          // guarded by mu; closed at the next neighbour
 	launch     func(*link)            // guarded by mu; nil: Run does not run
 	closed     bool                   // guarded by mu
 	nextID     uint64                 // guarded by mu
@@ -87,6 +88,7 @@ func Listen(cfg Config) (*Host, error) {
 		done:       make(chan struct{}),
 		byConn:     make(map[network.Conn]*link),
 		neighbours: make(map[wire.PeerID]*link),
+		listed:     make(chan struct{}),
 		scores:     newScores(),
 		versionLow: versionLow, versionHigh: versionHigh,
 	}
@@ -189,6 +191,8 @@ func (h *Host) list(l *link) bool {
 	default:
 		l.announced = time.Now()
 		h.neighbours[l.peer] = l
+		close(h.listed)
+		h.listed = make(chan struct{})
 		return true
 	}
 }
@@ -219,7 +223,8 @@ func (h *Host) Run(ctx context.Context, handler Handler) error {
 	}
 	h.mu.Unlock()
 	h.log.Info("host runs", "peer", h.ID(), "network", h.cfg.Genesis.ID().String(), "chain", h.cfg.Genesis.ChainID, "addrs", h.Addrs())
-	h.topic.open()
+	h.topic.opened.Store(true)
+	h.running.Go(func() { h.topic.follow(ctx) })
 	err := h.loop(ctx)
 	cancel()
 	h.leave()

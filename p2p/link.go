@@ -79,12 +79,7 @@ func (l *link) run(ctx context.Context) {
 	l.host.post(linkUp{l})
 	close(l.known)
 	l.wg.Go(func() { l.writeLane(ctx, wire.Control, func() {}) })
-	select {
-	case p := <-l.promoted:
-		l.wg.Go(func() { l.start(ctx, p) })
-		<-l.closing
-	case <-l.closing:
-	}
+	l.live(ctx)
 	l.host.unlist(l)
 	l.sayGoodbye()
 	cancel()
@@ -98,6 +93,29 @@ func (l *link) run(ctx context.Context) {
 	}
 	close(l.done)
 	l.host.post(linkDown{l})
+}
+
+// beatEvery is how often a link says something at least. What QUIC has sent and
+// not seen acknowledged it repeats ever more rarely, so that a cut of 20 seconds
+// could last until the idle time-out of 30; anything new it sends at once.
+const beatEvery = 3 * time.Second
+
+// live puts the link into use when it is told to, and waits for its end.
+func (l *link) live(ctx context.Context) {
+	beat := time.NewTicker(beatEvery)
+	defer beat.Stop()
+	for {
+		select {
+		case p := <-l.promoted:
+			l.wg.Go(func() { l.start(ctx, p) })
+		case <-beat.C:
+			if l.out[wire.Control].size() == 0 {
+				l.sendControl(wire.Beat{})
+			}
+		case <-l.closing:
+			return
+		}
+	}
 }
 
 // start opens the lanes' streams and announces the neighbour.
@@ -119,6 +137,7 @@ func (l *link) start(ctx context.Context, p promotion) {
 	}
 	hello := l.greeting()
 	l.host.log.Info("neighbour up", "peer", l.peer, "addr", l.conn.RemoteMultiaddr().String(), "software", hello.Software, "tip", hello.Tip)
+	l.host.topic.greet(l.remote())
 	l.host.handler.PeerUp(l.peer, hello)
 	close(l.up)
 }
@@ -126,7 +145,7 @@ func (l *link) start(ctx context.Context, p promotion) {
 // writeLane opens the lane's stream, and writes what is put into its queue until
 // that is closed or the stream fails. It calls opened once, whatever happens.
 func (l *link) writeLane(ctx context.Context, lane wire.Lane, opened func()) {
-	s, err := l.openStream(ctx, lane)
+	s, err := l.openStream(ctx, l.host.protocol(lane))
 	if err != nil {
 		l.fail(fmt.Errorf("opening the %s stream: %w", lane, err))
 	}
@@ -170,8 +189,9 @@ func (l *link) writeMessage(s network.Stream, w *wire.Writer, lane wire.Lane, m 
 	return err
 }
 
-// openStream opens a stream on this connection, and not on another to the peer.
-func (l *link) openStream(ctx context.Context, lane wire.Lane) (network.Stream, error) {
+// openStream opens a stream on this connection, and not on another to the peer, for
+// the first of the protocols that the peer speaks.
+func (l *link) openStream(ctx context.Context, ids ...protocol.ID) (network.Stream, error) {
 	ctx, cancel := context.WithTimeout(ctx, l.host.timing.open)
 	defer cancel()
 	s, err := l.conn.NewStream(ctx)
@@ -180,15 +200,15 @@ func (l *link) openStream(ctx context.Context, lane wire.Lane) (network.Stream, 
 	}
 	stop := context.AfterFunc(ctx, func() { s.Reset() })
 	defer stop()
-	id := l.host.protocol(lane)
-	if err = s.SetProtocol(id); err == nil {
-		err = msmux.SelectProtoOrFail(id, s)
+	id, err := msmux.SelectOneOf(ids, s)
+	if err == nil {
+		err = s.SetProtocol(id)
 	}
 	if err != nil {
 		s.Reset()
 		var unknown msmux.ErrNotSupported[protocol.ID]
 		if errors.As(err, &unknown) {
-			return nil, fmt.Errorf("the peer does not speak %s: is it a node of this software, and of a version that fits?", id)
+			return nil, fmt.Errorf("the peer does not speak %s: is it a node of this software, and of a version that fits?", ids[0])
 		}
 		return nil, err
 	}

@@ -47,7 +47,7 @@ type loopState struct {
 	links map[uint64]*link
 	last  map[wire.PeerID]*link // the last link promoted; its done orders the next
 	dials *dials
-	watch time.Time // when to look after GossipSub's streams
+	watch time.Time // when to look whom GossipSub reaches
 }
 
 func newLoopState(bootstrap []peer.AddrInfo, seed uint64) loopState {
@@ -204,21 +204,21 @@ func (h *Host) logMute(l *link, cause error) {
 
 const (
 	watchEvery = 5 * time.Second
-	topicGrace = 15 * time.Second // for GossipSub to open its stream to a neighbour
+	topicGrace = 15 * time.Second // for GossipSub and a neighbour to find each other
 )
 
-// watchTopic lets go of neighbours that GossipSub has no stream to: connecting anew
-// is what makes it open one.
+// watchTopic lets go of neighbours that GossipSub does not reach: connecting anew is
+// what makes it start from the beginning.
 func (h *Host) watchTopic(now time.Time) {
 	if now.Before(h.watch) {
 		return
 	}
 	h.watch = now.Add(watchEvery)
 	for _, l := range h.neighbourLinks() {
-		if now.Sub(l.announced) > topicGrace && !h.topic.tracer.hasStream(l.remote()) {
-			h.metrics.pubsub.WithLabelValues("neighbour without a stream").Inc()
-			h.log.Warn("GossipSub has no stream to a neighbour: connecting anew", "peer", l.peer)
-			l.fail(errors.New("GossipSub has no stream to it"))
+		if now.Sub(l.announced) > topicGrace && !h.topic.tracer.reaches(l.remote()) {
+			h.metrics.pubsub.WithLabelValues("neighbour not reached").Inc()
+			h.log.Warn("GossipSub does not reach a neighbour: connecting anew", "peer", l.peer)
+			l.fail(errors.New("GossipSub does not reach it"))
 		}
 	}
 }

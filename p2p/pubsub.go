@@ -43,8 +43,10 @@ const (
 type topic struct {
 	host   *Host
 	cancel context.CancelFunc // ends GossipSub
+	face   *topicHost
 	topic  *pubsub.Topic
 	tracer *tracer
+	events *pubsub.TopicEventHandler
 	opened atomic.Bool // Run has begun
 	limit  int
 }
@@ -58,7 +60,13 @@ func MaxPublish(l block.Limits) int { return MaxMessage(wire.Txs, l) }
 func joinTopic(h *Host) (*topic, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	t := &topic{host: h, cancel: cancel, tracer: newTracer(h.metrics), limit: MaxPublish(h.cfg.Limits)}
-	ps, err := pubsub.NewGossipSub(ctx, h.libp2p,
+	face, err := newTopicHost(h)
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	t.face = face
+	ps, err := pubsub.NewGossipSub(ctx, face,
 		pubsub.WithMessageSignaturePolicy(pubsub.StrictNoSign),
 		pubsub.WithNoAuthor(),
 		pubsub.WithMessageIdFn(contentID),
@@ -110,8 +118,23 @@ func (t *topic) join(ps *pubsub.PubSub) error {
 	if t.topic, err = ps.Join(name); err != nil {
 		return err
 	}
+	if t.events, err = t.topic.EventHandler(); err != nil {
+		return err
+	}
 	_, err = t.topic.Relay() // in the mesh, with no subscription whose buffer could overflow
 	return err
+}
+
+// follow notes who is known to be on the topic, until ctx is done.
+func (t *topic) follow(ctx context.Context) {
+	defer t.events.Cancel()
+	for {
+		ev, err := t.events.NextPeerEvent(ctx)
+		if err != nil {
+			return
+		}
+		t.tracer.note(t.tracer.joined, ev.Peer, ev.Type == pubsub.PeerJoin)
+	}
 }
 
 func (t *topic) validate(ctx context.Context, from peer.ID, m *pubsub.Message) pubsub.ValidationResult {
@@ -130,8 +153,6 @@ func (t *topic) validate(ctx context.Context, from peer.ID, m *pubsub.Message) p
 		return pubsub.ValidationIgnore
 	}
 }
-
-func (t *topic) open() { t.opened.Store(true) }
 
 func (t *topic) close() { t.cancel() }
 

@@ -16,11 +16,17 @@ type tracer struct {
 
 	mu      sync.Mutex
 	streams map[peer.ID]bool // guarded by mu; peers with an outbound stream
+	joined  map[peer.ID]bool // guarded by mu; peers known to be on the topic
 	mesh    map[peer.ID]bool // guarded by mu; peers that are sent messages unasked
 }
 
 func newTracer(m *metrics) *tracer {
-	return &tracer{m: m, streams: make(map[peer.ID]bool), mesh: make(map[peer.ID]bool)}
+	return &tracer{
+		m:       m,
+		streams: make(map[peer.ID]bool),
+		joined:  make(map[peer.ID]bool),
+		mesh:    make(map[peer.ID]bool),
+	}
 }
 
 func (t *tracer) count(event string, n int) { t.m.pubsub.WithLabelValues(event).Add(float64(n)) }
@@ -80,13 +86,13 @@ func (t *tracer) note(set map[peer.ID]bool, p peer.ID, in bool) {
 	}
 }
 
-// hasStream says whether GossipSub can send to a peer. When the two sides' first
-// steps cross, it may hold a peer for a member of the mesh that it has no stream
-// to, and drops all messages to it for ever.
-func (t *tracer) hasStream(p peer.ID) bool {
+// reaches says whether GossipSub has a stream to a peer and knows it to be on the
+// topic. When the two sides' first steps cross it may lack one of them for ever, and
+// drops all messages to the peer.
+func (t *tracer) reaches(p peer.ID) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.streams[p]
+	return t.streams[p] && t.joined[p]
 }
 
 func (t *tracer) meshSize() int {

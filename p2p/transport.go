@@ -12,6 +12,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/connmgr"
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/p2p/muxer/yamux"
 	"github.com/libp2p/go-libp2p/p2p/net/swarm"
 	"github.com/libp2p/go-libp2p/p2p/security/noise"
@@ -45,6 +46,7 @@ func newLibp2p(cfg Config, key crypto.PrivKey, addrs addresses, gate connmgr.Con
 		libp2p.UserAgent(cfg.Software),
 		libp2p.Ping(false),
 		libp2p.DisableMetrics(),
+		libp2p.SwarmOpts(swarm.WithDialRanker(quicFirst)),
 		libp2p.DisableIdentifyAddressDiscovery(),
 		libp2p.ForceReachabilityPublic(), // no asking around: autonat stays off
 		// Its dialler would refuse to try again once many dials have failed, but a
@@ -68,6 +70,28 @@ func newLibp2p(cfg Config, key crypto.PrivKey, addrs addresses, gate connmgr.Con
 		return nil, fmt.Errorf("starting libp2p: %w", err)
 	}
 	return h, nil
+}
+
+// tcpDelay is how long a dial over QUIC is alone. Long enough for a busy machine on
+// the other side of the world; where UDP is blocked, a connection takes so much longer.
+const tcpDelay = time.Second
+
+// quicFirst dials QUIC addresses at once, all others later.
+func quicFirst(addrs []ma.Multiaddr) []network.AddrDelay {
+	var out []network.AddrDelay
+	quic := 0
+	for _, a := range addrs {
+		if _, err := a.ValueForProtocol(ma.P_QUIC_V1); err == nil {
+			out = append(out, network.AddrDelay{Addr: a})
+			quic++
+		}
+	}
+	for _, a := range addrs {
+		if _, err := a.ValueForProtocol(ma.P_QUIC_V1); err != nil {
+			out = append(out, network.AddrDelay{Addr: a, Delay: time.Duration(min(quic, 1)) * tcpDelay})
+		}
+	}
+	return out
 }
 
 // patientYamux lets a connection over TCP survive what one over QUIC survives: its

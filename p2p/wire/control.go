@@ -44,6 +44,9 @@ type Goodbye struct {
 // Begin says that the connection it comes over is the one to use.
 type Begin struct{}
 
+// Beat says nothing: it is something new to send.
+type Beat struct{}
+
 // Code is the reason of a Goodbye, for programs.
 type Code uint32
 
@@ -71,7 +74,7 @@ func (c Code) String() string {
 }
 
 // ControlMessage is what a message of the control lane holds: a Hello, Goodbye,
-// Membership, Begin, Probe or Alive.
+// Membership, Begin, Probe, Alive or Beat.
 type ControlMessage interface{ control() }
 
 // Membership is a message of the membership protocol, which only p2p/membership
@@ -84,6 +87,7 @@ func (Membership) control() {}
 func (Begin) control()      {}
 func (Probe) control()      {}
 func (Alive) control()      {}
+func (Beat) control()       {}
 
 // Field numbers of wirepb.Control.
 const (
@@ -93,6 +97,7 @@ const (
 	fieldBegin      protowire.Number = 4
 	fieldProbe      protowire.Number = 5
 	fieldAlive      protowire.Number = 6
+	fieldBeat       protowire.Number = 7
 )
 
 var controlRules = []FieldRule{
@@ -102,6 +107,7 @@ var controlRules = []FieldRule{
 	{fieldBegin, protowire.BytesType, 0},
 	{fieldProbe, protowire.BytesType, 16},
 	{fieldAlive, protowire.BytesType, maxAlive},
+	{fieldBeat, protowire.BytesType, 0},
 }
 
 var helloRules = []FieldRule{
@@ -143,6 +149,8 @@ func DecodeControl(b []byte) (ControlMessage, error) {
 		return decodeProbe(inner)
 	case fieldAlive:
 		return asMessage(decodeAlive(inner))
+	case fieldBeat:
+		return Beat{}, nil
 	default:
 		return Membership(inner), nil
 	}
@@ -162,6 +170,8 @@ func EncodeControl(c ControlMessage) []byte {
 		return wrap(fieldProbe, marshal(&wirepb.Probe{Rival: c.Rival}))
 	case Alive:
 		return wrap(fieldAlive, marshal(c.proto()))
+	case Beat:
+		return wrap(fieldBeat, nil)
 	case Membership:
 		return wrap(fieldMembership, c)
 	default:

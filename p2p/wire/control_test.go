@@ -30,7 +30,7 @@ func TestControlRoundTrip(t *testing.T) {
 	zero := Hello{VersionLow: 1, VersionHigh: math.MaxUint32, Clock: time.Unix(0, 0), Started: time.Unix(0, -1), Tip: math.MaxUint64}
 	for _, c := range []ControlMessage{
 		someHello(), zero, Goodbye{}, Goodbye{Code: Misbehaved, Text: "score −20"}, Goodbye{Code: 4711}, Membership{}, Membership{1, 2},
-		Begin{}, Probe{}, Probe{Rival: 7}, someAlive(), Goodbye{Code: SameIdentity, Text: strings.Repeat("x", MaxText), Rival: new(someAlive())},
+		Begin{}, Beat{}, Probe{}, Probe{Rival: 7}, someAlive(), Goodbye{Code: SameIdentity, Text: strings.Repeat("x", MaxText), Rival: new(someAlive())},
 	} {
 		got, err := DecodeControl(EncodeControl(c))
 		if err != nil || !reflect.DeepEqual(got, c) {

@@ -345,6 +345,44 @@ func (x *Alive) GetSignature() []byte {
 	return nil
 }
 
+// Beat says nothing. It is something new to send, so that a connection notices the
+// end of a cut at once.
+type Beat struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Beat) Reset() {
+	*x = Beat{}
+	mi := &file_p2p_wire_wirepb_wire_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Beat) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Beat) ProtoMessage() {}
+
+func (x *Beat) ProtoReflect() protoreflect.Message {
+	mi := &file_p2p_wire_wirepb_wire_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Beat.ProtoReflect.Descriptor instead.
+func (*Beat) Descriptor() ([]byte, []int) {
+	return file_p2p_wire_wirepb_wire_proto_rawDescGZIP(), []int{5}
+}
+
 // Control is what a frame of the control lane holds.
 type Control struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -356,6 +394,7 @@ type Control struct {
 	//	*Control_Begin
 	//	*Control_Probe
 	//	*Control_Alive
+	//	*Control_Beat
 	Message       isControl_Message `protobuf_oneof:"message"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -363,7 +402,7 @@ type Control struct {
 
 func (x *Control) Reset() {
 	*x = Control{}
-	mi := &file_p2p_wire_wirepb_wire_proto_msgTypes[5]
+	mi := &file_p2p_wire_wirepb_wire_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -375,7 +414,7 @@ func (x *Control) String() string {
 func (*Control) ProtoMessage() {}
 
 func (x *Control) ProtoReflect() protoreflect.Message {
-	mi := &file_p2p_wire_wirepb_wire_proto_msgTypes[5]
+	mi := &file_p2p_wire_wirepb_wire_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -388,7 +427,7 @@ func (x *Control) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Control.ProtoReflect.Descriptor instead.
 func (*Control) Descriptor() ([]byte, []int) {
-	return file_p2p_wire_wirepb_wire_proto_rawDescGZIP(), []int{5}
+	return file_p2p_wire_wirepb_wire_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Control) GetMessage() isControl_Message {
@@ -452,6 +491,15 @@ func (x *Control) GetAlive() *Alive {
 	return nil
 }
 
+func (x *Control) GetBeat() *Beat {
+	if x != nil {
+		if x, ok := x.Message.(*Control_Beat); ok {
+			return x.Beat
+		}
+	}
+	return nil
+}
+
 type isControl_Message interface {
 	isControl_Message()
 }
@@ -480,6 +528,10 @@ type Control_Alive struct {
 	Alive *Alive `protobuf:"bytes,6,opt,name=alive,proto3,oneof"`
 }
 
+type Control_Beat struct {
+	Beat *Beat `protobuf:"bytes,7,opt,name=beat,proto3,oneof"`
+}
+
 func (*Control_Hello) isControl_Message() {}
 
 func (*Control_Goodbye) isControl_Message() {}
@@ -491,6 +543,8 @@ func (*Control_Begin) isControl_Message() {}
 func (*Control_Probe) isControl_Message() {}
 
 func (*Control_Alive) isControl_Message() {}
+
+func (*Control_Beat) isControl_Message() {}
 
 var File_p2p_wire_wirepb_wire_proto protoreflect.FileDescriptor
 
@@ -519,7 +573,8 @@ const file_p2p_wire_wirepb_wire_proto_rawDesc = "" +
 	"\binstance\x18\x01 \x01(\x06R\binstance\x12\x18\n" +
 	"\astarted\x18\x02 \x01(\x03R\astarted\x12\x14\n" +
 	"\x05rival\x18\x03 \x01(\x06R\x05rival\x12\x1c\n" +
-	"\tsignature\x18\x04 \x01(\fR\tsignature\"\xb6\x02\n" +
+	"\tsignature\x18\x04 \x01(\fR\tsignature\"\x06\n" +
+	"\x04Beat\"\xe5\x02\n" +
 	"\aControl\x120\n" +
 	"\x05hello\x18\x01 \x01(\v2\x18.grapevine.wire.v1.HelloH\x00R\x05hello\x126\n" +
 	"\agoodbye\x18\x02 \x01(\v2\x1a.grapevine.wire.v1.GoodbyeH\x00R\agoodbye\x12 \n" +
@@ -528,7 +583,8 @@ const file_p2p_wire_wirepb_wire_proto_rawDesc = "" +
 	"membership\x120\n" +
 	"\x05begin\x18\x04 \x01(\v2\x18.grapevine.wire.v1.BeginH\x00R\x05begin\x120\n" +
 	"\x05probe\x18\x05 \x01(\v2\x18.grapevine.wire.v1.ProbeH\x00R\x05probe\x120\n" +
-	"\x05alive\x18\x06 \x01(\v2\x18.grapevine.wire.v1.AliveH\x00R\x05aliveB\t\n" +
+	"\x05alive\x18\x06 \x01(\v2\x18.grapevine.wire.v1.AliveH\x00R\x05alive\x12-\n" +
+	"\x04beat\x18\a \x01(\v2\x17.grapevine.wire.v1.BeatH\x00R\x04beatB\t\n" +
 	"\amessageB\x1bZ\x19grapevine/p2p/wire/wirepbb\x06proto3"
 
 var (
@@ -543,14 +599,15 @@ func file_p2p_wire_wirepb_wire_proto_rawDescGZIP() []byte {
 	return file_p2p_wire_wirepb_wire_proto_rawDescData
 }
 
-var file_p2p_wire_wirepb_wire_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
+var file_p2p_wire_wirepb_wire_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
 var file_p2p_wire_wirepb_wire_proto_goTypes = []any{
 	(*Hello)(nil),   // 0: grapevine.wire.v1.Hello
 	(*Goodbye)(nil), // 1: grapevine.wire.v1.Goodbye
 	(*Begin)(nil),   // 2: grapevine.wire.v1.Begin
 	(*Probe)(nil),   // 3: grapevine.wire.v1.Probe
 	(*Alive)(nil),   // 4: grapevine.wire.v1.Alive
-	(*Control)(nil), // 5: grapevine.wire.v1.Control
+	(*Beat)(nil),    // 5: grapevine.wire.v1.Beat
+	(*Control)(nil), // 6: grapevine.wire.v1.Control
 }
 var file_p2p_wire_wirepb_wire_proto_depIdxs = []int32{
 	0, // 0: grapevine.wire.v1.Control.hello:type_name -> grapevine.wire.v1.Hello
@@ -558,11 +615,12 @@ var file_p2p_wire_wirepb_wire_proto_depIdxs = []int32{
 	2, // 2: grapevine.wire.v1.Control.begin:type_name -> grapevine.wire.v1.Begin
 	3, // 3: grapevine.wire.v1.Control.probe:type_name -> grapevine.wire.v1.Probe
 	4, // 4: grapevine.wire.v1.Control.alive:type_name -> grapevine.wire.v1.Alive
-	5, // [5:5] is the sub-list for method output_type
-	5, // [5:5] is the sub-list for method input_type
-	5, // [5:5] is the sub-list for extension type_name
-	5, // [5:5] is the sub-list for extension extendee
-	0, // [0:5] is the sub-list for field type_name
+	5, // 5: grapevine.wire.v1.Control.beat:type_name -> grapevine.wire.v1.Beat
+	6, // [6:6] is the sub-list for method output_type
+	6, // [6:6] is the sub-list for method input_type
+	6, // [6:6] is the sub-list for extension type_name
+	6, // [6:6] is the sub-list for extension extendee
+	0, // [0:6] is the sub-list for field type_name
 }
 
 func init() { file_p2p_wire_wirepb_wire_proto_init() }
@@ -570,13 +628,14 @@ func file_p2p_wire_wirepb_wire_proto_init() {
 	if File_p2p_wire_wirepb_wire_proto != nil {
 		return
 	}
-	file_p2p_wire_wirepb_wire_proto_msgTypes[5].OneofWrappers = []any{
+	file_p2p_wire_wirepb_wire_proto_msgTypes[6].OneofWrappers = []any{
 		(*Control_Hello)(nil),
 		(*Control_Goodbye)(nil),
 		(*Control_Membership)(nil),
 		(*Control_Begin)(nil),
 		(*Control_Probe)(nil),
 		(*Control_Alive)(nil),
+		(*Control_Beat)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -584,7 +643,7 @@ func file_p2p_wire_wirepb_wire_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_p2p_wire_wirepb_wire_proto_rawDesc), len(file_p2p_wire_wirepb_wire_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   6,
+			NumMessages:   7,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -1,0 +1,256 @@
+package p2p
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/marcopolo/simnet"
+
+	"grapevine/p2p/wire"
+)
+
+// packets is a network of simulated links, in virtual time.
+type packets struct{ net *simnet.Simnet }
+
+func newPackets(t *testing.T) *packets {
+	t.Helper()
+	p := &packets{&simnet.Simnet{LatencyFunc: simnet.StaticLatency(20 * time.Millisecond)}}
+	p.net.Start()
+	return p
+}
+
+// cuttable is a host's socket, whose cable can be pulled.
+type cuttable struct {
+	*simnet.SimConn
+	cut *atomic.Bool
+}
+
+func (c cuttable) WriteTo(b []byte, to net.Addr) (int, error) {
+	if c.cut.Load() {
+		return len(b), nil
+	}
+	return c.SimConn.WriteTo(b, to)
+}
+
+func (c cuttable) ReadFrom(b []byte) (int, net.Addr, error) {
+	for {
+		n, from, err := c.SimConn.ReadFrom(b)
+		if err != nil || !c.cut.Load() {
+			return n, from, err
+		}
+	}
+}
+
+// host configures a host at the i-th address, and returns what cuts it off.
+func (p *packets) host(i int, c *Config) (cut *atomic.Bool) {
+	cut = &atomic.Bool{}
+	ip := simnet.IntToPublicIPv4(i)
+	link := simnet.LinkSettings{BitsPerSecond: 50e6, MTU: 1500}
+	c.Listen = []string{fmt.Sprintf("/ip4/%s/udp/7400/quic-v1", ip)}
+	c.SourceIP = ip
+	c.ListenPacket = func(a *net.UDPAddr) (net.PacketConn, error) {
+		return cuttable{p.net.NewEndpoint(a, simnet.NodeBiDiLinkSettings{Uplink: link, Downlink: link}), cut}, nil
+	}
+	return cut
+}
+
+// published counts what a host's validator has seen.
+type published struct {
+	mu   sync.Mutex
+	seen map[string]int
+}
+
+func (p *published) validate(_ context.Context, _ wire.PeerID, data []byte) Verdict {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.seen == nil {
+		p.seen = make(map[string]int)
+	}
+	p.seen[string(data)]++
+	return VerdictAccept
+}
+
+func (p *published) has(msg string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.seen[msg] == 1
+}
+
+// world is a few hosts in a bubble, all of which dial all others.
+type world struct {
+	nodes  []*node
+	topics []*published
+	cuts   []*atomic.Bool
+}
+
+func newWorld(t *testing.T, p *packets, n int) *world {
+	w := &world{}
+	for i := range n {
+		heard := &published{}
+		w.topics = append(w.topics, heard)
+		w.nodes = append(w.nodes, listen(t, i, func(c *Config) {
+			c.Validate = heard.validate
+			w.cuts = append(w.cuts, p.host(i, c))
+		}))
+	}
+	var all []string
+	for _, n := range w.nodes {
+		all = append(all, n.Addrs()...)
+	}
+	for i, n := range w.nodes {
+		n.dials = newDials(mustParse(t, n, all), uint64(i))
+		n.start()
+	}
+	return w
+}
+
+// sendAll has everybody send everybody a message on every lane, and publish one.
+func (w *world) sendAll(t *testing.T, tag string) {
+	t.Helper()
+	for _, from := range w.nodes {
+		for _, to := range w.nodes {
+			for lane := wire.Control + 1; from != to && lane < wire.NumLanes; lane++ {
+				if !from.Send(to.ID(), lane, []byte(tag)) {
+					t.Errorf("%s: a message was refused", tag)
+				}
+			}
+		}
+		if err := from.Publish([]byte(tag + string(from.ID()))); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// check says what of sendAll has not arrived.
+func (w *world) check(t *testing.T, tag string) {
+	t.Helper()
+	for i, to := range w.nodes {
+		for _, from := range w.nodes {
+			if from == to {
+				continue
+			}
+			for lane := wire.Control + 1; lane < wire.NumLanes; lane++ {
+				got := 0
+				for _, s := range to.history() {
+					if s == (seen{lane.String(), from.ID(), tag}) {
+						got++
+					}
+				}
+				if got != 1 {
+					t.Errorf("%s: %d messages on lane %s from %s to %s", tag, got, lane, from.ID().Short(), to.ID().Short())
+				}
+			}
+			if !w.topics[i].has(tag + string(from.ID())) {
+				t.Errorf("%s: what %s published has not come to %s once", tag, from.ID().Short(), to.ID().Short())
+			}
+		}
+	}
+}
+
+// Whole hosts over simulated links: they connect, exchange messages on every lane
+// and on the topic, live through a cut of 20 seconds with their connections, and
+// stop. That no goroutine outlives Run, the bubble itself checks.
+func TestHostsInVirtualTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPackets(t)
+		w := newWorld(t, p, 5)
+		time.Sleep(5 * time.Second)
+		for _, n := range w.nodes {
+			if got := len(n.Neighbours()); got != 4 {
+				t.Fatalf("%s has %d neighbours, want 4\n%s", n.ID().Short(), got, n.logs)
+			}
+		}
+		w.sendAll(t, "before ")
+		time.Sleep(5 * time.Second)
+		w.check(t, "before ")
+
+		w.cuts[4].Store(true)
+		time.Sleep(time.Second)
+		w.sendAll(t, "during ") // waits in queues and in QUIC
+		time.Sleep(19 * time.Second)
+		w.cuts[4].Store(false)
+		time.Sleep(30 * time.Second)
+		w.check(t, "during ")
+		w.sendAll(t, "after ")
+		time.Sleep(5 * time.Second)
+		w.check(t, "after ")
+
+		for _, n := range w.nodes {
+			if downs := count(n.history(), "down"); downs != 0 {
+				t.Errorf("%s lost %d neighbours\n%s", n.ID().Short(), downs, n.logs)
+			}
+			n.cancel()
+		}
+		for _, n := range w.nodes {
+			<-n.ended
+			if n.err != nil {
+				t.Error(n.err)
+			}
+			if ups, downs := count(n.history(), "up"), count(n.history(), "down"); ups != 4 || downs != 4 {
+				t.Errorf("%s: %d up and %d down", n.ID().Short(), ups, downs)
+			}
+		}
+		p.net.Close()
+	})
+}
+
+// A cut that QUIC does not survive ends in the same neighbours again, soon after it
+// heals.
+func TestLongCutHeals(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPackets(t)
+		w := newWorld(t, p, 3)
+		time.Sleep(5 * time.Second)
+		w.cuts[2].Store(true)
+		time.Sleep(3 * time.Minute)
+		if got := len(w.nodes[2].Neighbours()); got != 0 {
+			t.Errorf("%d neighbours across a cut of three minutes", got)
+		}
+		w.cuts[2].Store(false)
+		time.Sleep(lateDelay + dialTimeout + 5*time.Second)
+		w.sendAll(t, "after ")
+		time.Sleep(5 * time.Second)
+		w.check(t, "after ")
+		for _, n := range w.nodes {
+			n.cancel()
+			<-n.ended
+		}
+		p.net.Close()
+	})
+}
+
+// Restarting a peer that died without a word is not taken for a second node with
+// its identity.
+func TestKilledPeerComesBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPackets(t)
+		w := newWorld(t, p, 2)
+		time.Sleep(5 * time.Second)
+		w.cuts[1].Store(true) // dead: nothing gets out, not even a goodbye
+		w.nodes[1].cancel()
+		<-w.nodes[1].ended
+		again := listen(t, 1, func(c *Config) {
+			p.host(1, c)
+			c.Listen[0] = "/ip4/" + c.SourceIP.String() + "/udp/7401/quic-v1"
+			c.Bootstrap = w.nodes[0].Addrs()
+		}).start()
+		time.Sleep(15 * time.Second)
+		if got := again.Neighbours(); len(got) != 1 {
+			t.Errorf("%d neighbours\n%s\n%s", len(got), again.logs, w.nodes[0].logs)
+		}
+		for _, n := range []*node{w.nodes[0], again} {
+			n.cancel()
+			<-n.ended
+			if n.err != nil {
+				t.Error(n.err)
+			}
+		}
+		p.net.Close()
+	})
+}

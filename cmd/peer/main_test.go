@@ -2,31 +2,40 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
-	"os/signal"
 	"path/filepath"
 	"strings"
-	"syscall"
+	"sync"
 	"testing"
 
 	"github.com/spf13/cobra"
 )
 
-// asPeer makes the test program behave as the peer program, for tests that need
-// real processes, and for the processes that those start themselves.
-const asPeer = "GRAPEVINE_TEST_AS_PEER"
+// program builds the peer program, once, without the race detector even when the
+// tests run under it: the tests start it some two hundred times.
+var program = sync.OnceValues(func() (string, error) {
+	path := filepath.Join(scratch, "peer")
+	out, err := exec.Command("go", "build", "-o", path, ".").CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("building the peer program: %w\n%s", err, out)
+	}
+	return path, nil
+})
+
+// scratch is a directory that the end of all tests removes.
+var scratch string
 
 func TestMain(m *testing.M) {
-	if os.Getenv(asPeer) != "" {
-		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-		code := execute(ctx, os.Args[1:])
-		stop()
-		os.Exit(code)
+	var err error
+	if scratch, err = os.MkdirTemp("", "peer-test-"); err != nil {
+		panic(err)
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	os.RemoveAll(scratch)
+	os.Exit(code)
 }
 
 // ran is what a command did.
@@ -39,9 +48,11 @@ type ran struct {
 // command prepares the peer program with these arguments.
 func command(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), os.Args[0], args...)
-	cmd.Env = append(os.Environ(), asPeer+"=1")
-	return cmd
+	path, err := program()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return exec.CommandContext(t.Context(), path, args...)
 }
 
 // peer runs the peer program to its end.

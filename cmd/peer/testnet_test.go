@@ -1,12 +1,10 @@
 package main
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -55,6 +53,16 @@ func (n testnet) pids(t *testing.T) []int {
 	return pids
 }
 
+// eventually waits until something is so.
+func eventually(t *testing.T, so func() bool, format string, args ...any) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); !so(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf(format, args...)
+		}
+	}
+}
+
 // gone fails the test when one of the processes still runs.
 func gone(t *testing.T, pids []int) {
 	t.Helper()
@@ -81,10 +89,9 @@ func TestTestnet(t *testing.T) {
 	n := newTestnet(t, 4)
 	n.do(t, "up").want(t, exitRefused, n.dir, "running already", "peer testnet down")
 
-	watching := exec.CommandContext(t.Context(), os.Args[0], n.args("watch")...)
-	watching.Env = append(os.Environ(), asPeer+"=1")
-	var watched bytes.Buffer
-	watching.Stdout = &watched
+	watching := command(t, n.args("watch")...)
+	watched := &lockedBuffer{}
+	watching.Stdout = watched
 	if err := watching.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -92,13 +99,15 @@ func TestTestnet(t *testing.T) {
 	if r := n.do(t, "submit", file, "--wait").want(t, exitOK); !strings.Contains(r.out, "150 lines accepted by 4 peers") {
 		t.Errorf("submit printed %q", r.out)
 	}
-	time.Sleep(3 * watchEvery) // watch has nothing to say of when it has seen all
-	watching.Process.Signal(os.Interrupt)
-	watching.Wait()
 	for i := range 4 {
-		if want := fmt.Sprintf("peer %d   block 1 ", i); !strings.Contains(watched.String(), want) {
-			t.Errorf("watch did not show %q:\n%s", want, watched.String())
-		}
+		want := fmt.Sprintf("peer %d   block 1 ", i)
+		eventually(t, func() bool { return strings.Contains(watched.String(), want) }, "watch does not show %q", want)
+	}
+	if err := watching.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	if err := watching.Wait(); err != nil {
+		t.Errorf("watch ended with %v when it was interrupted, want no error", err)
 	}
 
 	r := n.do(t, "report", "-o", "json").want(t, exitOK)
@@ -207,11 +216,14 @@ func TestUpInterrupted(t *testing.T) {
 		t.Fatal(err)
 	}
 	var pids []int
-	for len(pids) == 0 { // until it has begun
-		if net, err := processes.Open(dir); err == nil && net.Peers[2].Process.PID != 0 {
-			pids = testnet{dir}.pids(t)
+	eventually(t, func() bool {
+		net, err := processes.Open(dir)
+		if err != nil || net.Peers[2].Process.PID == 0 {
+			return false
 		}
-	}
+		pids = testnet{dir}.pids(t)
+		return true
+	}, "up does not begin")
 	up.Process.Signal(syscall.SIGTERM)
 	up.Wait()
 	if code := up.ProcessState.ExitCode(); code == exitOK {

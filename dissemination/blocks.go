@@ -197,21 +197,26 @@ func (d *Driver) sendParts(to wire.PeerID, number uint32, id block.ID, at []uint
 		}
 		return
 	}
-	m, size := &message.Part{Number: number, Block: id}, 0
+	txs := make([]*block.Tx, len(at))
 	for i, place := range at {
-		if int(place) >= len(list) || list[place] == nil {
+		if int(place) < len(list) {
+			txs[i] = list[place]
+		}
+		if txs[i] == nil { // no honest peer asks for a place beyond the count
 			d.send(to, &message.Part{Number: number, Block: id, Missing: true})
 			return
 		}
-		t := list[place]
-		m.At, m.Txs = append(m.At, place), append(m.Txs, t)
-		size += t.Size()
-		if last := i == len(at)-1; last || size+list[min(int(at[i+1]), len(list)-1)].Size() > message.PartBytes {
-			if !d.send(to, m) {
-				return
-			}
-			m, size = &message.Part{Number: number, Block: id}, 0
+	}
+	for len(at) > 0 {
+		n, size := 0, 0
+		for n < len(at) && (n == 0 || size+txs[n].Size() <= message.PartBytes) {
+			size += txs[n].Size()
+			n++
 		}
+		if !d.send(to, &message.Part{Number: number, Block: id, At: at[:n], Txs: txs[:n]}) {
+			return
+		}
+		at, txs = at[n:], txs[n:]
 	}
 }
 

@@ -105,6 +105,9 @@ func (ev accepted) apply(d *Driver, now time.Time) {
 		Height: b.Height, ID: b.ID(), Txs: len(b.Txs), Bytes: int(b.BodySize),
 		Via: ev.via, From: ev.from, Latency: ev.at.Sub(b.Time()), At: ev.at,
 	}
+	if body := d.bodies[b.ID()]; body != nil {
+		body.txs = b.Txs // catch-up may have been faster than the fetch
+	}
 	if f, ok := d.fresh.Facts(b.ID()); ok && ev.via != viaCatchup {
 		fact.Via, fact.Hop, fact.Missing, fact.Duplicates = viaName(f.Via), f.Hop, f.Missing, f.Duplicates
 		if body := d.bodies[b.ID()]; body != nil {

@@ -36,6 +36,12 @@ func (n *Node) Tip() block.Tip { return n.ledger.Tip() }
 // Block returns the durable block at a height.
 func (n *Node) Block(height uint64) (*block.Block, error) { return n.ledger.Block(height) }
 
+// Pending returns how many transactions wait in the pool, and their bytes.
+func (n *Node) Pending() (count, bytes int) {
+	count, bytes, _ = n.pool.Pending()
+	return count, bytes
+}
+
 // Neighbours returns the peers that this node exchanges blocks with.
 func (n *Node) Neighbours() []wire.PeerID { return n.host.Neighbours() }
 

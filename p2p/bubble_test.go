@@ -154,7 +154,7 @@ func (w *world) check(t *testing.T, tag string) {
 }
 
 // Whole hosts over simulated links: they connect, exchange messages on every lane
-// and on the topic, live through a cut of 20 seconds with their connections, and
+// and on the topic, live through cuts of up to 26 seconds with their connections, and
 // stop. That no goroutine outlives Run, the bubble itself checks.
 func TestHostsInVirtualTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -170,13 +170,16 @@ func TestHostsInVirtualTime(t *testing.T) {
 		time.Sleep(5 * time.Second)
 		w.check(t, "before ")
 
-		w.cuts[4].Store(true)
-		time.Sleep(time.Second)
-		w.sendAll(t, "during ") // waits in queues and in QUIC
-		time.Sleep(19 * time.Second)
-		w.cuts[4].Store(false)
-		time.Sleep(30 * time.Second)
-		w.check(t, "during ")
+		for _, cut := range []time.Duration{5, 20, 26} {
+			w.cuts[4].Store(true)
+			time.Sleep(700 * time.Millisecond)
+			tag := fmt.Sprint("during ", cut, " ")
+			w.sendAll(t, tag) // waits in queues and in QUIC
+			time.Sleep(cut*time.Second - 700*time.Millisecond)
+			w.cuts[4].Store(false)
+			time.Sleep(30 * time.Second)
+			w.check(t, tag)
+		}
 		w.sendAll(t, "after ")
 		time.Sleep(5 * time.Second)
 		w.check(t, "after ")
@@ -250,6 +253,37 @@ func TestKilledPeerComesBack(t *testing.T) {
 			if n.err != nil {
 				t.Error(n.err)
 			}
+		}
+		p.net.Close()
+	})
+}
+
+// A burst that GossipSub's own queue sizes lose most of comes through whole.
+func TestBurstOnTheTopicLosesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPackets(t)
+		w := newWorld(t, p, 6)
+		time.Sleep(5 * time.Second)
+		const burst = 2000
+		for i := range burst {
+			if err := w.nodes[0].Publish(fmt.Appendf(nil, "%d %0300d", i, 0)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(10 * time.Second)
+		for i, heard := range w.topics[1:] {
+			if got := len(heard.seen); got != burst {
+				t.Errorf("node %d has %d of %d messages", i+1, got, burst)
+			}
+		}
+		for _, n := range w.nodes {
+			for _, loss := range []string{"dropped: queue full", "rejected: validation queue full", "rejected: validation throttled", "undeliverable"} {
+				if got := valueOf(t, n.metrics.pubsub.WithLabelValues(loss)); got != 0 {
+					t.Errorf("%s: %v %s", n.ID().Short(), got, loss)
+				}
+			}
+			n.cancel()
+			<-n.ended
 		}
 		p.net.Close()
 	})

@@ -97,15 +97,16 @@ func (d *dials) disconnected(now time.Time, p peer.ID, lived time.Duration) {
 	d.failed(now, t)
 }
 
-// ended tells how a dial went. A link that came of it is told of separately.
-func (d *dials) ended(now time.Time, p peer.ID, err error) {
+// ended tells how a dial went. A link that came of it is told of separately; that
+// none came may mean that the old connection was not closed yet.
+func (d *dials) ended(now time.Time, p peer.ID) {
 	t := d.find(p)
 	if t == nil || !t.dialling {
 		return
 	}
 	t.dialling = false
 	d.active--
-	if err != nil && !t.linked {
+	if !t.linked {
 		d.failed(now, t)
 	}
 }
@@ -151,7 +152,7 @@ func (h *Host) dial(ctx context.Context, info peer.AddrInfo) {
 }
 
 func (h *Host) dialEnded(now time.Time, p peer.ID, err error) {
-	h.dials.ended(now, p, err)
+	h.dials.ended(now, p)
 	if err == nil {
 		h.metrics.dials.WithLabelValues("connected").Inc()
 		return

@@ -1,7 +1,6 @@
 package p2p
 
 import (
-	"errors"
 	"testing"
 	"time"
 
@@ -24,7 +23,7 @@ func TestDialsGoOnForEver(t *testing.T) {
 		if len(d.due(now)) != 0 {
 			t.Fatal("dialled twice at once")
 		}
-		d.ended(now, "p", errors.New("refused"))
+		d.ended(now, "p")
 		limit := earlyDelay
 		if now.Sub(start) >= youngFor {
 			limit = lateDelay
@@ -43,7 +42,7 @@ func TestDialsRestWhileConnected(t *testing.T) {
 	d := newDials([]peer.AddrInfo{{ID: "p"}}, 1)
 	d.due(now)
 	d.connected("p")
-	d.ended(now, "p", nil)
+	d.ended(now, "p")
 	if next := d.deadline(); !next.IsZero() || len(d.due(now.Add(time.Hour))) != 0 {
 		t.Errorf("connected, and the next dial is at %v", next)
 	}
@@ -57,7 +56,7 @@ func TestDialsRestWhileConnected(t *testing.T) {
 		now = d.deadline()
 		d.due(now)
 		d.connected("p")
-		d.ended(now, "p", nil)
+		d.ended(now, "p")
 		d.disconnected(now, "p", time.Millisecond)
 	}
 	if wait := d.deadline().Sub(now); wait < earlyDelay/2 {
@@ -79,7 +78,7 @@ func TestDialsAreBounded(t *testing.T) {
 	if !d.deadline().IsZero() {
 		t.Error("due while there is no room")
 	}
-	d.ended(now, first[0].ID, errors.New("x"))
+	d.ended(now, first[0].ID)
 	if len(d.due(now)) != 1 {
 		t.Error("no dial in the room that was made")
 	}
@@ -92,7 +91,7 @@ func TestLoudAboutFewFailures(t *testing.T) {
 	for range 1000 {
 		now = now.Add(time.Minute)
 		d.due(now)
-		d.ended(now, "p", errors.New("x"))
+		d.ended(now, "p")
 		if d.loud("p") {
 			loud++
 		}

@@ -40,11 +40,12 @@
 //
 //	who                     how many             ends when
 //	loop                    1                    Run's context is done and all links are gone
-//	link.run                1 per connection     the connection closes
+//	link.run                1 per connection     the link is to end; it waits for all below
 //	link.writeLane          1 per lane and link  its stream fails, or the queue is closed
 //	stream handlers         1 per lane and link  its stream fails
-//	link.begin              1 per link in use    the lanes are open
+//	link.start              1 per link in use    the lanes are open
 //	dial                    1 per dial, 16 at most   the dial ends
+//	topic.follow            1                    Run's context is done
 //
 // libp2p, QUIC and GossipSub have their own, which end with the host.
 package p2p

@@ -81,6 +81,7 @@ func (l *link) run(ctx context.Context) {
 	l.wg.Go(func() { l.writeLane(ctx, wire.Control, func() {}) })
 	l.live(ctx)
 	l.host.unlist(l)
+	l.host.post(linkDown{l}) // the next may be put into use, and waits for done
 	l.sayGoodbye()
 	cancel()
 	l.conn.Close()
@@ -92,7 +93,7 @@ func (l *link) run(ctx context.Context) {
 		l.host.handler.PeerDown(l.peer)
 	}
 	close(l.done)
-	l.host.post(linkDown{l})
+	l.host.post(linkDone{l})
 }
 
 // beatEvery is how often a link says something at least. What QUIC has sent and

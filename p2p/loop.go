@@ -17,7 +17,8 @@ import (
 // Events of the loop.
 type (
 	linkUp   struct{ link *link }
-	linkDown struct{ link *link }
+	linkDown struct{ link *link } // it is about to end
+	linkDone struct{ link *link } // PeerDown has been said
 	greeted  struct {
 		link  *link
 		hello wire.Hello
@@ -111,6 +112,10 @@ func (h *Host) handle(now time.Time, ev any) error {
 		h.dials.connected(ev.link.remote())
 	case linkDown:
 		h.linkEnded(now, ev.link)
+	case linkDone:
+		if h.last[ev.link.peer] == ev.link {
+			delete(h.last, ev.link.peer)
+		}
 	case greeted:
 		h.greetedBy(now, ev.link, ev.hello)
 	case began:
@@ -165,9 +170,6 @@ func (h *Host) linkEnded(now time.Time, l *link) {
 	delete(h.links, l.id)
 	pair := h.pairFor(l.peer)
 	pair.down(now, l.id)
-	if h.last[l.peer] == l {
-		delete(h.last, l.peer)
-	}
 	cause, wasGreeted := l.end()
 	if pair.empty() {
 		h.apply(pair)

@@ -2,6 +2,7 @@ package p2p
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"time"
 
@@ -56,6 +57,34 @@ func TestReconnectAfterRestart(t *testing.T) {
 	b.await(t, "the second up", func(all []seen) bool { return count(all, "up") == 2 })
 	if got := []string{b.history()[0].what, b.history()[1].what, b.history()[2].what}; got[1] != "down" {
 		t.Errorf("events %v", got)
+	}
+}
+
+// A handler that is slow with the last message of a connection hears of the next
+// connection to the same peer only afterwards.
+func TestUpOfTheNextComesAfterDownOfTheLast(t *testing.T) {
+	a := startNode(t, 1, nil)
+	b := listen(t, 2, bootstrap(a)).start()
+	a.awaitSeen(t, seen{"up", b.ID(), ""})
+	release := a.holdUp()
+	b.awaitSeen(t, seen{"up", a.ID(), ""})
+	b.Send(a.ID(), wire.Txs, []byte("x"))
+	for deadline := time.Now().Add(10 * time.Second); valueOf(t, a.metrics.messagesIn[wire.Txs]) == 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the message has not arrived")
+		}
+	}
+	b.stop(t)
+	again := startNode(t, 2, bootstrap(a))
+	again.awaitSeen(t, seen{"up", a.ID(), ""})
+	if all := a.history(); len(all) != 1 {
+		t.Errorf("while the last message is in hand: %v", all)
+	}
+	release()
+	a.await(t, "the second up", func(all []seen) bool { return count(all, "up") == 2 })
+	want := []seen{{"up", b.ID(), ""}, {"txs", b.ID(), "x"}, {"down", b.ID(), ""}, {"up", b.ID(), ""}}
+	if all := a.history(); !slices.Equal(all, want) {
+		t.Errorf("saw %v, want %v", all, want)
 	}
 }
 

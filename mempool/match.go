@@ -2,6 +2,7 @@ package mempool
 
 import (
 	"slices"
+	"time"
 
 	"grapevine/block"
 )
@@ -66,6 +67,21 @@ func (p *Pool) Inventory(key block.SipKey, low, high uint64, limit int) (hashes 
 		return hashes, high
 	}
 	return slices.Clone(hashes[:limit]), hashes[limit-1]
+}
+
+// Since returns the IDs of what is on offer and came after t, the last first: what
+// others may just be sending each other.
+func (p *Pool) Since(t time.Time) (ids []block.ID) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for el := p.shelf.arrival.Back(); el != nil; el = el.Prev() {
+		e := el.Value.(*entry)
+		if !e.at.After(t) {
+			break
+		}
+		ids = append(ids, e.tx.ID())
+	}
+	return ids
 }
 
 func (p *Pool) salted(key block.SipKey, low, high uint64) []uint64 {

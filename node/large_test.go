@@ -33,6 +33,7 @@ func TestLargeBurst(t *testing.T) {
 			}
 			return w.everywhere(all)
 		})
+		w.logMetrics("grapevine_message_bytes_total", "grapevine_p2p_pubsub_messages_total", "grapevine_p2p_pubsub_bytes_total", "grapevine_p2p_drops_total", "grapevine_protocol_events_total")
 		t.Logf("%d transactions of 1 kB stood on all ten peers after %v", n, took)
 	})
 }

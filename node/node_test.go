@@ -4,13 +4,17 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"os"
+	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/marcopolo/simnet"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"grapevine/block"
 	"grapevine/block/sig"
@@ -21,14 +25,15 @@ import (
 
 // world is a network of whole nodes over simulated links, in a bubble's time.
 type world struct {
-	t       *testing.T
-	genesis *genesis.Genesis
-	net     *simnet.Simnet
-	nodes   []*node.Node
-	cancel  []context.CancelFunc
-	ended   []chan error
-	sender  sig.Key
-	nonce   uint64
+	t          *testing.T
+	genesis    *genesis.Genesis
+	net        *simnet.Simnet
+	nodes      []*node.Node
+	registries []*prometheus.Registry
+	cancel     []context.CancelFunc
+	ended      []chan error
+	sender     sig.Key
+	nonce      uint64
 }
 
 // newWorld makes n nodes on links of 50 Mbit/s and 10 ms, 0 the orderer.
@@ -58,8 +63,9 @@ func newWorld(t *testing.T, n int, change func(i int, c *node.Config)) *world {
 			ListenPacket: func(a *net.UDPAddr) (net.PacketConn, error) {
 				return w.net.NewEndpoint(a, simnet.NodeBiDiLinkSettings{Uplink: link, Downlink: link}), nil
 			},
-			Logger: logger(t, i),
+			Logger: logger(t, i), Registry: prometheus.NewRegistry(),
 		}
+		w.registries = append(w.registries, c.Registry)
 		if i > 0 {
 			c.Bootstrap = w.nodes[0].Addrs()
 			for _, other := range w.nodes[1:] {
@@ -127,6 +133,31 @@ func (w *world) stop() {
 		}
 	}
 	w.net.Close()
+}
+
+// logMetrics logs the sums of counters over all nodes, where they are not zero.
+func (w *world) logMetrics(names ...string) {
+	sums := map[string]float64{}
+	for _, r := range w.registries {
+		families, err := r.Gather()
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		for _, f := range families {
+			for _, m := range f.Metric {
+				key := f.GetName()
+				for _, l := range m.Label {
+					key += " " + l.GetValue()
+				}
+				sums[key] += m.GetCounter().GetValue()
+			}
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(sums)) {
+		if name, _, _ := strings.Cut(key, " "); slices.Contains(names, name) && sums[key] > 0 {
+			w.t.Logf("%s: %.0f", key, sums[key])
+		}
+	}
 }
 
 func (w *world) tx(payload string) *block.Tx {

@@ -97,7 +97,7 @@ func joinTopic(h *Host) (*topic, error) {
 // same time but for the last percent (measured, 20 nodes).
 func meshParams() pubsub.GossipSubParams {
 	p := pubsub.DefaultGossipSubParams()
-	p.D, p.Dlo, p.Dhi = 4, 3, 8
+	p.D, p.Dlo, p.Dhi = 4, 3, 5
 	p.Dscore, p.Dout = 2, 1
 	return p
 }

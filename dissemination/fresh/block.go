@@ -60,6 +60,7 @@ type entry struct {
 	checking bool     // the driver was told Complete
 	prefill  []uint32 // places that go along with our announcement
 	fetch    *fetch   // the request in flight
+	late     []*fetch // requests that timed out, at most sourcesMax: their answers still tell how long they take
 	retryAt  time.Time
 	waiters  []waiter
 }
@@ -75,8 +76,9 @@ type source struct {
 type fetch struct {
 	to       wire.PeerID
 	number   uint32
+	sent     time.Time
 	deadline time.Time // moved on by every part that arrives
-	ids      bool      // it asks for the list of full IDs
+	answered bool
 }
 
 // waiter is another peer's request that is kept until it can be answered.
@@ -272,7 +274,7 @@ func (e *Engine) Checked(now time.Time, id block.ID) {
 	if b == nil || b.checked {
 		return
 	}
-	b.checked, b.needIDs, b.fetch, b.retryAt, b.lacks, b.lacking = true, false, nil, time.Time{}, nil, 0
+	b.checked, b.needIDs, b.fetch, b.late, b.retryAt, b.lacks, b.lacking = true, false, nil, nil, time.Time{}, nil, 0
 	e.serveWaiters(b)
 }
 

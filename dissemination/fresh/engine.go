@@ -35,8 +35,10 @@ type Config struct {
 	// GapDelay is how long a gap may stand before it is pulled; zero means 100 ms:
 	// announcements overtake one another by about that much on wide links (a guess).
 	GapDelay time.Duration
-	// FetchTimeout is how long a request may go without progress; zero means 500 ms:
-	// several round trips of a wide link (a guess).
+	// FetchTimeout is how long a request may go without progress at first; zero means
+	// 500 ms: several round trips of a wide link (a guess). It grows to three times
+	// what answers take, late ones included: when links are full, asking another only
+	// fills them more.
 	FetchTimeout time.Duration
 	// CatchupGap is how many blocks behind its neighbours a peer leaves to catch-up
 	// instead of pulling; zero means never.
@@ -59,6 +61,8 @@ const (
 	// waitersMax bounds the requests kept per block: every peer of a large
 	// neighbourhood once.
 	waitersMax = 256
+	// maxPatience is how many times its first value the fetch time-out may grow to.
+	maxPatience = 16
 	// sourcesMax bounds the announcers remembered per block; more than a few are
 	// never asked.
 	sourcesMax = 32
@@ -91,19 +95,21 @@ type neighbour struct {
 // Engine is the fresh-block protocol's state at one peer. It is not safe for
 // concurrent use, starts no goroutine, and learns the time from its arguments.
 type Engine struct {
-	cfg     Config
-	rng     *rand.Rand
-	members int
-	tip     block.Tip    // the last accepted block
-	peers   []*neighbour // ascending by id
-	blocks  map[block.ID]*entry
-	above   []*entry // known and not accepted, ascending by height, one per height
-	kept    []*entry // accepted, ascending by height, at most keep
-	number  uint32   // of the last request
-	pullAt  time.Time
-	gapAt   time.Time // when the gap is to be pulled; zero: there is none
-	effects []Effect
-	stats   Stats
+	cfg      Config
+	rng      *rand.Rand
+	members  int
+	tip      block.Tip    // the last accepted block
+	peers    []*neighbour // ascending by id
+	blocks   map[block.ID]*entry
+	above    []*entry      // known and not accepted, ascending by height, one per height
+	kept     []*entry      // accepted, ascending by height, at most keep
+	number   uint32        // of the last request
+	typical  time.Duration // what answers take, on average
+	patience time.Duration // the fetch time-out at present
+	pullAt   time.Time
+	gapAt    time.Time // when the gap is to be pulled; zero: there is none
+	effects  []Effect
+	stats    Stats
 }
 
 // New makes the engine of a peer whose chain ends at tip.
@@ -114,6 +120,7 @@ func New(cfg Config, seed uint64, now time.Time, tip block.Tip) *Engine {
 		tip:    tip,
 		blocks: map[block.ID]*entry{},
 	}
+	e.patience = e.cfg.FetchTimeout
 	e.schedulePull(now)
 	return e
 }
@@ -191,6 +198,18 @@ func (e *Engine) peer(p wire.PeerID) *neighbour {
 		return e.peers[i]
 	}
 	return nil
+}
+
+// learn takes what an answer took, from request to first transaction, into the
+// time-out: an average that forgets by quarters, as in RFC 6298 but with its
+// variance left to the factor. Requests are numbered, so that a late answer counts
+// for its own request.
+func (e *Engine) learn(took time.Duration) {
+	if e.typical == 0 {
+		e.typical = took
+	}
+	e.typical += (took - e.typical) / 4
+	e.patience = min(max(3*e.typical, e.cfg.FetchTimeout), maxPatience*e.cfg.FetchTimeout)
 }
 
 // fanout returns how many neighbours an announcement goes to.

@@ -124,20 +124,20 @@ func TestFetchFailsOverToTheNextSource(t *testing.T) {
 	}
 	e.Tick(at(499))
 	want(t, e)
-	e.Arrived(at(499), "a", 1, blockID(1), []uint32{0}) // progress moves the deadline on
-	e.Tick(at(998))
+	e.Arrived(at(499), "a", 1, blockID(1), []uint32{0}) // progress moves the deadline on, by three times what it took
+	e.Tick(at(499 + 1496))
 	want(t, e)
-	e.Tick(at(999)) // c is complete and goes before b
-	want(t, e, Fetch{To: "c", Block: blockID(1), Number: 2, At: []uint32{3}, Wait: 500 * time.Millisecond})
-	e.Refused(at(1000), "c", 2, blockID(1))
-	want(t, e, Fetch{To: "b", Block: blockID(1), Number: 3, At: []uint32{3}, Wait: 500 * time.Millisecond})
-	e.PeerDown(at(1001), "b") // nobody is left in this round
+	e.Tick(at(499 + 1497)) // c is complete and goes before b
+	want(t, e, Fetch{To: "c", Block: blockID(1), Number: 2, At: []uint32{3}, Wait: 1497 * time.Millisecond})
+	e.Refused(at(2000), "c", 2, blockID(1))
+	want(t, e, Fetch{To: "b", Block: blockID(1), Number: 3, At: []uint32{3}, Wait: 1497 * time.Millisecond})
+	e.PeerDown(at(2001), "b") // nobody is left in this round
 	want(t, e)
-	e.Tick(at(1501))
+	e.Tick(at(2501))
 	if f := only[Fetch](t, e); f.Number != 4 || f.To != "c" {
 		t.Errorf("the new round begins with %+v, want c", f)
 	}
-	e.Arrived(at(1502), "a", 1, blockID(1), []uint32{3}) // late, and welcome all the same
+	e.Arrived(at(2502), "a", 1, blockID(1), []uint32{3}) // late, and welcome all the same
 	want(t, e, Complete{blockID(1)})
 }
 

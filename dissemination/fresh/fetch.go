@@ -38,8 +38,8 @@ func (e *Engine) ask(now time.Time, b *entry) {
 	e.number++
 	e.stats.Fetches++
 	b.retryAt = time.Time{}
-	b.fetch = &fetch{to: b.sources[best].peer, number: e.number, deadline: now.Add(e.cfg.FetchTimeout)}
-	f := Fetch{To: b.fetch.to, Block: b.id, Number: e.number, Wait: e.cfg.FetchTimeout}
+	b.fetch = &fetch{to: b.sources[best].peer, number: e.number, sent: now, deadline: now.Add(e.patience)}
+	f := Fetch{To: b.fetch.to, Block: b.id, Number: e.number, Wait: e.patience}
 	if !b.needIDs {
 		f.At = b.missing()
 	}
@@ -61,16 +61,30 @@ func (e *Engine) failed(now time.Time, b *entry) {
 // with the number of the request that they answer or 0.
 func (e *Engine) Arrived(now time.Time, from wire.PeerID, number uint32, id block.ID, at []uint32) {
 	b := e.blocks[id]
-	if b == nil || b.checked || b.needIDs || !b.fill(at) {
+	if b == nil || b.checked {
+		return
+	}
+	e.timeAnswer(now, b, from, number)
+	if b.needIDs || !b.fill(at) {
 		return
 	}
 	if f := b.fetch; f != nil && f.to == from && f.number == number {
-		f.deadline = now.Add(e.cfg.FetchTimeout)
+		f.deadline = now.Add(e.patience)
 	}
 	e.serveWaiters(b)
 	if b.lacking == 0 {
 		b.fetch = nil
 		e.advance(now, b)
+	}
+}
+
+// timeAnswer samples how long the first piece of an answer took.
+func (e *Engine) timeAnswer(now time.Time, b *entry, from wire.PeerID, number uint32) {
+	for _, f := range slices.Concat(b.late, []*fetch{b.fetch}) {
+		if f != nil && f.to == from && f.number == number && !f.answered {
+			f.answered = true
+			e.learn(now.Sub(f.sent))
+		}
 	}
 }
 
@@ -121,8 +135,8 @@ func (e *Engine) Wanted(now time.Time, from wire.PeerID, number uint32, id block
 		e.serve(b, from, number, at)
 	default:
 		// Half of what the asker waits, so that the refusal is there before it
-		// gives up, and never longer than this peer itself would wait for the body.
-		wait = min(wait, 2*e.cfg.FetchTimeout) / 2
+		// gives up.
+		wait = min(wait, maxPatience*e.cfg.FetchTimeout) / 2
 		b.waiters = append(b.waiters, waiter{peer: from, number: number, at: at, deadline: now.Add(wait)})
 	}
 }
@@ -179,6 +193,9 @@ func (e *Engine) tickBlock(now time.Time, b *entry) {
 	})
 	if b.fetch != nil && due(b.fetch.deadline, now) {
 		e.stats.FetchTimeouts++
+		if len(b.late) < sourcesMax {
+			b.late = append(b.late, b.fetch)
+		}
 		e.failed(now, b)
 	}
 	if due(b.retryAt, now) {

@@ -44,9 +44,10 @@ type Config struct {
 // Compare asks the driver to send the peer this pool's inventory of the hashes from
 // Low on, as many as fit, and then to tell how far it went with Sent.
 type Compare struct {
-	With wire.PeerID
-	Salt block.SipKey
-	Low  uint64
+	With  wire.PeerID
+	Salt  block.SipKey
+	Low   uint64
+	First bool // the peer is a new neighbour: nothing is on its way to it yet
 }
 
 // Stats counts what the engine has done.
@@ -58,6 +59,7 @@ type Stats struct {
 
 type exchange struct {
 	with     wire.PeerID
+	first    bool
 	salt     block.SipKey
 	covered  uint64 // highest hash that the last inventory covered
 	deadline time.Time
@@ -111,7 +113,7 @@ func (r *Reconciler) PeerUp(now time.Time, p wire.PeerID) {
 	}
 	r.peers = slices.Insert(r.peers, i, p)
 	if r.cfg.Self < p {
-		r.begin(now, p)
+		r.begin(now, p, true)
 	}
 }
 
@@ -123,8 +125,8 @@ func (r *Reconciler) PeerDown(p wire.PeerID) {
 	r.end(p)
 }
 
-func (r *Reconciler) begin(now time.Time, p wire.PeerID) {
-	x := &exchange{with: p, salt: block.SipKey{K0: r.rng.Uint64(), K1: r.rng.Uint64()}}
+func (r *Reconciler) begin(now time.Time, p wire.PeerID, first bool) {
+	x := &exchange{with: p, first: first, salt: block.SipKey{K0: r.rng.Uint64(), K1: r.rng.Uint64()}}
 	r.running = append(r.running, x)
 	r.compare(now, x, 0)
 }
@@ -132,7 +134,7 @@ func (r *Reconciler) begin(now time.Time, p wire.PeerID) {
 func (r *Reconciler) compare(now time.Time, x *exchange, low uint64) {
 	x.deadline = now.Add(r.cfg.Timeout)
 	r.stats.Exchanges++
-	r.effects = append(r.effects, Compare{With: x.with, Salt: x.salt, Low: low})
+	r.effects = append(r.effects, Compare{With: x.with, Salt: x.salt, Low: low, First: x.first})
 }
 
 func (r *Reconciler) end(p wire.PeerID) {
@@ -202,6 +204,6 @@ func (r *Reconciler) Tick(now time.Time) {
 		}
 	}
 	if len(idle) > 0 {
-		r.begin(now, idle[r.rng.IntN(len(idle))])
+		r.begin(now, idle[r.rng.IntN(len(idle))], false)
 	}
 }

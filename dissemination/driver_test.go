@@ -34,7 +34,6 @@ type desk struct {
 	charged chan string
 	facts   chan Fact
 	halted  chan error
-	cancel  context.CancelFunc
 	ended   chan error
 }
 

@@ -203,7 +203,8 @@ func TestRandomServersAreCaughtUpWith(t *testing.T) {
 		return trace
 	}
 	for seed := range uint64(20) {
-		if run(seed) != run(seed) {
+		first := run(seed)
+		if again := run(seed); first != again {
 			t.Errorf("seed %d gave two traces", seed)
 		}
 	}

@@ -30,6 +30,9 @@ func TestAppendAndRead(t *testing.T) {
 		for i, n := range []int{1, 3, 700} { // 700 KB take three parts
 			c.append(l, c.next(n, 1000))
 			c.check(l, i+1)
+			if b, err := l.Block(uint64(i + 1)); b != c.blocks[i] {
+				t.Errorf("height %d is read back and not kept: %v", i+1, err)
+			}
 		}
 		l.recent = recent{}
 		c.check(l, 3)

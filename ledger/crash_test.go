@@ -36,6 +36,9 @@ var failures = []struct {
 			return txn.Commit()
 		}
 	}},
+	{"no space", false, func(d *disk) {
+		d.freeSpace = func(string) (uint64, error) { return minFree - 1, errDisk }
+	}},
 	{"directory not synced", true, func(d *disk) {
 		d.seen = d.seen.Add(-1)
 		d.syncDir = func(string) error { return errDisk }
@@ -94,7 +97,7 @@ func (c *chain) failAppend(l *Ledger, inject func(*disk), height int) {
 		c.check(l, height-1)
 	}
 	refused("failing")
-	d.commitTxn, d.syncDir = well.commitTxn, well.syncDir
+	d.commitTxn, d.syncDir, d.freeSpace = well.commitTxn, well.syncDir, well.freeSpace
 	refused("healed, but not opened again")
 }
 
@@ -218,6 +221,21 @@ func (c *chain) snapshot(l *Ledger) string {
 	dir := c.tb.TempDir()
 	copyDir(c.tb, l.name, dir)
 	return dir
+}
+
+// A disk that is nearly full stops the ledger before a write to a mapped file would
+// kill the process.
+func TestFullDisk(t *testing.T) {
+	c := newChain(t, genesis.Limits{})
+	l := c.open(t.TempDir())
+	if free, err := freeSpace(l.name); err != nil || free < minFree {
+		t.Errorf("the disk of the tests has %d bytes free, %v", free, err)
+	}
+	l.db.(*disk).freeSpace = func(string) (uint64, error) { return minFree - 1, nil }
+	err := l.Append(c.next(1, 10))
+	if !errors.Is(err, ErrFailed) || !strings.Contains(err.Error(), "63 MiB are free below "+l.name) {
+		t.Errorf("error is %v", err)
+	}
 }
 
 // What a kill between making a file and filling it leaves behind: an empty log,

@@ -25,6 +25,10 @@ const (
 	// much into memory and keeps it open: 1 TiB of chain takes 16,000 files. Opening
 	// reads the last one twice.
 	valueLogFileSize = 64 << 20
+	// minFree is what must be free on the disk before a commit. Badger writes to
+	// mapped files, and a write that finds no room there kills the process. It is
+	// for the block, a memtable's flush and a compaction; a guess.
+	minFree = 64 << 20
 )
 
 // disk is a store on Badger, with what Badger leaves undone: it syncs the
@@ -37,10 +41,11 @@ type disk struct {
 
 	seen time.Time // modification time of dir when last synced, zero when it must be synced; the writer's
 
-	// The two steps that make a commit durable: (*badger.Txn).Commit and syncDir.
-	// The crash tests fail here.
+	// The two steps that make a commit durable, (*badger.Txn).Commit and syncDir, and
+	// freeSpace before them. The crash tests fail here.
 	commitTxn func(*badger.Txn) error
 	syncDir   func(dir string) error
+	freeSpace func(dir string) (uint64, error)
 }
 
 // openDisk opens or makes the database of a network with these limits, after a look
@@ -56,7 +61,8 @@ func openDisk(dir string, l block.Limits, whole bool, logger *slog.Logger) (*dis
 	if !recovery.Closed() {
 		logger.Info("opening ledger", "dir", dir, "recovery", recovery.String())
 	}
-	s := &disk{dir: dir, recovery: recovery, log: &badgerLog{logger: logger}, commitTxn: (*badger.Txn).Commit, syncDir: syncDir}
+	s := &disk{dir: dir, recovery: recovery, log: &badgerLog{logger: logger},
+		commitTxn: (*badger.Txn).Commit, syncDir: syncDir, freeSpace: freeSpace}
 	if s.db, err = badger.Open(badgerOptions(dir, l, s.log)); err != nil {
 		return nil, openError(dir, err)
 	}
@@ -180,6 +186,9 @@ func (s *disk) keys(prefix []byte, fn func([]byte) bool) error {
 // keys to its write-ahead log, and syncs that before it returns; but it only logs
 // that it could not sync the value log, and the names of new files are left to us.
 func (s *disk) commit(writes []write) error {
+	if err := s.checkSpace(); err != nil {
+		return err
+	}
 	txn := s.db.NewTransaction(true)
 	defer txn.Discard()
 	for _, w := range writes {
@@ -189,6 +198,17 @@ func (s *disk) commit(writes []write) error {
 	}
 	s.log.takeFault() // of a read, say: what counts is what goes wrong from here on
 	return errors.Join(s.commitTxn(txn), s.log.takeFault(), s.syncNames())
+}
+
+func (s *disk) checkSpace() error {
+	free, err := s.freeSpace(s.dir)
+	if err != nil {
+		return fmt.Errorf("looking for free space below %s: %w", s.dir, err)
+	}
+	if free < minFree {
+		return fmt.Errorf("%d MiB are free below %s, and writing needs %d: make room and start again", free>>20, s.dir, minFree>>20)
+	}
+	return nil
 }
 
 // syncNames syncs the directory when files were made or removed in it since the

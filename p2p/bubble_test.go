@@ -76,6 +76,13 @@ func (p *published) validate(_ context.Context, _ wire.PeerID, data []byte) Verd
 	return VerdictAccept
 }
 
+// count returns how many different messages came.
+func (p *published) count() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.seen)
+}
+
 func (p *published) has(msg string) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -272,7 +279,7 @@ func TestBurstOnTheTopicLosesNothing(t *testing.T) {
 		}
 		time.Sleep(10 * time.Second)
 		for i, heard := range w.topics[1:] {
-			if got := len(heard.seen); got != burst {
+			if got := heard.count(); got != burst {
 				t.Errorf("node %d has %d of %d messages", i+1, got, burst)
 			}
 		}

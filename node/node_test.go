@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -34,6 +35,20 @@ type world struct {
 	ended      []chan error
 	sender     sig.Key
 	nonce      uint64
+	cut        atomic.Pointer[func(from, to net.Addr) bool] // what does not get through; nil: all does
+}
+
+// gated swallows the packets that the world's cut stops.
+type gated struct {
+	*simnet.SimConn
+	world *world
+}
+
+func (g *gated) WriteTo(p []byte, to net.Addr) (int, error) {
+	if cut := g.world.cut.Load(); cut != nil && (*cut)(g.LocalAddr(), to) {
+		return len(p), nil
+	}
+	return g.SimConn.WriteTo(p, to)
 }
 
 // newWorld makes n nodes on links of 50 Mbit/s and 10 ms, 0 the orderer.
@@ -61,7 +76,7 @@ func newWorld(t *testing.T, n int, change func(i int, c *node.Config)) *world {
 			Genesis: g, Key: keys[i], Seed: uint64(i + 1),
 			Listen: []string{fmt.Sprintf("/ip4/%s/udp/4001/quic-v1", ip)}, SourceIP: ip,
 			ListenPacket: func(a *net.UDPAddr) (net.PacketConn, error) {
-				return w.net.NewEndpoint(a, simnet.NodeBiDiLinkSettings{Uplink: link, Downlink: link}), nil
+				return &gated{w.net.NewEndpoint(a, simnet.NodeBiDiLinkSettings{Uplink: link, Downlink: link}), w}, nil
 			},
 			Logger: logger(t, i), Registry: prometheus.NewRegistry(),
 		}
@@ -290,5 +305,34 @@ func TestLateJoinerCatchesUp(t *testing.T) {
 		took := w.until(10*time.Second, "the late joiner has the tip", func() bool { return w.everywhere(nil) })
 		t.Logf("60 blocks were caught up in %v", took)
 		w.stop()
+	})
+}
+
+// Two of five peers are cut off for 20 s while the others go on.
+func TestCutOffPeersReachTheTipAfterHealing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 5, nil)
+		defer w.stop()
+		far := func(a net.Addr) bool {
+			ip := a.(*net.UDPAddr).IP
+			return ip.Equal(simnet.IntToPublicIPv4(3)) || ip.Equal(simnet.IntToPublicIPv4(4))
+		}
+		cut := func(from, to net.Addr) bool { return far(from) != far(to) }
+		w.cut.Store(&cut)
+		var all []*block.Tx
+		for i := range 100 { // some on each side: those of the far side wait there
+			x := w.tx(fmt.Sprint("payload ", i))
+			w.submit(i%5, x)
+			all = append(all, x)
+			time.Sleep(200 * time.Millisecond)
+		}
+		near, behind := w.nodes[0].Tip().Height, w.nodes[4].Tip().Height
+		if behind != 0 || near < 20 {
+			t.Fatalf("heights are %d and, behind the cut, %d: want 20 or more, and 0", near, behind)
+		}
+		w.cut.Store(nil)
+		took := w.until(5*time.Second, "all peers have the tip", func() bool { return w.everywhere(nil) && w.nodes[4].Tip().Height >= near })
+		t.Logf("%d blocks behind after 20 s; all at the same tip %v after the cut healed", near, took)
+		w.until(10*time.Second, "every transaction stands everywhere", func() bool { return w.everywhere(all) })
 	})
 }

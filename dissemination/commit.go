@@ -107,12 +107,10 @@ func (ev accepted) apply(d *Driver, now time.Time) {
 	}
 	if body := d.bodies[b.ID()]; body != nil {
 		body.txs = b.Txs // catch-up may have been faster than the fetch
+		d.metrics.doubles.Add(float64(body.doubles))
 	}
 	if f, ok := d.fresh.Facts(b.ID()); ok && ev.via != viaCatchup {
 		fact.Via, fact.Hop, fact.Missing, fact.Duplicates = viaName(f.Via), f.Hop, f.Missing, f.Duplicates
-		if body := d.bodies[b.ID()]; body != nil {
-			fact.Duplicates += body.doubles
-		}
 	}
 	d.fresh.Accepted(now, b.Header.Tip())
 	d.catchup.Accepted(now, b.Height)

@@ -72,7 +72,7 @@ type Fact struct {
 	Hop        int         // peers it passed through before it arrived here
 	Latency    time.Duration
 	Missing    int // transactions that the pool lacked
-	Duplicates int // further announcements and transactions that came, until it was accepted
+	Duplicates int // announcements that came after the first, until it was accepted
 	At         time.Time
 }
 

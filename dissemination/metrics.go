@@ -14,6 +14,7 @@ import (
 type metrics struct {
 	latency *prometheus.HistogramVec
 	missing prometheus.Counter
+	again   prometheus.Counter
 	doubles prometheus.Counter
 	busy    prometheus.Counter
 
@@ -33,7 +34,10 @@ func newMetrics(r prometheus.Registerer, d *Driver) metrics {
 			Name: "grapevine_block_missing_txs_total", Help: "Transactions of accepted blocks that the pool lacked when the block was announced.",
 		}),
 		doubles: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "grapevine_block_duplicates_total", Help: "Announcements and transactions of blocks that came again before the block was accepted.",
+			Name: "grapevine_block_double_txs_total", Help: "Transactions of blocks that came again before the block was accepted.",
+		}),
+		again: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "grapevine_block_duplicates_total", Help: "Announcements that came after a block's first, before the block was accepted.",
 		}),
 		busy: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "grapevine_loop_busy_seconds_total", Help: "Time that the dissemination loop was not waiting: near one second a second, it is the bottleneck.",
@@ -46,7 +50,7 @@ func newMetrics(r prometheus.Registerer, d *Driver) metrics {
 		}, []string{"type", "direction"}),
 	}
 	if r != nil {
-		r.MustRegister(m.latency, m.missing, m.doubles, m.busy, m.messages, m.bytes, collector{d})
+		r.MustRegister(m.latency, m.missing, m.again, m.doubles, m.busy, m.messages, m.bytes, collector{d})
 	}
 	return m
 }
@@ -60,7 +64,7 @@ func (m metrics) message(kind, direction string, size int) {
 func (m metrics) accepted(f Fact) {
 	m.latency.WithLabelValues(f.Via).Observe(f.Latency.Seconds())
 	m.missing.Add(float64(f.Missing))
-	m.doubles.Add(float64(f.Duplicates))
+	m.again.Add(float64(f.Duplicates))
 }
 
 // stats are the cores' counts at one moment.

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dgraph-io/badger/v4"
+
 	"grapevine/block"
 	"grapevine/genesis"
 )
@@ -353,5 +355,21 @@ func TestRecentIsBounded(t *testing.T) {
 	}
 	if first := r.blocks[0].Height; r.get(first) != c.blocks[first-1] || r.get(first-1) != nil {
 		t.Errorf("the first it holds is %d", first)
+	}
+}
+
+// A directory that another process holds is not judged by its files, which change.
+func TestHeldComesBeforeDamaged(t *testing.T) {
+	c := newChain(t, genesis.Limits{})
+	l := c.open(t.TempDir())
+	c.append(l, c.next(2, 2000))
+	flip(t, one(t, l.name, "*.vlog"), 1000)
+	if _, err := Open(Config{Dir: l.name, Genesis: c.genesis}); !errors.Is(err, ErrHeld) {
+		t.Errorf("error is %v", err)
+	}
+	// Badger's own refusal, should the process come in between, is known by its words.
+	_, err := badger.Open(badgerOptions(l.name, l.limits, nil))
+	if err == nil || !errors.Is(openError(l.name, err), ErrHeld) {
+		t.Errorf("badger's error is %v", err)
 	}
 }

@@ -2,6 +2,7 @@ package dissemination
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -19,7 +20,8 @@ type assembly struct {
 	key     block.SipKey
 	shorts  []byte
 	txs     []*block.Tx // per place; nil where lacking, and nil altogether once durable
-	ids     []block.ID  // the full IDs, as far as they have come; used after a collision
+	ids     []block.ID  // the full IDs, as far as they have come; asked for after a collision
+	listing uint32      // the request whose answer ids is
 	doubles int         // transactions that came again
 }
 
@@ -55,8 +57,7 @@ func (ev announced) apply(d *Driver, now time.Time) {
 	case ev.matched == nil: // known when it was checked, and forgotten since
 		return
 	}
-	if other := d.heights[a.Height]; other != nil {
-		d.equivocated(&other.header, &m.Header)
+	if d.contradicts(&m.Header, ev.id) {
 		return
 	}
 	body = &assembly{header: m.Header, id: ev.id, key: m.Header.ShortKey(), shorts: m.Shorts, txs: ev.matched}
@@ -96,6 +97,14 @@ func (d *Driver) forget(id block.ID) {
 	d.shared.mu.Lock()
 	delete(d.shared.known, id)
 	d.shared.mu.Unlock()
+	d.endFetches(id)
+}
+
+// endFetches forgets the requests for a block: what still comes is not wanted.
+func (d *Driver) endFetches(id block.ID) {
+	d.shared.mu.Lock()
+	defer d.shared.mu.Unlock()
+	maps.DeleteFunc(d.shared.fetches, func(_ uint32, f fetchAsked) bool { return f.block == id })
 }
 
 const (
@@ -115,9 +124,12 @@ type proposed struct {
 
 func (ev proposed) apply(d *Driver, now time.Time) {
 	b := ev.block
+	if d.contradicts(&b.SignedHeader, b.ID()) { // another node has our key
+		ev.done <- d.halted
+		return
+	}
 	body := &assembly{header: b.SignedHeader, id: b.ID(), key: b.ShortKey(), txs: slices.Clone(b.Txs)}
 	body.shorts = body.key.List(b.TxIDs())
-	d.remember(body)
 	var young []uint32
 	size := 0
 	for i, t := range b.Txs {
@@ -128,7 +140,10 @@ func (ev proposed) apply(d *Driver, now time.Time) {
 		}
 	}
 	d.fresh.Proposed(now, fresh.Announcement{Block: b.ID(), Height: b.Height, Parent: b.Parent, Txs: len(b.Txs)}, young)
-	d.chain.offer(candidate{block: b, own: true, done: ev.done})
+	if _, ok := d.fresh.Facts(b.ID()); ok {
+		d.remember(body)
+	}
+	d.chain.offer(candidate{block: b, via: viaName(fresh.ViaOwn), done: ev.done})
 }
 
 // applyFresh carries out what the fresh-block engine wants.
@@ -147,7 +162,7 @@ func (d *Driver) applyFresh(now time.Time, x fresh.Effect) {
 		if body := d.bodies[x.Block]; body != nil && body.txs != nil {
 			d.sendParts(x.To, x.Number, x.Block, x.At, body.txs)
 		} else { // durable meanwhile
-			d.onFetch(x.To, &message.Fetch{Number: x.Number, Block: x.Block, At: x.At})
+			d.serveStored(x.To, &message.Fetch{Number: x.Number, Block: x.Block, At: x.At})
 		}
 	case fresh.Refuse:
 		d.send(x.To, &message.Part{Number: x.Number, Block: x.Block, Missing: true})
@@ -263,10 +278,10 @@ func (d *Driver) place(now time.Time, from wire.PeerID, number uint32, body *ass
 	d.fresh.Arrived(now, from, number, body.id, filled)
 }
 
-// fits says whether a transaction may stand at a place: by its full ID where that
-// is known, else by its short one.
+// fits says whether a transaction may stand at a place: by its full ID where all are
+// known, which says that they are right, else by its short one.
 func (a *assembly) fits(place int, id block.ID) bool {
-	if place < len(a.ids) {
+	if len(a.ids) == len(a.txs) {
 		return a.ids[place] == id
 	}
 	return a.key.Short(id) == block.ShortAt(a.shorts, place)
@@ -276,10 +291,10 @@ func (a *assembly) fits(place int, id block.ID) bool {
 // the header commits to, it says which transactions the short IDs got wrong.
 func (d *Driver) list(now time.Time, ev part, body *assembly) {
 	m := ev.msg
-	if m.IDsFrom == 0 {
-		body.ids = nil // it begins, again perhaps, with another peer
+	if m.IDsFrom == 0 && m.Number > body.listing && len(body.ids) < len(body.txs) {
+		body.ids, body.listing = nil, m.Number // it begins, again perhaps, with another peer
 	}
-	if m.IDsFrom != len(body.ids) || len(body.ids)+len(m.IDs) > len(body.txs) {
+	if m.Number != body.listing || m.IDsFrom != len(body.ids) || len(body.ids)+len(m.IDs) > len(body.txs) {
 		return
 	}
 	body.ids = append(body.ids, m.IDs...)

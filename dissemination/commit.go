@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"time"
 
 	"grapevine/block"
@@ -15,7 +14,6 @@ import (
 // candidate is a whole block, right in itself, on its way into the chain.
 type candidate struct {
 	block *block.Block
-	own   bool
 	from  wire.PeerID
 	via   string
 	done  chan<- error // of Propose; else nil
@@ -25,19 +23,30 @@ type candidate struct {
 type chain struct {
 	next  uint64 // the height that the committer takes next
 	ready map[uint64]candidate
+	taken candidate // the last that the committer took; its block is nil before the first
 }
 
-// offer takes a candidate in, unless its height is filled, and says so.
-func (c *chain) offer(x candidate) bool {
+// errFilled says that a height has a block already, the same one or another.
+var errFilled = errors.New("the height is filled")
+
+// offer takes a candidate in, unless its height is filled.
+func (c *chain) offer(x candidate) {
 	h := x.block.Height
 	if _, twice := c.ready[h]; twice || h < c.next {
 		if x.done != nil {
-			x.done <- fmt.Errorf("height %d has another block already", h)
+			x.done <- errFilled
 		}
-		return false
+		return
 	}
 	c.ready[h] = x
-	return true
+}
+
+// at returns the block that is ready or with the committer at a height, or nil.
+func (c *chain) at(height uint64) *block.Block {
+	if b := c.taken.block; b != nil && b.Height == height {
+		return b
+	}
+	return c.ready[height].block
 }
 
 // head returns the candidate at the next height, if it is there.
@@ -46,8 +55,9 @@ func (c *chain) head() (candidate, bool) {
 	return x, ok
 }
 
-// taken tells that the committer has the head.
-func (c *chain) taken() {
+// take tells that the committer has the head.
+func (c *chain) take() {
+	c.taken = c.ready[c.next]
 	delete(c.ready, c.next)
 	c.next++
 }
@@ -127,9 +137,7 @@ func (ev durable) apply(d *Driver, _ time.Time) {
 	if body := d.bodies[ev.id]; body != nil {
 		body.txs, body.ids = nil, nil
 	}
-	d.shared.mu.Lock()
-	defer d.shared.mu.Unlock()
-	maps.DeleteFunc(d.shared.fetches, func(_ uint32, f fetchAsked) bool { return f.block == ev.id })
+	d.endFetches(ev.id)
 }
 
 // refused is a block that is right in itself and wrong in this chain.

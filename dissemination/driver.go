@@ -91,7 +91,7 @@ type Driver struct {
 	metrics metrics
 
 	events  chan event
-	done    chan struct{} // closed when Run returns: nobody waits for the loop any more
+	done    chan struct{} // closed when the loop ends: nobody waits for it any more
 	publish chan []*block.Tx
 
 	// Owned by the loop.
@@ -173,8 +173,8 @@ type event interface {
 	apply(d *Driver, now time.Time)
 }
 
-// post hands an event to the loop, waiting for room; after the end of Run it is
-// dropped.
+// post hands an event to the loop, waiting for room; after the loop's end it is
+// dropped. The loop itself must not call it.
 func (d *Driver) post(ev event) {
 	select {
 	case d.events <- ev:
@@ -184,7 +184,6 @@ func (d *Driver) post(ev event) {
 
 // Run drives dissemination until ctx ends or the ledger fails.
 func (d *Driver) Run(ctx context.Context) error {
-	defer close(d.done)
 	commit := make(chan candidate)
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return d.committer(ctx, commit) })
@@ -194,6 +193,7 @@ func (d *Driver) Run(ctx context.Context) error {
 }
 
 func (d *Driver) loop(ctx context.Context, commit chan<- candidate) error {
+	defer close(d.done) // the committer and the readers may be waiting for room
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	woke := time.Now()
@@ -216,7 +216,7 @@ func (d *Driver) loop(ctx context.Context, commit chan<- candidate) error {
 			return context.Cause(ctx)
 		case ev = <-d.events:
 		case to <- next:
-			d.chain.taken()
+			d.chain.take()
 		case out <- batch:
 			d.batcher.Took(now, len(batch))
 		case <-timer.C:
@@ -353,13 +353,34 @@ var ErrStopped = errors.New("the node is stopping")
 func (d *Driver) Propose(ctx context.Context, b *block.Block) error {
 	done := make(chan error, 1)
 	d.post(proposed{b, done})
+	var err error
 	select {
-	case err := <-done:
-		return err
+	case err = <-done:
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	case <-d.done:
 		return fmt.Errorf("proposing the block at height %d: %w", b.Height, ErrStopped)
+	}
+	if errors.Is(err, errFilled) { // after a crash, others may bring it back first
+		return d.awaitBlock(ctx, b)
+	}
+	return err
+}
+
+// awaitBlock returns once the ledger has a block, or another at its height.
+func (d *Driver) awaitBlock(ctx context.Context, b *block.Block) error {
+	for {
+		advanced := d.cfg.Ledger.Advanced()
+		if d.cfg.Ledger.Tip().Height >= b.Height {
+			return d.cfg.Ledger.Check(b)
+		}
+		select {
+		case <-advanced:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-d.done:
+			return fmt.Errorf("waiting for the block at height %d: %w", b.Height, ErrStopped)
+		}
 	}
 }
 

@@ -27,9 +27,10 @@ func (d *Driver) halt(height uint64, why error) {
 	}
 }
 
-// prove halts on evidence, keeps it and passes it on.
+// prove halts on evidence, keeps it and passes it on. A peer that halted without a
+// proof that stands by itself takes one all the same.
 func (d *Driver) prove(e *ordering.Evidence, why error) {
-	if d.halted != nil {
+	if d.evidence != nil {
 		return
 	}
 	d.evidence = e.Encode()
@@ -80,18 +81,29 @@ func (ev proven) apply(d *Driver, _ time.Time) {
 }
 
 // checkAgainstChain looks whether a signed header contradicts the ledger.
-func (d *Driver) checkAgainstChain(h *block.SignedHeader, id block.ID) error {
+func (d *Driver) checkAgainstChain(h *block.SignedHeader, id block.ID) {
 	if h.Height > d.cfg.Ledger.Tip().Height {
-		return nil
+		return
 	}
-	have, err := d.cfg.Ledger.Header(h.Height)
-	if err != nil || have.Header.ID() == id {
-		return nil
+	if have, err := d.cfg.Ledger.Header(h.Height); err == nil && have.Header.ID() != id {
+		d.post(contradicted{have, *h})
 	}
-	d.post(contradicted{have, *h})
-	return nil
 }
 
 type contradicted struct{ a, b block.SignedHeader }
 
 func (ev contradicted) apply(d *Driver, _ time.Time) { d.equivocated(&ev.a, &ev.b) }
+
+// contradicts looks whether a signed header contradicts one on its way into the
+// ledger, whichever way that came, and halts if it does.
+func (d *Driver) contradicts(h *block.SignedHeader, id block.ID) bool {
+	if other := d.heights[h.Height]; other != nil && other.id != id {
+		d.equivocated(&other.header, h)
+		return true
+	}
+	if b := d.chain.at(h.Height); b != nil && b.ID() != id {
+		d.equivocated(&b.SignedHeader, h)
+		return true
+	}
+	return false
+}

@@ -139,6 +139,7 @@ func (d *Driver) readChunk(from wire.PeerID, asked rangeAsked, r *rangeRead, m *
 	if err := d.checkHeader(&b.SignedHeader); err != nil {
 		return err
 	}
+	d.checkAgainstChain(&b.SignedHeader, b.ID())
 	if err := b.Check(d.network, d.limits); err != nil {
 		return err
 	}
@@ -157,8 +158,7 @@ type rangeBlock struct {
 
 func (ev rangeBlock) apply(d *Driver, now time.Time) {
 	b := ev.block
-	if other := d.heights[b.Height]; other != nil && other.id != b.ID() {
-		d.equivocated(&other.header, &b.SignedHeader)
+	if d.contradicts(&b.SignedHeader, b.ID()) {
 		return
 	}
 	if d.catchup.Arrived(now, ev.from, ev.number, b.Height, int(b.BodySize)) {

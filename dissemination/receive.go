@@ -10,6 +10,7 @@ import (
 	"grapevine/block/sig"
 	"grapevine/dissemination/fresh"
 	"grapevine/dissemination/message"
+	"grapevine/ledger"
 	"grapevine/mempool"
 	"grapevine/p2p"
 	"grapevine/p2p/wire"
@@ -74,9 +75,7 @@ func (d *Driver) onAnnounce(from wire.PeerID, m *message.Announce) error {
 		if err := d.checkHeader(h); err != nil {
 			return err
 		}
-		if err := d.checkAgainstChain(h, id); err != nil {
-			return err
-		}
+		d.checkAgainstChain(h, id)
 		ev.old = h.Height <= d.cfg.Ledger.Tip().Height
 	}
 	if err := h.CheckShorts(m.Shorts); err != nil {
@@ -147,18 +146,25 @@ func (ev tipTold) apply(d *Driver, now time.Time) {
 // onFetch serves a block that is in the ledger at once, and leaves one that is on
 // its way to the engine.
 func (d *Driver) onFetch(from wire.PeerID, m *message.Fetch) {
-	height, err := d.cfg.Ledger.HeightOf(m.Block)
-	if err != nil {
+	if _, err := d.cfg.Ledger.HeightOf(m.Block); errors.Is(err, ledger.ErrNotFound) {
 		d.post(wanted{from, m})
 		return
 	}
-	b, err := d.cfg.Ledger.Block(height)
-	if err != nil {
-		d.log.Error("reading a block to serve it", "height", height, "err", err)
-		d.send(from, &message.Part{Number: m.Number, Block: m.Block, Missing: true})
-		return
+	d.serveStored(from, m)
+}
+
+// serveStored answers a Fetch from the ledger, in any goroutine.
+func (d *Driver) serveStored(to wire.PeerID, m *message.Fetch) {
+	height, err := d.cfg.Ledger.HeightOf(m.Block)
+	if err == nil {
+		var b *block.Block
+		if b, err = d.cfg.Ledger.Block(height); err == nil {
+			d.sendParts(to, m.Number, m.Block, m.At, b.Txs)
+			return
+		}
 	}
-	d.sendParts(from, m.Number, m.Block, m.At, b.Txs)
+	d.log.Error("reading a block to serve it", "id", m.Block, "err", err)
+	d.send(to, &message.Part{Number: m.Number, Block: m.Block, Missing: true})
 }
 
 type wanted struct {

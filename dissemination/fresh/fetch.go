@@ -110,11 +110,11 @@ func (e *Engine) Mismatched(now time.Time, id block.ID) {
 	e.advance(now, b)
 }
 
-// Listed tells that a block's full IDs have come and are right, and which places
-// the pool cannot fill now that they are known.
+// Listed tells that a block's full IDs have come and are right, asked for or not,
+// and which places nothing fills now that they are known.
 func (e *Engine) Listed(now time.Time, id block.ID, missing []uint32) {
 	b := e.blocks[id]
-	if b == nil || b.checked || !b.needIDs {
+	if b == nil || b.checked {
 		return
 	}
 	b.needIDs, b.fetch = false, nil

@@ -1,0 +1,102 @@
+package dissemination
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"grapevine/block"
+	"grapevine/dissemination/message"
+)
+
+// The chain may have one of them from catch-up, where the fresh-block engine does
+// not see it.
+func TestBlockOfARangeAndAnotherAnnouncedAreProof(t *testing.T) {
+	open(t, func(d *desk) {
+		txs := d.txs(2)
+		d.receive("a", &message.Tip{Height: 100, Base: 1})
+		asked := find[*message.GetRange](d.receive("b", &message.Tip{Height: 100, Base: 1}), "b")
+		if len(asked) != 1 || asked[0].From == 1 {
+			t.Fatalf("asked %+v of b: want a range above that of a", asked)
+		}
+		below := block.Tip{Height: asked[0].From - 1, ID: block.ID{1}}
+		first, second := d.blockOn(below, txs[:1]), d.blockOn(below, txs[1:])
+		raw := first.Bytes()
+		d.receive("b", &message.Chunk{Number: asked[0].Number, Height: first.Height, Size: len(raw), Data: raw})
+		d.receive("c", announce(second))
+		select {
+		case err := <-d.halted:
+			if !strings.Contains(err.Error(), "signed two blocks") {
+				t.Errorf("halted with %q: want the two blocks named", err)
+			}
+		default:
+			t.Error("two blocks at one height went unnoticed")
+		}
+		d.wantNoCharge()
+	})
+}
+
+// Short IDs that the orderer made up put a wrong transaction into place, which a
+// list of the full IDs takes out again, even where nobody asked for a list.
+func TestUnaskedListOfIDsCorrectsMadeUpShortIDs(t *testing.T) {
+	open(t, func(d *desk) {
+		txs := d.txs(4)
+		d.pool.Offer(time.Now(), txs[3:])
+		h := d.block(txs[:3]).Header
+		h.ShortHash = block.ShortListHash(h.ShortKey().List([]block.ID{txs[3].ID(), txs[1].ID(), txs[2].ID()}))
+		b := block.New(d.orderer.SignHeader(h), txs[:3])
+		m := announce(b)
+		m.Shorts = h.ShortKey().List([]block.ID{txs[3].ID(), txs[1].ID(), txs[2].ID()})
+		f := find[*message.Fetch](d.receive("a", m), "a")[0]
+		again := find[*message.Fetch](d.receive("a", &message.Part{Number: f.Number, Block: b.ID(), IDs: b.TxIDs()}), "a")
+		if len(again) != 1 || !slices.Equal(again[0].At, []uint32{0, 1, 2}) {
+			t.Fatalf("after the list asked %+v: want all three places", again)
+		}
+		d.receive("a", &message.Part{Number: again[0].Number, Block: b.ID(), At: []uint32{0, 1, 2}, Txs: txs[:3]})
+		select {
+		case err := <-d.halted:
+			if !strings.Contains(err.Error(), "short-ID list") {
+				t.Errorf("halted with %q: want the short-ID list named", err)
+			}
+		default:
+			t.Error("a block with made up short IDs did not halt the peer")
+		}
+	})
+}
+
+// After a crash the orderer proposes again what others may have brought back.
+func TestProposingWhatTheLedgerHasIsNoError(t *testing.T) {
+	open(t, func(d *desk) {
+		tip, txs := d.ledger.Tip(), d.txs(2)
+		b, other := d.blockOn(tip, txs[:1]), d.blockOn(tip, txs[1:])
+		d.receive("a", announce(b, 0))
+		if d.ledger.Tip().ID != b.ID() {
+			t.Fatal("the block that came from a neighbour was not accepted")
+		}
+		if err := d.driver.Propose(d.t.Context(), b); err != nil {
+			t.Errorf("proposing the same block: %v", err)
+		}
+		if err := d.driver.Propose(d.t.Context(), other); err == nil {
+			t.Error("another block at the same height was proposed")
+		}
+	})
+}
+
+// Whoever waits for room in the loop's queue goes on when the loop has ended: Run
+// waits for the committer, and the host for its readers.
+func TestNobodyWaitsForALoopThatHasEnded(t *testing.T) {
+	open(t, func(d *desk) {
+		idle := New(Config{Genesis: d.genesis, Self: "other", Ledger: d.ledger, Pool: d.pool, Host: d})
+		ctx, cancel := context.WithCancel(d.t.Context())
+		cancel()
+		if err := idle.loop(ctx, nil); !errors.Is(err, context.Canceled) {
+			t.Fatalf("the loop ended with %v", err)
+		}
+		for range 2 * eventsMax {
+			idle.PeerDown("a")
+		}
+	})
+}

@@ -59,10 +59,11 @@ type entry struct {
 	checked  bool     // the body is whole and right: it may be served
 	checking bool     // the driver was told Complete
 	prefill  []uint32 // places that go along with our announcement
+	relayed  bool     // it was passed on
 	fetch    *fetch   // the request in flight
 	late     []*fetch // requests that timed out, at most sourcesMax: their answers still tell how long they take
 	retryAt  time.Time
-	waiters  []waiter
+	waiters  []waiter // at most one per neighbour
 }
 
 // source is a peer that announced the block.
@@ -88,6 +89,10 @@ type waiter struct {
 	at       []uint32
 	deadline time.Time
 }
+
+// stranded says that nobody is being asked for what is lacking: those who announced
+// the block are gone, or have all failed.
+func (b *entry) stranded() bool { return !b.checked && !b.checking && b.fetch == nil }
 
 func (b *entry) deadline() time.Time {
 	at := b.retryAt
@@ -191,6 +196,9 @@ func (e *Engine) Announced(now time.Time, from wire.PeerID, a Announcement) {
 		e.stats.Duplicates++
 		b.facts.Duplicates++
 		b.addSource(from, a.Complete)
+		if !a.Pulled && b.height > e.tip.Height { // first it came as an answer to a pull, or said so
+			e.relay(b, from)
+		}
 		e.advance(now, b)
 		return
 	}
@@ -242,9 +250,10 @@ func (e *Engine) atHeight(height uint64) *entry {
 // relay passes a block on, once, to random neighbours other than the one that it
 // came from.
 func (e *Engine) relay(b *entry, from wire.PeerID) {
-	if e.cfg.Mode == PullOnly {
+	if e.cfg.Mode == PullOnly || b.relayed {
 		return
 	}
+	b.relayed = true
 	hop := b.facts.Hop
 	if b.facts.Via != ViaOwn {
 		hop++
@@ -301,6 +310,9 @@ func (e *Engine) Accepted(now time.Time, tip block.Tip) {
 		b := e.above[0]
 		e.above = e.above[1:]
 		if !b.checked && b.id == tip.ID { // catch-up was faster
+			if b.fetch != nil && now.Sub(b.fetch.sent) > e.patience {
+				e.shun(now, b.fetch.to)
+			}
 			e.Checked(now, b.id)
 		}
 		e.refuseWaiters(b)

@@ -45,7 +45,8 @@ type Refuse struct {
 	Number uint32
 }
 
-// Pull asks a peer for announcements of blocks above the tip that are not in Have.
+// Pull asks a peer for announcements of blocks above the tip that are not in Have:
+// those that it knows, and somebody is being asked for.
 type Pull struct {
 	To   wire.PeerID
 	Tip  uint64

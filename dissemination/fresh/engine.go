@@ -58,9 +58,10 @@ const (
 	// pullGap is the shortest time between two pulls of one peer that are
 	// answered: a pull is small and its answer is not.
 	pullGap = 20 * time.Millisecond
-	// waitersMax bounds the requests kept per block: every peer of a large
-	// neighbourhood once.
-	waitersMax = 256
+	// shunTime is for how long a neighbour that left a request unanswered is asked
+	// only when there is nobody else (a guess): a peer that always announces first
+	// and never answers costs a time-out this often, and not with every block.
+	shunTime = 30 * time.Second
 	// maxPatience is how many times its first value the fetch time-out may grow to.
 	maxPatience = 16
 	// sourcesMax bounds the announcers remembered per block; more than a few are
@@ -90,6 +91,7 @@ type neighbour struct {
 	tip       uint64    // highest block it is known to hold
 	pullUntil time.Time // a pull to it is in flight until then; zero: none
 	servedAt  time.Time // when its last pull was answered
+	shunUntil time.Time // it left a request unanswered
 }
 
 // Engine is the fresh-block protocol's state at one peer. It is not safe for

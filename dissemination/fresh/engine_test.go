@@ -214,6 +214,90 @@ func TestPullIsAnsweredWithWhatTheOtherLacks(t *testing.T) {
 	want(t, e, Tip{To: "b", Height: 2})
 }
 
+// A neighbour that announces first and never answers costs a time-out now and then,
+// not with every block.
+func TestSilentSourceIsShunned(t *testing.T) {
+	e := engine("evil", "good")
+	first := ann(1, 1, 0)
+	first.Complete = true
+	e.Announced(at(0), "evil", first)
+	e.Announced(at(1), "good", ann(1, 1))
+	e.Effects()
+	e.Tick(at(500))
+	want(t, e, Fetch{To: "good", Block: blockID(1), Number: 2, At: []uint32{0}, Wait: 500 * time.Millisecond})
+	second := ann(2, 2, 0)
+	second.Complete = true
+	e.Announced(at(600), "evil", second)
+	for _, x := range e.Effects() {
+		if f, ok := x.(Fetch); ok {
+			t.Fatalf("asked %+v at once", f)
+		}
+	}
+	e.Announced(at(650), "good", ann(2, 2))
+	want(t, e, Fetch{To: "good", Block: blockID(2), Number: 3, At: []uint32{0}, Wait: 500 * time.Millisecond})
+	third := ann(3, 3, 0)
+	e.Announced(at(700), "evil", third)
+	e.Effects()
+	e.Tick(at(800)) // nobody else announces it
+	if f := only[Fetch](t, e); f.To != "evil" || f.Block != blockID(3) {
+		t.Errorf("asked %+v: want the only one who announced block 3", f)
+	}
+}
+
+// When nobody who announced a block is left, others are asked whether they have it.
+func TestStrandedBlockIsPulled(t *testing.T) {
+	e := engine("a", "b")
+	e.Announced(at(0), "a", ann(1, 1, 0))
+	e.PeerDown(at(10), "a")
+	e.Effects()
+	e.Tick(at(110))
+	if p := only[Pull](t, e); p.To != "b" || len(p.Have) > 0 {
+		t.Fatalf("pull is %+v: want one of b that has nothing", p)
+	}
+	answer := ann(1, 1)
+	answer.Complete, answer.Pulled = true, true
+	e.Announced(at(150), "b", answer)
+	if f := only[Fetch](t, e); f.To != "b" {
+		t.Errorf("asked %+v: want b", f)
+	}
+}
+
+// Who claims that an announcement answers a pull cannot keep it from being passed on.
+func TestBlockThatWasPulledIsPassedOnWhenPushed(t *testing.T) {
+	e := engine("a", "b", "c")
+	pulled := ann(1, 1)
+	pulled.Pulled = true
+	e.Announced(at(0), "a", pulled)
+	want(t, e, Complete{blockID(1)})
+	e.Announced(at(1), "b", ann(1, 1))
+	if x := only[Announce](t, e); len(x.To) != 2 {
+		t.Errorf("passed on to %v: want a and c", x.To)
+	}
+	e.Announced(at(2), "c", ann(1, 1))
+	want(t, e)
+}
+
+func TestNeighbourHasOneRequestPerBlockWaiting(t *testing.T) {
+	e := engine("a", "b")
+	e.Announced(at(0), "a", ann(1, 1, 2))
+	e.Effects()
+	e.Wanted(at(1), "b", 1, blockID(1), []uint32{2}, time.Second)
+	e.Wanted(at(2), "b", 2, blockID(1), []uint32{2}, time.Second)
+	want(t, e, Refuse{To: "b", Block: blockID(1), Number: 1})
+}
+
+// A neighbour that claims a great height does not keep a gap below a signed
+// header from being pulled.
+func TestLyingTipDoesNotHideAGap(t *testing.T) {
+	e := New(Config{Fanout: 10, CatchupGap: 8}, 1, start, block.Tip{})
+	e.PeerUp(start, "evil", 1<<40)
+	e.PeerUp(start, "b", 0)
+	e.Announced(at(0), "b", ann(2, 2))
+	e.Effects()
+	e.Tick(at(100))
+	only[Pull](t, e)
+}
+
 func TestMemoryIsBounded(t *testing.T) {
 	e := engine("a")
 	for n := uint64(1); n <= 3*keep; n++ {

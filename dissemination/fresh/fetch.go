@@ -21,18 +21,19 @@ func (e *Engine) advance(now time.Time, b *entry) {
 	}
 }
 
-// ask sends a request to the best source that has not failed in this round: one
-// that is complete before one that is not, and among equals the earliest. When all
-// have failed, a new round begins after a time-out.
+// ask sends a request to the best source that has not failed in this round. When
+// all have failed, a new round begins after a time-out, and others are pulled from
+// meanwhile. One that is shunned is not asked while others may yet announce.
 func (e *Engine) ask(now time.Time, b *entry) {
-	best := -1
-	for i, s := range b.sources {
-		if !s.tried && (best < 0 || (s.complete && !b.sources[best].complete)) {
-			best = i
-		}
-	}
-	if best < 0 {
+	best, shunned := e.best(now, b)
+	more := b.facts.FirstSeen.Add(e.cfg.GapDelay)
+	switch {
+	case best < 0:
 		b.retryAt = now.Add(e.cfg.FetchTimeout)
+		e.watchGap(now)
+		return
+	case shunned && now.Before(more):
+		b.retryAt = more
 		return
 	}
 	e.number++
@@ -44,6 +45,32 @@ func (e *Engine) ask(now time.Time, b *entry) {
 		f.At = b.missing()
 	}
 	e.do(f)
+}
+
+// best returns the source to ask: one that is not shunned before one that is, then
+// one that is complete before one that is not, and among equals the earliest. It is
+// -1 when none is left.
+func (e *Engine) best(now time.Time, b *entry) (best int, shunned bool) {
+	best, lowest := -1, 4
+	for i, s := range b.sources {
+		rank := 0
+		if n := e.peer(s.peer); n != nil && n.shunUntil.After(now) {
+			rank += 2
+		}
+		if !s.complete {
+			rank++
+		}
+		if !s.tried && rank < lowest {
+			best, lowest = i, rank
+		}
+	}
+	return best, lowest >= 2
+}
+
+func (e *Engine) shun(now time.Time, p wire.PeerID) {
+	if n := e.peer(p); n != nil {
+		n.shunUntil = now.Add(shunTime)
+	}
 }
 
 // failed ends the request in flight: its peer is not asked again in this round.
@@ -129,11 +156,17 @@ func (e *Engine) Listed(now time.Time, id block.ID, missing []uint32) {
 func (e *Engine) Wanted(now time.Time, from wire.PeerID, number uint32, id block.ID, at []uint32, wait time.Duration) {
 	b := e.blocks[id]
 	switch {
-	case b == nil || len(b.waiters) >= waitersMax || e.peer(from) == nil:
+	case b == nil || e.peer(from) == nil:
 		e.refuse(from, number, id)
 	case b.canServe(at):
 		e.serve(b, from, number, at)
 	default:
+		b.waiters = slices.DeleteFunc(b.waiters, func(w waiter) bool {
+			if w.peer == from { // it has given up the last one
+				e.refuse(from, w.number, id)
+			}
+			return w.peer == from
+		})
 		// Half of what the asker waits, so that the refusal is there before it
 		// gives up.
 		wait = min(wait, maxPatience*e.cfg.FetchTimeout) / 2
@@ -196,6 +229,7 @@ func (e *Engine) tickBlock(now time.Time, b *entry) {
 		if len(b.late) < sourcesMax {
 			b.late = append(b.late, b.fetch)
 		}
+		e.shun(now, b.fetch.to)
 		e.failed(now, b)
 	}
 	if due(b.retryAt, now) {

@@ -17,11 +17,11 @@ func (e *Engine) schedulePull(now time.Time) {
 	e.pullAt = now.Add(time.Duration(half + e.rng.Int64N(2*half+1)))
 }
 
-// contiguous returns the height up to which every block is known.
+// contiguous returns the height up to which every block is known and on its way.
 func (e *Engine) contiguous() uint64 {
 	h := e.tip.Height
 	for _, b := range e.above {
-		if b.height != h+1 {
+		if b.height != h+1 || b.stranded() {
 			break
 		}
 		h++
@@ -45,6 +45,9 @@ func (e *Engine) highest() uint64 {
 // what others show is pulled.
 func (e *Engine) watchGap(now time.Time) {
 	known, shown := e.contiguous(), e.highest()
+	if n := len(e.above); n > 0 && e.above[n-1].height > known {
+		shown = e.above[n-1].height // the orderer signed it; what neighbours say may be a lie
+	}
 	far := e.cfg.CatchupGap > 0 && shown > e.tip.Height+e.cfg.CatchupGap
 	if e.cfg.Mode == PushOnly || shown <= known || far {
 		e.gapAt = time.Time{}
@@ -84,7 +87,9 @@ func (e *Engine) pullPeriodic(now time.Time) {
 func (e *Engine) pullFrom(now time.Time, n *neighbour) {
 	have := make([]block.ID, 0, len(e.above))
 	for _, b := range e.above {
-		have = append(have, b.id)
+		if !b.stranded() {
+			have = append(have, b.id)
+		}
 	}
 	n.pullUntil = now.Add(e.cfg.FetchTimeout)
 	e.stats.Pulls++

@@ -34,6 +34,9 @@ func (d *Driver) applyCatchup(now time.Time, x catchup.Effect) {
 	case catchup.Discard:
 		d.shared.mu.Lock()
 		delete(d.shared.ranges, x.Number)
+		if read := d.shared.pieces[x.Peer]; read != nil && read.number == x.Number {
+			delete(d.shared.pieces, x.Peer)
+		}
 		d.shared.mu.Unlock()
 	}
 }
@@ -94,6 +97,7 @@ func (d *Driver) onChunk(from wire.PeerID, m *message.Chunk) error {
 		return nil
 	}
 	if m.Size > 0 {
+		d.post(rangePiece{from, m.Number, len(m.Data)})
 		if err := d.readChunk(from, asked, read, m); err != nil {
 			d.endRange(m.Number)
 			d.post(rangeFailed{from, m.Number})
@@ -148,6 +152,16 @@ func (d *Driver) readChunk(from wire.PeerID, asked rangeAsked, r *rangeRead, m *
 	}
 	d.post(rangeBlock{from, m.Number, b})
 	return nil
+}
+
+type rangePiece struct {
+	from   wire.PeerID
+	number uint32
+	size   int
+}
+
+func (ev rangePiece) apply(d *Driver, now time.Time) {
+	d.catchup.Piece(now, ev.from, ev.number, ev.size)
 }
 
 type rangeBlock struct {

@@ -41,8 +41,8 @@ type Config struct {
 	// Patience is how long a smaller gap may stand before it is caught up too; zero
 	// means 2 s: by then push and pull have had several tries (a guess).
 	Patience time.Duration
-	// Timeout is how long a request may go without a block; zero means 3 s: the
-	// largest block takes 0.7 s over a link of 50 Mbit/s.
+	// Timeout is how long a request may go without a piece of a block; zero means
+	// 3 s: a few times what a full queue of 2 MiB takes over a link of 10 Mbit/s.
 	Timeout time.Duration
 }
 
@@ -60,8 +60,15 @@ const (
 	budget = 32 << 20
 	// parallel is how many requests are in flight, each to another neighbour.
 	parallel = 8
-	// penalty is for how long a neighbour is not asked again after a failure.
-	penalty = 10 * time.Second
+	// slowest is what a request must bring in a second, once it has had two time-outs:
+	// a hundredth of a link of 50 Mbit/s. Pieces alone do not keep a peer that
+	// trickles in its place.
+	slowest = 64 << 10
+	// penalty is for how long a neighbour is not asked again after a failure, nor
+	// believed in what it says that it holds. It doubles, with every failure that no
+	// block comes between, up to maxPenalty.
+	penalty    = 10 * time.Second
+	maxPenalty = 4 * penalty
 )
 
 // Effect is something the engine wants done.
@@ -99,14 +106,26 @@ type neighbour struct {
 	id        wire.PeerID
 	tip, base uint64
 	asked     *request
-	notBefore time.Time
+	notBefore time.Time     // of its penalty; zero: it serves none
+	penalty   time.Duration // the last one, if no block came since
 }
 
 type request struct {
 	number   uint32
 	from, to uint64
 	next     uint64 // the next height expected
+	sent     time.Time
+	came     int // bytes
 	deadline time.Time
+}
+
+// progress moves the deadline on.
+func (r *request) progress(now time.Time, size int, timeout time.Duration) {
+	r.came += size
+	r.deadline = now.Add(timeout)
+	if end := r.sent.Add(2*timeout + time.Duration(r.came)*time.Second/slowest); end.Before(r.deadline) {
+		r.deadline = end
+	}
 }
 
 // Engine is the catch-up protocol's state at one peer.
@@ -204,6 +223,13 @@ func (e *Engine) drop(height uint64) {
 	delete(e.arrived, height)
 }
 
+// Piece tells that a piece of a block has come, which is not checked yet.
+func (e *Engine) Piece(now time.Time, from wire.PeerID, number uint32, size int) {
+	if n := e.peer(from); n != nil && n.asked != nil && n.asked.number == number {
+		n.asked.progress(now, size, e.cfg.Timeout)
+	}
+}
+
 // Arrived tells that a block of an answer has come, its size in bytes, and that it
 // is right in itself. It says whether the driver is to keep it.
 func (e *Engine) Arrived(now time.Time, from wire.PeerID, number uint32, height uint64, size int) bool {
@@ -213,7 +239,8 @@ func (e *Engine) Arrived(now time.Time, from wire.PeerID, number uint32, height 
 		return false
 	}
 	n.asked.next++
-	n.asked.deadline = now.Add(e.cfg.Timeout)
+	n.asked.progress(now, 0, e.cfg.Timeout)
+	n.penalty = 0
 	if _, twice := e.arrived[height]; twice || height <= e.tip {
 		e.stats.Doubles++
 		return false
@@ -236,7 +263,7 @@ func (e *Engine) Ended(now time.Time, from wire.PeerID, number uint32, tip, base
 	n.asked, n.tip, n.base = nil, tip, base
 	if empty {
 		e.stats.Failures++
-		n.notBefore = now.Add(penalty)
+		n.punish(now)
 	}
 	e.step(now)
 }
@@ -253,16 +280,15 @@ func (e *Engine) Failed(now time.Time, from wire.PeerID, number uint32) {
 	e.step(now)
 }
 
-// Lost tells that a block that had arrived turned out not to fit the chain, or was
-// thrown away: it is to be fetched again.
-func (e *Engine) Lost(now time.Time, height uint64) {
-	e.drop(height)
-	e.step(now)
-}
-
 func (e *Engine) abandon(now time.Time, n *neighbour) {
 	e.do(Discard{n.id, n.asked.number})
-	n.asked, n.notBefore = nil, now.Add(penalty)
+	n.asked = nil
+	n.punish(now)
+}
+
+func (n *neighbour) punish(now time.Time) {
+	n.penalty = min(max(2*n.penalty, penalty), maxPenalty)
+	n.notBefore = now.Add(n.penalty)
 }
 
 // Deadline returns when Tick is due next; the zero time means never.
@@ -276,7 +302,7 @@ func (e *Engine) Deadline() time.Time {
 	for _, n := range e.peers {
 		if n.asked != nil {
 			next(n.asked.deadline)
-		} else if e.active && n.tip > e.tip {
+		} else if n.tip > e.tip {
 			next(n.notBefore)
 		}
 	}
@@ -304,7 +330,9 @@ func (e *Engine) Tick(now time.Time) {
 func (e *Engine) step(now time.Time) {
 	best := e.tip
 	for _, n := range e.peers {
-		best = max(best, n.tip)
+		if n.notBefore.IsZero() {
+			best = max(best, n.tip)
+		}
 	}
 	switch {
 	case best <= e.tip:
@@ -345,7 +373,7 @@ func (e *Engine) assign(now time.Time, best uint64) {
 		}
 		e.number++
 		e.stats.Requests++
-		n.asked = &request{number: e.number, from: from, to: to, next: from, deadline: now.Add(e.cfg.Timeout)}
+		n.asked = &request{number: e.number, from: from, to: to, next: from, sent: now, deadline: now.Add(e.cfg.Timeout)}
 		e.do(Request{To: n.id, Number: e.number, From: from, Upto: to, MaxBytes: batchBytes})
 		asked++
 	}

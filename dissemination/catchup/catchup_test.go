@@ -95,6 +95,58 @@ func TestSlowAndWrongPeersArePassedOver(t *testing.T) {
 	}
 }
 
+// Eight of the largest blocks over one link take longer than a time-out each; blocks
+// that trickle are another matter.
+func TestPiecesAreProgressAndTrickleIsNot(t *testing.T) {
+	e := New(Config{}, 1, 0)
+	e.PeerUp(at(0), "a", 50, 1)
+	r := requests(e)[0]
+	for ms := 1000; ms <= 8000; ms += 1000 {
+		e.Piece(at(ms), "a", r.Number, 512<<10)
+		e.Tick(at(ms))
+	}
+	if n := e.Stats().Timeouts; n != 0 {
+		t.Errorf("a peer that sends 512 KiB a second timed out %d times", n)
+	}
+	e.Arrived(at(8000), "a", r.Number, 1, 4<<20)
+	e.Ended(at(8000), "a", r.Number, 50, 1)
+	r = requests(e)[0]
+	for i := range 4 {
+		e.Arrived(at(10_000+2000*i), "a", r.Number, r.From+uint64(i), 300)
+		e.Tick(at(10_000 + 2000*i))
+	}
+	if n := e.Stats().Timeouts; n != 1 {
+		t.Errorf("a peer that sends a small block every two seconds timed out %d times in 8 s, want once", n)
+	}
+}
+
+// While a neighbour serves a penalty, what it claimed does not make this peer fetch
+// by catch-up what push and pull bring.
+func TestLiarIsNotBelieved(t *testing.T) {
+	e := New(Config{}, 1, 0)
+	e.PeerUp(at(0), "evil", 1<<40, 1)
+	e.PeerUp(at(0), "good", 0, 1)
+	if r := requests(e); len(r) != 1 || r[0].To != "evil" {
+		t.Fatalf("asked %+v, want evil", r)
+	}
+	e.Tick(at(3000))
+	e.PeerTip(at(3100), "evil", 1<<41)
+	e.PeerTip(at(3100), "good", 1)
+	if r := requests(e); len(r) > 0 || e.Active() {
+		t.Errorf("asked %+v, active %v: want a gap of one left to pull", r, e.Active())
+	}
+	e.Accepted(at(3200), 1)
+	if got := e.Deadline(); !got.Equal(at(13_000)) {
+		t.Fatalf("deadline is %v after the start, want 13 s: the end of the penalty", got.Sub(start))
+	}
+	e.Tick(at(13_000))
+	requests(e)
+	e.Tick(at(16_000))
+	if got := e.Deadline(); !got.Equal(at(36_000)) {
+		t.Errorf("after the second failure the deadline is %v after the start, want 36 s: the penalty doubles", got.Sub(start))
+	}
+}
+
 func TestPeerThatHoldsLessThanItSaidIsNotPunished(t *testing.T) {
 	e := New(Config{}, 1, 10)
 	e.PeerUp(at(0), "a", 50, 1)

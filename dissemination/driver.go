@@ -20,6 +20,7 @@ import (
 	"grapevine/genesis"
 	"grapevine/ledger"
 	"grapevine/mempool"
+	"grapevine/ordering"
 	"grapevine/p2p"
 	"grapevine/p2p/wire"
 )
@@ -57,8 +58,11 @@ type Config struct {
 	// stands by itself. Nil: nobody is told.
 	Halted       func(error)
 	KeepEvidence func(proof []byte) error
-	Logger       *slog.Logger
-	Registerer   prometheus.Registerer // nil: metrics go nowhere
+	// Evidence is a proof that was kept before: the driver is halted from the start,
+	// and spreads it. Nil: there is none.
+	Evidence   *ordering.Evidence
+	Logger     *slog.Logger
+	Registerer prometheus.Registerer // nil: metrics go nowhere
 }
 
 // Fact is what this peer saw of a block that it accepted.
@@ -165,6 +169,10 @@ func New(cfg Config) *Driver {
 		},
 	}
 	d.metrics = newMetrics(cfg.Registerer, d)
+	if e := cfg.Evidence; e != nil {
+		d.evidence = e.Encode()
+		d.halt(e.Height(), fmt.Errorf("this node keeps proof that the orderer broke the rules at height %d", e.Height()))
+	}
 	return d
 }
 

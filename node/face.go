@@ -3,8 +3,6 @@ package node
 import (
 	"context"
 	"errors"
-	"os"
-	"path/filepath"
 	"sync"
 	"time"
 
@@ -98,14 +96,6 @@ func (n *Node) Ready() error {
 }
 
 func (n *Node) onHalted(err error) { n.halted.Store(&err) }
-
-// keepEvidence writes a proof against the orderer beside the ledger.
-func (n *Node) keepEvidence(proof []byte) error {
-	if n.cfg.Dir == "" {
-		return nil
-	}
-	return os.WriteFile(filepath.Join(n.cfg.Dir, "evidence"), proof, 0o644)
-}
 
 // onAccepted writes the one line that every block gets.
 func (n *Node) onAccepted(f dissemination.Fact) {

@@ -108,6 +108,10 @@ func (n *Node) openPool() error {
 }
 
 func (n *Node) openHost() error {
+	evidence, err := n.keptEvidence()
+	if err != nil {
+		return err
+	}
 	h, err := p2p.Listen(p2p.Config{
 		Key: n.cfg.Key, Genesis: n.cfg.Genesis,
 		Listen: n.cfg.Listen, Advertise: n.cfg.Advertise, Bootstrap: n.cfg.Bootstrap,
@@ -128,7 +132,7 @@ func (n *Node) openHost() error {
 		Genesis: n.cfg.Genesis, Self: h.ID(), Ledger: n.ledger, Pool: n.pool, Host: h,
 		Fresh:     fresh.Config{Mode: modes[n.cfg.Mode], Fanout: n.cfg.Fanout},
 		NoCatchup: n.cfg.NoCatchup, Seed: n.cfg.Seed,
-		OnAccepted: n.onAccepted, Halted: n.onHalted, KeepEvidence: n.keepEvidence,
+		OnAccepted: n.onAccepted, Halted: n.onHalted, KeepEvidence: n.keepEvidence, Evidence: evidence,
 		Logger: n.cfg.Logger, Registerer: n.cfg.Registry,
 	})
 	return nil

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -95,6 +96,7 @@ type Driver struct {
 	metrics metrics
 
 	events  chan event
+	started atomic.Bool   // the loop runs, or has ended
 	done    chan struct{} // closed when the loop ends: nobody waits for it any more
 	publish chan []*block.Tx
 
@@ -121,6 +123,7 @@ type shared struct {
 	ranges  map[uint32]rangeAsked      // requests for ranges in flight, by number
 	wants   map[wire.PeerID]int        // transactions asked of a peer's pool and not here yet
 	pieces  map[wire.PeerID]*rangeRead // blocks of ranges, as far as they are here
+	paced   map[wire.PeerID]time.Time  // when a peer's next question about the pool may be answered
 }
 
 type fetchAsked struct {
@@ -166,6 +169,7 @@ func New(cfg Config) *Driver {
 			ranges:  map[uint32]rangeAsked{},
 			wants:   map[wire.PeerID]int{},
 			pieces:  map[wire.PeerID]*rangeRead{},
+			paced:   map[wire.PeerID]time.Time{},
 		},
 	}
 	d.metrics = newMetrics(cfg.Registerer, d)
@@ -201,6 +205,7 @@ func (d *Driver) Run(ctx context.Context) error {
 }
 
 func (d *Driver) loop(ctx context.Context, commit chan<- candidate) error {
+	d.started.Store(true)
 	defer close(d.done) // the committer and the readers may be waiting for room
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -351,6 +356,7 @@ func (ev peerDown) apply(d *Driver, now time.Time) {
 	defer d.shared.mu.Unlock()
 	delete(d.shared.wants, ev.peer)
 	delete(d.shared.pieces, ev.peer)
+	delete(d.shared.paced, ev.peer)
 }
 
 // ErrStopped says that the node stopped before the work was done.

@@ -99,8 +99,12 @@ func (c collector) Describe(ch chan<- *prometheus.Desc) {
 	}
 }
 
-// Collect implements prometheus.Collector.
+// Collect implements prometheus.Collector. Before the loop runs there is nothing to
+// tell, and nobody to wait for.
 func (c collector) Collect(ch chan<- prometheus.Metric) {
+	if !c.d.started.Load() {
+		return
+	}
 	answer := make(chan stats, 1)
 	select {
 	case c.d.events <- statsAsked{answer}:

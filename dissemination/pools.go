@@ -19,6 +19,32 @@ const wantBytes = 1 << 20
 // of a burst was fetched by comparison while gossip was bringing it (measured).
 const settleAge = 1500 * time.Millisecond
 
+// answerGap is the least time between two answers to a peer's questions about the
+// pool. A question may be a few bytes; its answer is up to 64 KiB, or a megabyte of
+// transactions, and ten milliseconds over a full pool. It costs an honest
+// comparison of two full pools a second.
+const answerGap = 50 * time.Millisecond
+
+// pace holds up a peer's lane until its next question may be answered.
+func (d *Driver) pace(from wire.PeerID) {
+	d.shared.mu.Lock()
+	now, at := time.Now(), d.shared.paced[from]
+	if at.Before(now) {
+		at = now
+	}
+	d.shared.paced[from] = at.Add(answerGap)
+	d.shared.mu.Unlock()
+	if at.Equal(now) {
+		return
+	}
+	timer := time.NewTimer(at.Sub(now))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-d.done:
+	}
+}
+
 // settled leaves out the hashes of what came within settleAge.
 func (d *Driver) settled(now time.Time, salt block.SipKey, hashes []uint64) []uint64 {
 	var young []uint64
@@ -41,6 +67,7 @@ func (d *Driver) compare(now time.Time, x txs.Compare) {
 
 // onInventory asks for what this pool lacks, and answers with what the other lacks.
 func (d *Driver) onInventory(from wire.PeerID, m *message.Inventory) {
+	d.pace(from)
 	mine, covered := d.cfg.Pool.Inventory(m.Salt, m.Low, m.High, message.MaxHashes)
 	lack := subtract(upto(m.Hashes, covered), mine)
 	if len(lack) > 0 {
@@ -88,6 +115,7 @@ func (ev replied) apply(d *Driver, now time.Time) { d.pools.Replied(now, ev.from
 
 // onWant sends the transactions asked for, as far as the lane's queue has room.
 func (d *Driver) onWant(from wire.PeerID, m *message.Want) {
+	d.pace(from)
 	batch, size := []*block.Tx(nil), 0
 	flush := func() bool {
 		sent := len(batch) == 0 || d.send(from, &message.Txs{Txs: batch})

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"grapevine/block"
 	"grapevine/dissemination/message"
 )
@@ -97,6 +99,35 @@ func TestNobodyWaitsForALoopThatHasEnded(t *testing.T) {
 		}
 		for range 2 * eventsMax {
 			idle.PeerDown("a")
+		}
+	})
+}
+
+// A question of a few bytes is answered with tens of thousands, over the whole pool.
+func TestQuestionsAboutThePoolArePaced(t *testing.T) {
+	open(t, func(d *desk) {
+		start := time.Now()
+		for range 10 {
+			d.receive("a", &message.Inventory{High: ^uint64(0)})
+		}
+		if took := time.Since(start); took != 9*answerGap {
+			t.Errorf("ten questions took %v, want nine gaps of %v", took, answerGap)
+		}
+		d.receive("b", &message.Inventory{High: ^uint64(0)})
+		if took := time.Since(start); took != 9*answerGap {
+			t.Error("another peer's question was held up")
+		}
+	})
+}
+
+// Whoever gathers metrics before the node runs, or of one that never will, is not
+// held up.
+func TestMetricsBeforeTheLoopRuns(t *testing.T) {
+	open(t, func(d *desk) {
+		registry := prometheus.NewRegistry()
+		New(Config{Genesis: d.genesis, Self: "other", Ledger: d.ledger, Pool: d.pool, Host: d, Registerer: registry})
+		if _, err := registry.Gather(); err != nil {
+			t.Error(err)
 		}
 	})
 }

@@ -355,19 +355,22 @@ func (e *Engine) step(now time.Time) {
 // assign gives idle neighbours, in random order, the lowest heights that nobody
 // was asked for.
 func (e *Engine) assign(now time.Time, best uint64) {
-	asked := 0
+	var open []*request
 	for _, n := range e.peers {
 		if n.asked != nil {
-			asked++
+			open = append(open, n.asked)
 		}
 	}
 	for _, i := range e.rng.Perm(len(e.peers)) {
+		full := e.waiting+(len(open)+1)*batchBytes > budget
+		if len(open) >= parallel || (full && !e.free(e.tip+1, open)) {
+			return
+		}
 		n := e.peers[i]
-		if asked >= parallel || n.asked != nil || !n.notBefore.IsZero() {
+		if n.asked != nil || !n.notBefore.IsZero() {
 			continue
 		}
-		from, to, ok := e.todo(min(best, n.tip), n.base)
-		full := e.waiting+(asked+1)*batchBytes > budget
+		from, to, ok := e.todo(min(best, n.tip), n.base, open)
 		if !ok || (full && from != e.tip+1) {
 			continue
 		}
@@ -375,16 +378,15 @@ func (e *Engine) assign(now time.Time, best uint64) {
 		e.stats.Requests++
 		n.asked = &request{number: e.number, from: from, to: to, next: from, sent: now, deadline: now.Add(e.cfg.Timeout)}
 		e.do(Request{To: n.id, Number: e.number, From: from, Upto: to, MaxBytes: batchBytes})
-		asked++
+		open = append(open, n.asked)
 	}
 }
 
 // todo returns the lowest range, of at most a batch, that is neither arrived nor
-// asked for, and that a peer with these bounds holds.
-func (e *Engine) todo(tip, base uint64) (from, to uint64, ok bool) {
-	for h := e.tip + 1; h <= min(tip, e.tip+window); h++ {
-		_, here := e.arrived[h]
-		free := !here && !e.isAsked(h) && h >= base
+// asked for in the open requests, and that a peer with these bounds holds.
+func (e *Engine) todo(tip, base uint64, open []*request) (from, to uint64, ok bool) {
+	for h := max(e.tip+1, base); h <= min(tip, e.tip+window); h++ {
+		free := e.free(h, open)
 		switch {
 		case free && !ok:
 			from, to, ok = h, h, true
@@ -397,13 +399,12 @@ func (e *Engine) todo(tip, base uint64) (from, to uint64, ok bool) {
 	return from, to, ok
 }
 
-func (e *Engine) isAsked(h uint64) bool {
-	for _, n := range e.peers {
-		if n.asked != nil && h >= n.asked.next && h <= n.asked.to {
-			return true
-		}
+// free says whether a height has neither arrived nor is asked for.
+func (e *Engine) free(h uint64, open []*request) bool {
+	if _, here := e.arrived[h]; here {
+		return false
 	}
-	return false
+	return !slices.ContainsFunc(open, func(r *request) bool { return h >= r.next && h <= r.to })
 }
 
 func (e *Engine) do(x Effect) { e.effects = append(e.effects, x) }

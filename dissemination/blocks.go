@@ -263,6 +263,10 @@ func (d *Driver) place(now time.Time, from wire.PeerID, number uint32, body *ass
 	var filled []uint32
 	for i, t := range list {
 		place := int(at[i])
+		if place < len(body.txs) && body.collides(place, t.ID()) { // its sender cannot know
+			d.fresh.Refused(now, from, number, body.id)
+			return
+		}
 		if place >= len(body.txs) || !body.fits(place, t.ID()) {
 			d.charge(from, fmt.Errorf("transaction %s does not belong at place %d of the block at height %d", t.ID().Short(), place, body.header.Height))
 			d.fresh.Refused(now, from, number, body.id)
@@ -284,7 +288,17 @@ func (a *assembly) fits(place int, id block.ID) bool {
 	if len(a.ids) == len(a.txs) {
 		return a.ids[place] == id
 	}
+	return a.fitsShort(place, id)
+}
+
+func (a *assembly) fitsShort(place int, id block.ID) bool {
 	return a.key.Short(id) == block.ShortAt(a.shorts, place)
+}
+
+// collides says that a transaction has the short ID of the one that belongs at a
+// place, and is another.
+func (a *assembly) collides(place int, id block.ID) bool {
+	return a.fitsShort(place, id) && !a.fits(place, id)
 }
 
 // list takes a piece of a block's ID list. Once it is whole, and is the one that

@@ -69,6 +69,24 @@ func TestUnaskedListOfIDsCorrectsMadeUpShortIDs(t *testing.T) {
 	})
 }
 
+// A peer that rebuilds a block may serve a transaction whose short ID collides, and
+// cannot know. (Here the orderer made the collision up.)
+func TestCollisionIsNotTheSendersFault(t *testing.T) {
+	open(t, func(d *desk) {
+		txs := d.txs(4)
+		shorts := []block.ID{txs[3].ID(), txs[1].ID(), txs[2].ID()}
+		h := d.block(txs[:3]).Header
+		h.ShortHash = block.ShortListHash(h.ShortKey().List(shorts))
+		b := block.New(d.orderer.SignHeader(h), txs[:3])
+		m := announce(b)
+		m.Shorts = h.ShortKey().List(shorts)
+		f := find[*message.Fetch](d.receive("a", m), "a")[0]
+		f = find[*message.Fetch](d.receive("a", &message.Part{Number: f.Number, Block: b.ID(), IDs: b.TxIDs()}), "a")[0]
+		d.receive("a", &message.Part{Number: f.Number, Block: b.ID(), At: []uint32{0}, Txs: txs[3:]})
+		d.wantNoCharge()
+	})
+}
+
 // After a crash the orderer proposes again what others may have brought back.
 func TestProposingWhatTheLedgerHasIsNoError(t *testing.T) {
 	open(t, func(d *desk) {

@@ -26,7 +26,8 @@
 //     header for a height is evidence, and the driver's business.
 //   - At most one request per block is in flight. Every request that arrives is
 //     answered with transactions or with a refusal.
-//   - A body is served only after it was checked against the header.
+//   - The list of IDs is served only after the body was checked against the header;
+//     a transaction before that too, for it fits the block's short ID at its place.
 //
 // The engine is sans-IO: one goroutine owns it, tells it what happened and when,
 // and carries out the effects that it asks for. It knows IDs, places and counts;

@@ -171,6 +171,21 @@ func (p *Pool) Arrived(id block.ID) (at time.Time, local bool, ok bool) {
 	return time.Time{}, false, false
 }
 
+// Settled returns how much of what is pending came no later than a time.
+func (p *Pool) Settled(after time.Time) (count, bytes int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	count, bytes = len(p.shelf.offers), p.shelf.offered
+	for el := p.shelf.arrival.Back(); el != nil; el = el.Prev() {
+		e := el.Value.(*entry)
+		if !e.at.After(after) {
+			break
+		}
+		count, bytes = count-1, bytes-e.tx.Size()
+	}
+	return count, bytes
+}
+
 // Pending returns how much is on offer, and since when the oldest of it.
 func (p *Pool) Pending() (count, bytes int, oldest time.Time) {
 	p.mu.Lock()

@@ -2,6 +2,7 @@ package mempool
 
 import (
 	"container/list"
+	"time"
 
 	"grapevine/block"
 )
@@ -15,12 +16,22 @@ import (
 // pool was told of, for it would offer again what a block has that the pool has
 // not heard of. Changed tells when the pool hears of one.
 func (p *Pool) Select(height uint64, maxCount, preferredBytes, absoluteBytes int) []*block.Tx {
+	return p.choose(selection{height: height, count: maxCount, preferred: preferredBytes, absolute: absoluteBytes})
+}
+
+// SelectSettled is Select without what came after a time: others may not have it
+// yet. A sender's transactions still do not overtake each other.
+func (p *Pool) SelectSettled(after time.Time, height uint64, maxCount, preferredBytes, absoluteBytes int) []*block.Tx {
+	return p.choose(selection{height: height, count: maxCount, preferred: preferredBytes, absolute: absoluteBytes, after: after})
+}
+
+func (p *Pool) choose(s selection) []*block.Tx {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if height != p.shelf.height+1 {
+	if s.height != p.shelf.height+1 {
 		return nil
 	}
-	s := selection{height: height, life: p.cfg.Limits.MaxLifetime, count: maxCount, preferred: preferredBytes, absolute: absoluteBytes}
+	s.life = p.cfg.Limits.MaxLifetime
 	return s.fill(&p.shelf.ring)
 }
 
@@ -28,6 +39,7 @@ func (p *Pool) Select(height uint64, maxCount, preferredBytes, absoluteBytes int
 type selection struct {
 	height, life               uint64
 	count, preferred, absolute int
+	after                      time.Time // what came later is left out; zero: nothing is
 	bytes                      int
 	txs                        []*block.Tx
 }
@@ -63,9 +75,13 @@ func (s *selection) full() bool {
 // because its next does not fit and must not be overtaken by a later one.
 func (s *selection) turn(el *list.Element) *list.Element {
 	for ; el != nil; el = el.Next() {
-		t := el.Value.(*entry).tx
+		e := el.Value.(*entry)
+		t := e.tx
 		if !s.possible(t) {
 			continue
+		}
+		if !s.after.IsZero() && e.at.After(s.after) {
+			return nil
 		}
 		if !s.fits(t.Size()) {
 			return nil

@@ -25,6 +25,12 @@ type CutterConfig struct {
 	// that gossip takes to bring the transactions to the peers before the block that
 	// names them, well under what a person notices.
 	Timeout time.Duration
+	// Settle is for how long after its arrival here a transaction is left out of
+	// blocks, so that gossip brings it to the others before a block names it. Zero
+	// means half of Timeout, so that no transaction waits longer than Timeout for it;
+	// that is also the most. Negative means not at all. What is left out is the first
+	// of the next batch.
+	Settle time.Duration
 }
 
 func (c CutterConfig) withDefaults(l block.Limits) CutterConfig {
@@ -40,6 +46,9 @@ func (c CutterConfig) withDefaults(l block.Limits) CutterConfig {
 	if c.Timeout == 0 {
 		c.Timeout = 200 * time.Millisecond
 	}
+	if c.Settle == 0 {
+		c.Settle = c.Timeout / 2
+	}
 	return c
 }
 
@@ -54,6 +63,8 @@ func (c CutterConfig) validate(l block.Limits) error {
 		return fmt.Errorf("preferred size %d: want 1 to the absolute size, %d bytes", c.PreferredBytes, c.AbsoluteBytes)
 	case c.Timeout < 0:
 		return fmt.Errorf("timeout %v: want 0 or more", c.Timeout)
+	case c.Settle > c.Timeout/2:
+		return fmt.Errorf("settle %v: want at most %v, half of the timeout", c.Settle, c.Timeout/2)
 	}
 	return nil
 }
@@ -63,7 +74,7 @@ func (c CutterConfig) validate(l block.Limits) error {
 // and learns the time only from its arguments.
 type Cutter struct {
 	cfg          CutterConfig
-	count, bytes int
+	count, bytes int       // of what has settled
 	oldest       time.Time // arrival of the first pending transaction; zero: nothing is pending
 }
 
@@ -76,12 +87,10 @@ func NewCutter(cfg CutterConfig) *Cutter {
 	})}
 }
 
-// Pending tells how much is pending, and when the first of it arrived.
+// Pending tells when the first pending transaction arrived, zero if there is none,
+// and how much has settled.
 func (c *Cutter) Pending(oldest time.Time, count, bytes int) {
 	c.oldest, c.count, c.bytes = oldest, count, bytes
-	if count == 0 {
-		c.oldest = time.Time{}
-	}
 }
 
 // Deadline returns when what is pending becomes a block if nothing is added; zero
@@ -97,7 +106,7 @@ func (c *Cutter) Deadline() time.Time {
 // the clock was set back: nobody waits for it to come round again.
 func (c *Cutter) Cut(now time.Time) bool {
 	switch {
-	case c.count == 0:
+	case c.oldest.IsZero():
 		return false
 	case c.count >= c.cfg.MaxTxs || c.bytes >= c.cfg.PreferredBytes:
 		return true

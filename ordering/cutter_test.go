@@ -32,7 +32,11 @@ func TestCutter(t *testing.T) {
 	}
 	for _, tt := range tests {
 		c := NewCutter(cfg)
-		c.Pending(t0.Add(tt.oldest), tt.count, tt.bytes)
+		oldest := t0.Add(tt.oldest)
+		if tt.count == 0 {
+			oldest = time.Time{}
+		}
+		c.Pending(oldest, tt.count, tt.bytes)
 		if got := c.Cut(t0.Add(tt.now)); got != tt.want {
 			t.Errorf("%s: cut is %v", tt.name, got)
 		}
@@ -64,10 +68,10 @@ func TestCutterCountsFromTheFirst(t *testing.T) {
 func TestCutterConfig(t *testing.T) {
 	small := block.Limits{MaxTxBytes: 500, MaxBodyBytes: 3000, MaxBlockTxs: 7}
 	got := CutterConfig{}.withDefaults(small)
-	if want := (CutterConfig{MaxTxs: 7, PreferredBytes: 3000, AbsoluteBytes: 3000, Timeout: 200 * time.Millisecond}); got != want || got.validate(small) != nil {
+	if want := (CutterConfig{MaxTxs: 7, PreferredBytes: 3000, AbsoluteBytes: 3000, Timeout: 200 * time.Millisecond, Settle: 100 * time.Millisecond}); got != want || got.validate(small) != nil {
 		t.Errorf("defaults within small limits: %+v, %v", got, got.validate(small))
 	}
-	if got, want := NewCutter(CutterConfig{}).cfg, (CutterConfig{MaxTxs: 2000, PreferredBytes: 1 << 20, AbsoluteBytes: 4 << 20, Timeout: 200 * time.Millisecond}); got != want {
+	if got, want := NewCutter(CutterConfig{}).cfg, (CutterConfig{MaxTxs: 2000, PreferredBytes: 1 << 20, AbsoluteBytes: 4 << 20, Timeout: 200 * time.Millisecond, Settle: 100 * time.Millisecond}); got != want {
 		t.Errorf("defaults: %+v, want %+v", got, want)
 	}
 	for _, tt := range []struct {

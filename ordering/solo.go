@@ -109,21 +109,32 @@ func (s *Solo) next(now time.Time) (*block.Block, error) {
 	case again:
 		return s.cfg.Lock.Block(), nil
 	case signs:
-		count, bytes, oldest := s.cfg.Pool.Pending()
+		_, _, oldest := s.cfg.Pool.Pending()
+		count, bytes := s.cfg.Pool.Settled(s.settled(now, oldest))
 		s.cutter.Pending(oldest, count, bytes)
 		if s.cutter.Cut(now) {
-			return s.make(now, tip)
+			return s.make(now, s.settled(now, oldest), tip)
 		}
 	}
 	return nil, nil
 }
 
-// make drafts, checks and signs the block after tip, and has the lock name it. It
+// settled returns by when a transaction must have come to be in a block now. Where
+// the clock was set back, nobody waits for it to come round again.
+func (s *Solo) settled(now, oldest time.Time) time.Time {
+	if oldest.After(now) {
+		return oldest.Add(time.Hour)
+	}
+	return now.Add(-s.cfg.Cutter.Settle)
+}
+
+// make drafts, checks and signs the block after tip, of what came by settled, and
+// has the lock name it. It
 // returns nil when the pool has nothing that can stand there, or has not been told
 // of tip yet.
-func (s *Solo) make(now time.Time, tip block.Tip) (*block.Block, error) {
+func (s *Solo) make(now, settled time.Time, tip block.Tip) (*block.Block, error) {
 	c := s.cfg.Cutter
-	txs := s.cfg.Pool.Select(tip.Height+1, c.MaxTxs, c.PreferredBytes, c.AbsoluteBytes)
+	txs := s.cfg.Pool.SelectSettled(settled, tip.Height+1, c.MaxTxs, c.PreferredBytes, c.AbsoluteBytes)
 	if len(txs) == 0 {
 		return nil, nil
 	}

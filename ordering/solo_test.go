@@ -19,7 +19,7 @@ import (
 func TestSoloCutsInTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
-		b.cfg.Cutter = CutterConfig{MaxTxs: 4, Timeout: time.Second}
+		b.cfg.Cutter = CutterConfig{MaxTxs: 4, Timeout: time.Second, Settle: -1}
 		stop := b.run(t)
 		wait(5 * time.Second)
 		b.offer(t, 1)
@@ -44,6 +44,29 @@ func TestSoloCutsInTime(t *testing.T) {
 		}
 		if b.log.Len() > 0 {
 			t.Errorf("the log says %q", b.log.String())
+		}
+	})
+}
+
+// What has not settled is left to the next block, in which it waits no longer than
+// it would have.
+func TestSoloLeavesOutWhatHasNotSettled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.cfg.Cutter = CutterConfig{MaxTxs: 4, Timeout: time.Second}
+		stop := b.run(t)
+		b.offer(t, 1)
+		wait(500 * time.Millisecond)
+		b.offer(t, 2) // 500 ms old at the cut: settled
+		wait(100 * time.Millisecond)
+		b.offer(t, 3, 4, 5, 6, 7) // enough for a block, and 400 ms old at the cut
+		wait(time.Minute)
+		wantStop(t, stop())
+		if got := b.blocks(); got != "1:2 2:4 3:1" {
+			t.Fatalf("blocks are %q", got)
+		}
+		if want := []time.Duration{time.Second, 1600 * time.Millisecond, 1600 * time.Millisecond}; !slices.Equal(b.times(), want) {
+			t.Errorf("proposed at %v, want %v", b.times(), want)
 		}
 	})
 }

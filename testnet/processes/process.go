@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -114,15 +115,28 @@ func (p Process) await(patience time.Duration) (bool, error) {
 	}
 }
 
+// share is the environment of one of n peers on this machine: each gets its share
+// of the processors, and so many threads. With 20 peers of two threads each on two
+// processors, half of the time went into waking threads (measured: a block's p95
+// latency of 160 ms became 25). A GOMAXPROCS that is set already is left alone.
+func share(n int) []string {
+	env := os.Environ()
+	if os.Getenv("GOMAXPROCS") != "" {
+		return env
+	}
+	return append(env, fmt.Sprintf("GOMAXPROCS=%d", max(1, runtime.NumCPU()/max(1, n))))
+}
+
 // launch starts a process that outlives this one, and returns a channel that is
 // closed when it ends while this one still runs.
-func launch(binary string, args []string, log string) (Process, <-chan struct{}, error) {
+func launch(binary string, args, env []string, log string) (Process, <-chan struct{}, error) {
 	out, err := os.OpenFile(log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
 	if err != nil {
 		return Process{}, nil, fmt.Errorf("opening log: %w", err)
 	}
 	defer out.Close()
 	cmd := exec.Command(binary, args...)
+	cmd.Env = env
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {

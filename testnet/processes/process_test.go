@@ -84,7 +84,7 @@ func TestFromStat(t *testing.T) {
 
 func TestLaunchedProcessLeadsASession(t *testing.T) {
 	log := filepath.Join(t.TempDir(), "log")
-	p, ended, err := launch("sh", []string{"-c", "echo out; echo err >&2; exec sleep 60"}, log)
+	p, ended, err := launch("sh", []string{"-c", "echo out; echo err >&2; exec sleep 60"}, nil, log)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,7 +106,7 @@ func TestLaunchedProcessLeadsASession(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-ended
-	if _, _, err := launch(filepath.Join(t.TempDir(), "none"), nil, log); err == nil || !strings.Contains(err.Error(), "none") {
+	if _, _, err := launch(filepath.Join(t.TempDir(), "none"), nil, nil, log); err == nil || !strings.Contains(err.Error(), "none") {
 		t.Errorf("launching what is not there: %v, want an error that names it", err)
 	}
 }

@@ -30,7 +30,7 @@ func (n *Network) start(i int) (*started, error) {
 	if info, err := os.Stat(p.Log()); err == nil {
 		size = info.Size()
 	}
-	process, ended, err := launch(n.Binary, []string{"start", "--home", p.Home}, p.Log())
+	process, ended, err := launch(n.Binary, []string{"start", "--home", p.Home}, share(len(n.Peers)), p.Log())
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", p.Name(), err)
 	}

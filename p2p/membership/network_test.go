@@ -1,0 +1,218 @@
+package membership
+
+import (
+	"fmt"
+	"testing"
+	"time"
+)
+
+// few makes a network in which neighbours are drawn.
+func few(c *Config) { c.Full, c.Active = 10, 6 }
+
+func TestFiftyFindEachOther(t *testing.T) {
+	for _, tune := range []func(*Config){nil, few} {
+		s := newSim(t, 1, 50, tune)
+		s.run(time.Second)
+		took := s.within(60 * time.Second)
+		t.Logf("all agree after %v", took)
+		s.run(10 * time.Second)
+		sum, _ := s.nodes[0].core.view.sum(s.now)
+		for i, n := range s.nodes {
+			if got, _ := n.core.view.sum(s.now); got != sum {
+				t.Errorf("the sum of node %d differs", i)
+			}
+		}
+		s.nobodyBlamed()
+	}
+}
+
+func TestSmallNetworksAreFullMeshes(t *testing.T) {
+	s := newSim(t, 2, 20, nil)
+	s.run(30 * time.Second)
+	if got, want := len(s.links), 20*19/2; got != want {
+		t.Errorf("%d connections, want %d", got, want)
+	}
+}
+
+func TestLargeNetworksDrawNeighbours(t *testing.T) {
+	const size = 120
+	s := newSim(t, 3, size, few)
+	s.run(time.Minute)
+	s.within(time.Minute)
+	degree := make([]int, size)
+	for p := range s.links {
+		degree[p[0]]++
+		degree[p[1]]++
+	}
+	for i, d := range degree {
+		if d < 3 || d > size/2 {
+			t.Errorf("node %d has %d neighbours", i, d)
+		}
+	}
+	if mean := 2 * len(s.links) / size; mean < 6 || mean > 16 {
+		t.Errorf("%d neighbours on average", mean)
+	}
+	s.nobodyBlamed()
+}
+
+func TestNewsSpreads(t *testing.T) {
+	s := newSim(t, 4, 50, few)
+	s.run(60 * time.Second)
+	info := Info{Addrs: []string{addrOf(7)}, Software: "sim", Height: 99}
+	s.nodes[7].core.Update(s.now, info)
+	s.run(20 * time.Second)
+	for i, n := range s.nodes {
+		if got := n.core.view.get(simKey(7)).Height; got != 99 {
+			t.Errorf("node %d knows height %d", i, got)
+		}
+	}
+}
+
+func TestLeavingIsToldEverybody(t *testing.T) {
+	s := newSim(t, 5, 50, few)
+	s.run(60 * time.Second)
+	s.leave(7)
+	s.run(20 * time.Second)
+	for i, n := range s.nodes {
+		if n.alive && s.states(i)[7] != Left {
+			t.Errorf("node %d takes it for %v", i, s.states(i)[7])
+		}
+	}
+	s.boot(7)
+	s.run(time.Second)
+	s.within(30 * time.Second)
+}
+
+func TestTheKilledAreFoundDeadAndNobodyElse(t *testing.T) {
+	for _, tune := range []func(*Config){nil, few} {
+		s := newSim(t, 6, 50, tune)
+		s.run(90 * time.Second)
+		for _, i := range []int{3, 17, 40} {
+			s.kill(i)
+		}
+		s.within(2 * time.Minute)
+		deaths := uint64(0)
+		for i, n := range s.nodes {
+			if n.alive {
+				deaths += n.core.Stats().Deaths
+				if st := s.states(i)[17]; st != Dead && st != Suspect {
+					t.Errorf("node %d takes 17 for %v", i, st)
+				}
+			}
+		}
+		s.run(5 * time.Minute)
+		for _, n := range s.nodes {
+			if n.alive {
+				if d := n.core.Stats().Deaths; d != 3 {
+					t.Errorf("%d deaths seen, want 3", d)
+				}
+			}
+		}
+	}
+}
+
+func TestPartitionHeals(t *testing.T) {
+	for _, tune := range []func(*Config){nil, few} {
+		s := newSim(t, 7, 50, tune)
+		s.run(90 * time.Second)
+		s.partition(func(i int) bool { return i < 20 })
+		s.run(15 * time.Minute) // longer than the dead are talked about
+		if st := s.states(45)[5]; st != Dead {
+			t.Errorf("across the cut 5 is %v", st)
+		}
+		s.heal()
+		t.Logf("healed after %v", s.within(3*time.Minute))
+		s.nobodyBlamed()
+	}
+}
+
+// Even when the bootstrap peer is gone for good.
+func TestPartitionHealsWithoutBootstrap(t *testing.T) {
+	s := newSim(t, 8, 50, few)
+	s.run(90 * time.Second)
+	s.kill(0)
+	s.partition(func(i int) bool { return i < 20 })
+	s.run(15 * time.Minute)
+	s.heal()
+	s.within(3 * time.Minute)
+}
+
+func TestChurn(t *testing.T) {
+	for seed := range uint64(3) {
+		s := newSim(t, 100+seed, 50, few)
+		s.run(60 * time.Second)
+		for range 60 {
+			i := 1 + s.rng.IntN(49)
+			switch n := s.nodes[i]; {
+			case !n.alive:
+				s.boot(i)
+			case s.rng.IntN(2) == 0:
+				s.kill(i)
+			case s.rng.IntN(2) == 0:
+				s.leave(i)
+			default:
+				s.restart(i)
+			}
+			s.run(time.Duration(1+s.rng.IntN(10)) * time.Second)
+		}
+		for i, n := range s.nodes {
+			if !n.alive {
+				s.boot(i)
+			}
+		}
+		s.run(time.Second)
+		s.within(2 * time.Minute)
+		s.nobodyBlamed()
+	}
+}
+
+// A node that lost its incarnation raises it above the one that comes back.
+func TestLostIncarnationIsRaised(t *testing.T) {
+	s := newSim(t, 9, 10, nil)
+	s.run(30 * time.Second)
+	s.restart(4)
+	s.restart(4)
+	s.run(30 * time.Second)
+	s.nodes[4].inc = 0
+	s.restart(4)
+	s.run(30 * time.Second)
+	if got := s.nodes[4].inc; got < 4 {
+		t.Errorf("incarnation %d was persisted, want one above 3", got)
+	}
+	for i, n := range s.nodes {
+		if got, own := n.core.view.get(simKey(4)).Incarnation, s.nodes[4].core.self.Incarnation; got != own {
+			t.Errorf("node %d has incarnation %d, want %d", i, got, own)
+		}
+	}
+}
+
+func TestSameSeedSameTrace(t *testing.T) {
+	run := func(seed uint64) string {
+		s := newSim(t, seed, 50, few)
+		s.run(30 * time.Second)
+		s.kill(9)
+		s.partition(func(i int) bool { return i%2 == 0 })
+		s.run(2 * time.Minute)
+		s.heal()
+		s.run(time.Minute)
+		return fmt.Sprintf("%x", s.trace.Sum(nil))
+	}
+	if a, b := run(1), run(1); a != b {
+		t.Errorf("the same seed gave traces %s and %s", a, b)
+	}
+	if run(1) == run(2) {
+		t.Error("another seed gave the same trace")
+	}
+}
+
+func TestQuietNetworksAreCheap(t *testing.T) {
+	s := newSim(t, 10, 50, few)
+	s.run(60 * time.Second)
+	before := s.bytes
+	s.run(60 * time.Second)
+	perSecond := float64(s.bytes-before) / 60 / 50
+	t.Logf("%.0f bytes a second and node", perSecond)
+	if perSecond > 12<<10 {
+		t.Errorf("%.0f bytes a second and node, at rest", perSecond)
+	}
+}

@@ -138,6 +138,7 @@ func (ev durable) apply(d *Driver, _ time.Time) {
 		body.txs, body.ids = nil, nil
 	}
 	d.endFetches(ev.id)
+	d.askWanted()
 }
 
 // refused is a block that is right in itself and wrong in this chain.

@@ -58,6 +58,9 @@ func (d *desk) Charge(p wire.PeerID, o p2p.Offence, detail string) {
 
 func (d *desk) Publish([]byte) error { return nil }
 
+// poolMax is how many transactions the desk's pool holds.
+const poolMax = 20
+
 // open runs a test at a desk with neighbours a, b and c, in a bubble.
 func open(t *testing.T, test func(d *desk)) {
 	t.Helper()
@@ -75,7 +78,7 @@ func open(t *testing.T, test func(d *desk)) {
 			t.Fatal(err)
 		}
 		defer l.Close()
-		p, err := mempool.Open(mempool.Config{Genesis: g.ID(), Limits: g.BlockLimits()})
+		p, err := mempool.Open(mempool.Config{Genesis: g.ID(), Limits: g.BlockLimits(), MaxTxs: poolMax})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -411,5 +414,29 @@ func TestGossipVerdicts(t *testing.T) {
 			<-d.charged
 		}
 		d.wantNoCharge()
+	})
+}
+
+// A full pool asks for nothing, remembers what gossip brought, and asks for it once
+// a block has made room.
+func TestFullPoolAsksLater(t *testing.T) {
+	open(t, func(d *desk) {
+		txs := d.txs(poolMax + 2)
+		d.pool.Offer(time.Now(), txs[:poolMax])
+		if v := d.driver.Validate(t.Context(), "a", message.Encode(&message.Txs{Txs: txs[poolMax : poolMax+1]})); v != p2p.VerdictIgnore {
+			t.Fatalf("verdict %v on what there is no room for, want ignore", v)
+		}
+		salt := block.SipKey{K0: 1}
+		sent := d.receive("a", &message.Inventory{Salt: salt, High: ^uint64(0), Hashes: []uint64{salt.Sum64(txs[poolMax+1].ID())}})
+		if w := find[*message.Want](sent, ""); len(w) > 0 {
+			t.Fatal("a full pool asks for more")
+		}
+		wants := find[*message.Want](d.receive("b", announce(d.block(txs[:2]))), "")
+		if d.ledger.Tip().Height != 1 {
+			t.Fatal("the block was not accepted")
+		}
+		if len(wants) != 1 || len(wants[0].Hashes) != 1 || wants[0].Salt.Sum64(txs[poolMax].ID()) != wants[0].Hashes[0] {
+			t.Errorf("asked %+v: want the one that gossip brought", wants)
+		}
 	})
 }

@@ -1,6 +1,7 @@
 package dissemination
 
 import (
+	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -70,11 +71,8 @@ func (d *Driver) onInventory(from wire.PeerID, m *message.Inventory) {
 	d.pace(from)
 	mine, covered := d.cfg.Pool.Inventory(m.Salt, m.Low, m.High, message.MaxHashes)
 	lack := subtract(upto(m.Hashes, covered), mine)
-	if len(lack) > 0 {
-		d.shared.mu.Lock()
-		d.shared.wants[from] += len(lack)
-		d.shared.mu.Unlock()
-		d.send(from, &message.Want{Salt: m.Salt, Hashes: lack})
+	if d.cfg.Pool.Room() { // else it would be refused: the next comparison finds it again
+		d.want(from, m.Salt, lack)
 	}
 	if m.Reply {
 		d.post(replied{from, m.Salt, len(lack)})
@@ -82,6 +80,34 @@ func (d *Driver) onInventory(from wire.PeerID, m *message.Inventory) {
 	}
 	extra := d.settled(time.Now(), m.Salt, subtract(mine, m.Hashes))
 	d.send(from, &message.Inventory{Salt: m.Salt, Low: m.Low, High: covered, Hashes: extra, Reply: true})
+}
+
+// want asks a peer for transactions, and notes how many it may send.
+func (d *Driver) want(from wire.PeerID, salt block.SipKey, hashes []uint64) {
+	if len(hashes) == 0 {
+		return
+	}
+	d.shared.mu.Lock()
+	d.shared.wants[from] += len(hashes)
+	d.shared.mu.Unlock()
+	d.send(from, &message.Want{Salt: salt, Hashes: hashes})
+}
+
+// askWanted asks a random neighbour for what the pool had no room for when gossip
+// brought it, once a block has made room. What that neighbour has not got either is
+// left to the comparisons.
+func (d *Driver) askWanted() {
+	if len(d.neighbours) == 0 {
+		return
+	}
+	ids := d.cfg.Pool.Wanted(message.MaxHashes)
+	salt := block.SipKey{K0: rand.Uint64(), K1: rand.Uint64()}
+	hashes := make([]uint64, len(ids))
+	for i, id := range ids {
+		hashes[i] = salt.Sum64(id)
+	}
+	slices.Sort(hashes)
+	d.want(d.neighbours[rand.IntN(len(d.neighbours))], salt, hashes)
 }
 
 // subtract returns what is in a and not in b; all are ascending.

@@ -171,6 +171,16 @@ func (p *Pool) Arrived(id block.ID) (at time.Time, local bool, ok bool) {
 	return time.Time{}, false, false
 }
 
+// Room says whether the pool takes another transaction of the usual size.
+func (p *Pool) Room() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.shelf.entries) < p.cfg.MaxTxs && p.shelf.bytes+usualBytes <= p.cfg.MaxBytes
+}
+
+// usualBytes is the size of a usual transaction; a pool without room for one is full.
+const usualBytes = 1 << 10
+
 // Settled returns how much of what is pending came no later than a time.
 func (p *Pool) Settled(after time.Time) (count, bytes int) {
 	p.mu.Lock()

@@ -110,8 +110,8 @@ func newWorld(t *testing.T, p *packets, n int) *world {
 	for _, n := range w.nodes {
 		all = append(all, n.Addrs()...)
 	}
-	for i, n := range w.nodes {
-		n.dials = newDials(mustParse(t, n, all), uint64(i))
+	for _, n := range w.nodes {
+		n.addrs.bootstrap = mustParse(t, n, all)
 		n.start()
 	}
 	return w

@@ -14,6 +14,7 @@ import (
 	"grapevine/block"
 	"grapevine/block/sig"
 	"grapevine/genesis"
+	"grapevine/p2p/membership"
 	"grapevine/p2p/wire"
 )
 
@@ -44,6 +45,14 @@ type Config struct {
 	Limits block.Limits
 	// Status returns the ledger's tip and base, for Hello. Nil means zero and zero.
 	Status func() (tip, base uint64)
+	// Describe completes what the own member record says: tip, pool, API. Nil leaves
+	// these out. It is called every few seconds and must not block.
+	Describe func(*membership.Info)
+	// Dir keeps the incarnation, so that a start outranks the one before whatever
+	// the clock says. Empty: the clock alone.
+	Dir string
+	// MaxMembers bounds the members that are remembered; zero means 16,384.
+	MaxMembers int
 	// Validate judges what arrives on the transactions' topic. Nil ignores it all.
 	Validate Validator
 	// QueueBytes bounds the outgoing queue of a neighbour's lane; a zero takes
@@ -99,6 +108,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Status == nil {
 		c.Status = func() (uint64, uint64) { return 0, 0 }
+	}
+	if c.Describe == nil {
+		c.Describe = func(*membership.Info) {}
 	}
 	if c.Validate == nil {
 		c.Validate = ignoreAll

@@ -21,8 +21,9 @@ const (
 	dialTimeout = 15 * time.Second // of one attempt
 )
 
-// dials says when to dial whom. It is a core: the loop owns it and tells it the
-// time. Its back-off is the only one, libp2p's is stepped over.
+// dials says when to dial whom, of those that membership wants. It is a core: the
+// loop owns it and tells it the time. Its back-off is the only one, libp2p's is
+// stepped over.
 type dials struct {
 	rng     *rand.Rand
 	targets []*target // in order of their IDs
@@ -40,13 +41,29 @@ type target struct {
 	since    time.Time // of the first of them
 }
 
-func newDials(targets []peer.AddrInfo, seed uint64) *dials {
-	d := &dials{rng: rand.New(rand.NewPCG(seed, 1))}
-	for _, info := range targets {
-		d.targets = append(d.targets, &target{info: info})
+func newDials(seed uint64) *dials {
+	return &dials{rng: rand.New(rand.NewPCG(seed, 1))}
+}
+
+// want adds a peer to be connected to, which may be so already, or changes its
+// addresses.
+func (d *dials) want(info peer.AddrInfo, linked bool) {
+	i, ok := d.place(info.ID)
+	if ok {
+		d.targets[i].info = info
+		return
 	}
-	slices.SortFunc(d.targets, func(a, b *target) int { return cmp.Compare(a.info.ID, b.info.ID) })
-	return d
+	d.targets = slices.Insert(d.targets, i, &target{info: info, linked: linked})
+}
+
+// drop takes a peer out again.
+func (d *dials) drop(p peer.ID) {
+	if i, ok := d.place(p); ok {
+		if d.targets[i].dialling {
+			d.active--
+		}
+		d.targets = slices.Delete(d.targets, i, i+1)
+	}
 }
 
 // due returns whom to dial now, and counts on being told how it went.
@@ -132,11 +149,15 @@ func (d *dials) loud(p peer.ID) bool {
 }
 
 func (d *dials) find(p peer.ID) *target {
-	i, ok := slices.BinarySearchFunc(d.targets, p, func(t *target, p peer.ID) int { return cmp.Compare(t.info.ID, p) })
+	i, ok := d.place(p)
 	if !ok {
 		return nil
 	}
 	return d.targets[i]
+}
+
+func (d *dials) place(p peer.ID) (int, bool) {
+	return slices.BinarySearchFunc(d.targets, p, func(t *target, p peer.ID) int { return cmp.Compare(t.info.ID, p) })
 }
 
 // dial tries once, past libp2p's own back-off. It does not ask for a forced direct
@@ -145,6 +166,7 @@ func (d *dials) find(p peer.ID) *target {
 func (h *Host) dial(ctx context.Context, info peer.AddrInfo) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
+	h.libp2p.Peerstore().ClearAddrs(info.ID) // of earlier records
 	h.libp2p.Peerstore().AddAddrs(info.ID, info.Addrs, peerstore.PermanentAddrTTL)
 	h.swarm.Backoff().Clear(info.ID)
 	_, err := h.swarm.DialPeer(ctx, info.ID)
@@ -158,7 +180,8 @@ func (h *Host) dialEnded(now time.Time, p peer.ID, err error) {
 		return
 	}
 	h.metrics.dials.WithLabelValues("failed").Inc()
-	if h.dials.loud(p) {
+	h.unreachable(now, p)
+	if h.isBootstrap(p) && h.dials.loud(p) {
 		h.log.Warn("cannot connect", "peer", p.String(), "err", err, "again", "goes on trying; is the peer running, its address right, and our identity admitted?")
 	}
 }

@@ -7,10 +7,18 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 )
 
+func dialsOf(targets ...peer.AddrInfo) *dials {
+	d := newDials(1)
+	for _, info := range targets {
+		d.want(info, false)
+	}
+	return d
+}
+
 func TestDialsGoOnForEver(t *testing.T) {
 	start := time.Unix(1e9, 0)
 	now := start
-	d := newDials([]peer.AddrInfo{{ID: "p"}}, 1)
+	d := dialsOf(peer.AddrInfo{ID: "p"})
 	var last time.Duration
 	for range 200 {
 		if next := d.deadline(); next.After(now) {
@@ -39,7 +47,7 @@ func TestDialsGoOnForEver(t *testing.T) {
 
 func TestDialsRestWhileConnected(t *testing.T) {
 	now := time.Unix(1e9, 0)
-	d := newDials([]peer.AddrInfo{{ID: "p"}}, 1)
+	d := dialsOf(peer.AddrInfo{ID: "p"})
 	d.due(now)
 	d.connected("p")
 	d.ended(now, "p")
@@ -70,7 +78,7 @@ func TestDialsAreBounded(t *testing.T) {
 		targets = append(targets, peer.AddrInfo{ID: peer.ID(rune('a' + i))})
 	}
 	now := time.Unix(1e9, 0)
-	d := newDials(targets, 1)
+	d := dialsOf(targets...)
 	first := d.due(now)
 	if len(first) != maxDials || len(d.due(now)) != 0 {
 		t.Fatalf("%d at once, want %d", len(first), maxDials)
@@ -86,7 +94,7 @@ func TestDialsAreBounded(t *testing.T) {
 
 func TestLoudAboutFewFailures(t *testing.T) {
 	now := time.Unix(1e9, 0)
-	d := newDials([]peer.AddrInfo{{ID: "p"}}, 1)
+	d := dialsOf(peer.AddrInfo{ID: "p"})
 	loud := 0
 	for range 1000 {
 		now = now.Add(time.Minute)

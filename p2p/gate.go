@@ -36,11 +36,13 @@ func newGate(self peer.ID, g *genesis.Genesis, m *metrics, refused func(time.Tim
 	return gt
 }
 
+func (g *gate) admits(p peer.ID) bool { return g.admitted == nil || g.admitted[p] }
+
 func (g *gate) lets(p peer.ID) bool {
 	switch {
 	case p == g.self:
 		g.denied("own identity")
-	case g.admitted != nil && !g.admitted[p]:
+	case !g.admits(p):
 		g.denied("not admitted")
 	case g.refused(time.Now(), wire.PeerID(p.String())):
 		g.denied("low score")

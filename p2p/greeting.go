@@ -125,6 +125,8 @@ func (l *link) hear(m wire.ControlMessage) bool {
 			break
 		}
 		h.post(answered{l, m})
+	case wire.Membership:
+		h.heardMembership(l, m)
 	case wire.Goodbye:
 		h.heardGoodbye(l, m)
 		return false

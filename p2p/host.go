@@ -34,6 +34,7 @@ type Host struct {
 	started  time.Time
 	budget   budget
 	topic    *topic
+	gate     *gate
 
 	versionLow, versionHigh uint32
 
@@ -92,10 +93,10 @@ func Listen(cfg Config) (*Host, error) {
 		scores:     newScores(),
 		versionLow: versionLow, versionHigh: versionHigh,
 	}
-	h.loopState = newLoopState(addrs.bootstrap, h.instance)
+	h.loopState = newLoopState(h.instance)
 	h.addGauges()
-	gate := newGate(self, cfg.Genesis, h.metrics, h.isRefused)
-	if h.libp2p, err = newLibp2p(cfg, key, addrs, gate); err != nil {
+	h.gate = newGate(self, cfg.Genesis, h.metrics, h.isRefused)
+	if h.libp2p, err = newLibp2p(cfg, key, addrs, h.gate); err != nil {
 		return nil, err
 	}
 	err = h.open()
@@ -323,6 +324,13 @@ func (h *Host) Send(to wire.PeerID, lane wire.Lane, msg []byte) bool {
 // Charge lowers a peer's score for an offence. When it is too low the peer is told
 // so, disconnected, and refused for a while.
 func (h *Host) Charge(p wire.PeerID, o Offence, detail string) {
+	if g := h.charge(p, o, detail); g != nil {
+		h.post(cutOff{p, *g})
+	}
+}
+
+// charge returns the Goodbye that is due to the peer, if any.
+func (h *Host) charge(p wire.PeerID, o Offence, detail string) *wire.Goodbye {
 	h.metrics.offences.WithLabelValues(o.String()).Inc()
 	now := time.Now()
 	h.scoreMu.Lock()
@@ -330,10 +338,11 @@ func (h *Host) Charge(p wire.PeerID, o Offence, detail string) {
 	text := h.scores.text(now, p)
 	h.scoreMu.Unlock()
 	h.log.Debug("peer charged", "peer", p, "offence", o.String(), "detail", detail)
-	if cut {
-		h.log.Warn("peer cut off", "peer", p, "offence", o.String(), "detail", detail, "score", text)
-		h.post(cutOff{p, wire.Goodbye{Code: wire.Misbehaved, Text: o.String() + ": " + detail + "; " + text}})
+	if !cut {
+		return nil
 	}
+	h.log.Warn("peer cut off", "peer", p, "offence", o.String(), "detail", detail, "score", text)
+	return &wire.Goodbye{Code: wire.Misbehaved, Text: o.String() + ": " + detail + "; " + text}
 }
 
 func (h *Host) isRefused(now time.Time, p wire.PeerID) bool {

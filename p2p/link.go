@@ -42,6 +42,7 @@ type link struct {
 	goodbye *wire.Goodbye       // guarded by mu; to be said at the end
 	cause   error               // guarded by mu; why it ended; nil: by the loop's will
 
+	joined    bool      // membership has been told; of the loop
 	announced time.Time // when it was listed; zero: never. Set under the host's mu
 }
 
@@ -136,6 +137,7 @@ func (l *link) start(ctx context.Context, p promotion) {
 	if !l.host.list(l) {
 		return
 	}
+	l.host.post(joined{l})
 	hello := l.greeting()
 	l.host.log.Info("neighbour up", "peer", l.peer, "addr", l.conn.RemoteMultiaddr().String(), "software", hello.Software, "tip", hello.Tip)
 	l.host.topic.greet(l.remote())

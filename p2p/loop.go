@@ -11,6 +11,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 
+	"grapevine/p2p/membership"
 	"grapevine/p2p/wire"
 )
 
@@ -28,7 +29,13 @@ type (
 		link  *link
 		alive wire.Alive
 	}
-	cutOff struct {
+	joined struct{ link *link } // PeerUp is about to be said
+	heard  struct {
+		link *link
+		msg  membership.Message
+	}
+	membersAsked struct{ answer chan<- []Member }
+	cutOff       struct {
 		peer    wire.PeerID
 		goodbye wire.Goodbye
 	}
@@ -48,27 +55,34 @@ type loopState struct {
 	links map[uint64]*link
 	last  map[wire.PeerID]*link // the last link promoted; its done orders the next
 	dials *dials
+	peers *membership.Core
 	watch time.Time // when to look whom GossipSub reaches
+
+	describe time.Time // when to compare the own record with what is so
 }
 
-func newLoopState(bootstrap []peer.AddrInfo, seed uint64) loopState {
+func newLoopState(seed uint64) loopState {
 	return loopState{
 		pairs: make(map[wire.PeerID]*pairing),
 		links: make(map[uint64]*link),
 		last:  make(map[wire.PeerID]*link),
-		dials: newDials(bootstrap, seed),
+		dials: newDials(seed),
 	}
 }
 
 // loop is the only goroutine that touches loopState. It never blocks but in its
 // select.
 func (h *Host) loop(ctx context.Context) error {
+	if err := h.startMembership(time.Now()); err != nil {
+		return err
+	}
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			return nil
+			h.peers.Leave(time.Now())
+			return h.applyMembership(time.Now())
 		case ev := <-h.events:
 			if err := h.handle(time.Now(), ev); err != nil {
 				return err
@@ -83,6 +97,9 @@ func (h *Host) loop(ctx context.Context) error {
 		}
 		h.watchTopic(now)
 		h.applyAll()
+		if err := h.tickMembership(now); err != nil {
+			return err
+		}
 		for _, info := range h.dials.due(now) {
 			h.running.Go(func() { h.dial(ctx, info) })
 		}
@@ -93,8 +110,10 @@ func (h *Host) loop(ctx context.Context) error {
 // deadline is the earliest of all.
 func (h *Host) deadline() time.Time {
 	next := h.watch
-	if d := h.dials.deadline(); !d.IsZero() && d.Before(next) {
-		next = d
+	for _, d := range []time.Time{h.dials.deadline(), h.peers.Deadline()} {
+		if !d.IsZero() && d.Before(next) {
+			next = d
+		}
 	}
 	for _, p := range h.pairs {
 		if d := p.deadline(); !d.IsZero() && d.Before(next) {
@@ -122,12 +141,17 @@ func (h *Host) handle(now time.Time, ev any) error {
 		h.pairFor(ev.link.peer).began(now, ev.link.id)
 	case answered:
 		h.pairFor(ev.link.peer).answered(now, ev.link.id, ev.alive)
-	case cutOff:
-		for _, l := range h.links {
-			if l.peer == ev.peer {
-				l.part(ev.goodbye)
-			}
+	case joined:
+		if h.links[ev.link.id] != nil { // else it has ended already
+			ev.link.joined = true
+			h.peers.PeerUp(now, ev.link.key())
 		}
+	case heard:
+		h.peers.Receive(now, ev.link.key(), ev.msg)
+	case membersAsked:
+		ev.answer <- h.members()
+	case cutOff:
+		h.partAll(ev.peer, ev.goodbye)
 	case dialled:
 		h.dialEnded(now, ev.peer, ev.err)
 	case rivalFound:
@@ -137,6 +161,14 @@ func (h *Host) handle(now time.Time, ev any) error {
 		panic(fmt.Sprintf("p2p: event of type %T", ev))
 	}
 	return nil
+}
+
+func (h *Host) partAll(p wire.PeerID, g wire.Goodbye) {
+	for _, l := range h.links {
+		if l.peer == p {
+			l.part(g)
+		}
+	}
 }
 
 func (h *Host) pairFor(p wire.PeerID) *pairing {
@@ -168,6 +200,9 @@ func (h *Host) greetedBy(now time.Time, l *link, hello wire.Hello) {
 
 func (h *Host) linkEnded(now time.Time, l *link) {
 	delete(h.links, l.id)
+	if l.joined {
+		h.peers.PeerDown(now, l.key())
+	}
 	pair := h.pairFor(l.peer)
 	pair.down(now, l.id)
 	cause, wasGreeted := l.end()
@@ -184,6 +219,7 @@ func (h *Host) linkEnded(now time.Time, l *link) {
 	case !l.announced.IsZero():
 		h.log.Info("neighbour down", "peer", l.peer, "cause", causeText(cause))
 	case l.outbound() && !wasGreeted && cause != nil && !errors.Is(cause, errParted):
+		h.unreachable(now, l.remote())
 		h.logMute(l, cause)
 	default:
 		h.log.Debug("connection ended", "peer", l.peer, "cause", causeText(cause))
@@ -193,7 +229,7 @@ func (h *Host) linkEnded(now time.Time, l *link) {
 // logMute reports a connection that ended before the peer said anything: this is
 // what not being admitted looks like from outside.
 func (h *Host) logMute(l *link, cause error) {
-	if !h.dials.loud(l.remote()) {
+	if !h.isBootstrap(l.remote()) || !h.dials.loud(l.remote()) {
 		return
 	}
 	text := "closed by the peer before it said Hello: probably its genesis does not admit our identity, or it refuses us for a while after misbehaviour"

@@ -91,8 +91,8 @@ func TestUpOfTheNextComesAfterDownOfTheLast(t *testing.T) {
 func TestDialsAtOnceGiveOneConnection(t *testing.T) {
 	for range 5 {
 		a, b := listen(t, 1, nil), listen(t, 2, nil)
-		a.dials = newDials(mustParse(t, a, b.Addrs()), 1)
-		b.dials = newDials(mustParse(t, b, a.Addrs()), 2)
+		a.addrs.bootstrap = mustParse(t, a, b.Addrs())
+		b.addrs.bootstrap = mustParse(t, b, a.Addrs())
 		a.start()
 		b.start()
 		a.awaitSeen(t, seen{"up", b.ID(), ""})

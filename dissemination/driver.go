@@ -144,7 +144,7 @@ func New(cfg Config) *Driver {
 	now, tip := time.Now(), cfg.Ledger.Tip()
 	cfg.Txs.Self = cfg.Self
 	if !cfg.NoCatchup && cfg.Fresh.CatchupGap == 0 {
-		cfg.Fresh.CatchupGap = 8
+		cfg.Fresh.CatchupGap = 24
 	}
 	limits := cfg.Genesis.BlockLimits()
 	d := &Driver{

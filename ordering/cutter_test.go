@@ -51,12 +51,12 @@ func TestCutterCountsFromTheFirst(t *testing.T) {
 	c := NewCutter(CutterConfig{})
 	for n := 1; n < 5; n++ {
 		c.Pending(t0, n, n*200)
-		if got := c.Deadline().Sub(t0); got != 200*time.Millisecond {
+		if got := c.Deadline().Sub(t0); got != 300*time.Millisecond {
 			t.Errorf("with %d pending the deadline is %v after the first", n, got)
 		}
 	}
 	c.Pending(t0.Add(time.Second), 1, 200)
-	if got := c.Deadline().Sub(t0); got != 1200*time.Millisecond {
+	if got := c.Deadline().Sub(t0); got != 1300*time.Millisecond {
 		t.Errorf("the first has gone and the deadline is %v", got)
 	}
 	c.Pending(time.Time{}, 0, 0)
@@ -68,10 +68,10 @@ func TestCutterCountsFromTheFirst(t *testing.T) {
 func TestCutterConfig(t *testing.T) {
 	small := block.Limits{MaxTxBytes: 500, MaxBodyBytes: 3000, MaxBlockTxs: 7}
 	got := CutterConfig{}.withDefaults(small)
-	if want := (CutterConfig{MaxTxs: 7, PreferredBytes: 3000, AbsoluteBytes: 3000, Timeout: 200 * time.Millisecond, Settle: 100 * time.Millisecond}); got != want || got.validate(small) != nil {
+	if want := (CutterConfig{MaxTxs: 7, PreferredBytes: 3000, AbsoluteBytes: 3000, Timeout: 300 * time.Millisecond, Settle: 100 * time.Millisecond}); got != want || got.validate(small) != nil {
 		t.Errorf("defaults within small limits: %+v, %v", got, got.validate(small))
 	}
-	if got, want := NewCutter(CutterConfig{}).cfg, (CutterConfig{MaxTxs: 2000, PreferredBytes: 1 << 20, AbsoluteBytes: 4 << 20, Timeout: 200 * time.Millisecond, Settle: 100 * time.Millisecond}); got != want {
+	if got, want := NewCutter(CutterConfig{}).cfg, (CutterConfig{MaxTxs: 2000, PreferredBytes: 1 << 20, AbsoluteBytes: 4 << 20, Timeout: 300 * time.Millisecond, Settle: 100 * time.Millisecond}); got != want {
 		t.Errorf("defaults: %+v, want %+v", got, want)
 	}
 	for _, tt := range []struct {

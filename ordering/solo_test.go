@@ -53,7 +53,7 @@ func TestSoloCutsInTime(t *testing.T) {
 func TestSoloLeavesOutWhatHasNotSettled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
-		b.cfg.Cutter = CutterConfig{MaxTxs: 4, Timeout: time.Second}
+		b.cfg.Cutter = CutterConfig{MaxTxs: 4, Timeout: time.Second, Settle: 500 * time.Millisecond}
 		stop := b.run(t)
 		b.offer(t, 1)
 		wait(500 * time.Millisecond)

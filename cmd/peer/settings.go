@@ -48,7 +48,7 @@ func defaultSettings() *settings {
 		Catchup:             true,
 		LogLevel:            "info",
 		LogFormat:           "text",
-		BlockTimeout:        200 * time.Millisecond,
+		BlockTimeout:        300 * time.Millisecond,
 		BlockMaxTxs:         2_000,
 		BlockPreferredBytes: 1 << 20,
 		PoolMaxTxs:          100_000,

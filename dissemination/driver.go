@@ -398,6 +398,13 @@ func (d *Driver) awaitBlock(ctx context.Context, b *block.Block) error {
 	}
 }
 
+// SetMembers tells how many members the network has.
+func (d *Driver) SetMembers(n int) { d.post(census{n}) }
+
+type census struct{ members int }
+
+func (ev census) apply(d *Driver, _ time.Time) { d.fresh.Members(ev.members) }
+
 // Spread sends transactions that this peer's pool has accepted to everybody.
 func (d *Driver) Spread(txs []*block.Tx) { d.post(spread{txs}) }
 

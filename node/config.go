@@ -34,6 +34,9 @@ type Config struct {
 	ListenPacket func(*net.UDPAddr) (net.PacketConn, error)
 	SourceIP     net.IP
 
+	// MaxMembers bounds the peers that are remembered; zero means 16,384.
+	MaxMembers int
+
 	// API is the address of the HTTP API; "" means none. APIPublic allows one that is
 	// not loopback.
 	API       string

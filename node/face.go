@@ -11,6 +11,7 @@ import (
 	"grapevine/block/sig"
 	"grapevine/dissemination"
 	"grapevine/mempool"
+	"grapevine/p2p/membership"
 	"grapevine/p2p/wire"
 )
 
@@ -120,10 +121,25 @@ func (n *Node) status() api.Status {
 
 func (n *Node) members() []api.Member {
 	var out []api.Member
-	for _, p := range n.Neighbours() {
-		out = append(out, api.Member{PeerID: string(p), State: "alive", Neighbour: true})
+	for _, m := range n.host.Members() {
+		out = append(out, api.Member{
+			PeerID: string(m.Peer), State: m.State, Neighbour: m.Neighbour, Addrs: m.Addrs,
+			Height: m.Height, Base: m.Base, Software: m.Software,
+		})
 	}
 	return out
+}
+
+// describe completes what this node's member record says.
+func (n *Node) describe(info *membership.Info) {
+	tip := n.ledger.Tip()
+	info.Height, info.Tip, info.Base = tip.Height, tip.ID, n.ledger.Base()
+	count, _, _ := n.pool.Pending()
+	info.Pool = uint64(count)
+	info.Orderer = n.orderer != nil
+	if n.cfg.APIPublic {
+		info.API = n.APIAddr()
+	}
 }
 
 // keptFacts is how many blocks' facts a node remembers, for streams that begin a

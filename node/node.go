@@ -117,7 +117,8 @@ func (n *Node) openHost() error {
 		Listen: n.cfg.Listen, Advertise: n.cfg.Advertise, Bootstrap: n.cfg.Bootstrap,
 		ListenPacket: n.cfg.ListenPacket, SourceIP: n.cfg.SourceIP,
 		Software: n.cfg.Software, Limits: n.limits,
-		Status: func() (tip, base uint64) { return n.ledger.Tip().Height, n.ledger.Base() },
+		Status:   func() (tip, base uint64) { return n.ledger.Tip().Height, n.ledger.Base() },
+		Describe: n.describe, Dir: n.cfg.Dir, MaxMembers: n.cfg.MaxMembers,
 		Validate: func(ctx context.Context, from wire.PeerID, data []byte) p2p.Verdict {
 			return n.driver.Validate(ctx, from, data)
 		},
@@ -204,6 +205,7 @@ func (n *Node) Run(ctx context.Context) error {
 	}
 	part("network", func(ctx context.Context) error { return n.host.Run(ctx, n.driver) })
 	part("dissemination", n.driver.Run)
+	part("census", n.census)
 	if n.orderer != nil {
 		part("ordering", func(ctx context.Context) error { return n.orderer.Run(ctx, n.driver.Propose) })
 	}
@@ -225,6 +227,30 @@ func (n *Node) Run(ctx context.Context) error {
 	err = errors.Join(err, n.Close())
 	n.cfg.Logger.Info("node stopped", "height", n.ledger.Tip().Height, "err", err)
 	return err
+}
+
+// censusEvery is how often the driver is told the network's size, whose logarithm
+// the fan-out follows.
+const censusEvery = 10 * time.Second
+
+// census tells the driver how many members the network has.
+func (n *Node) census(ctx context.Context) error {
+	ticker := time.NewTicker(censusEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+			alive := 0
+			for _, m := range n.host.Members() {
+				if m.State == "alive" {
+					alive++
+				}
+			}
+			n.driver.SetMembers(alive)
+		}
+	}
 }
 
 // deliver calls OnBlock for each durable block, in order.

@@ -172,7 +172,7 @@ func TestSizes(t *testing.T) {
 
 func TestNodeConfig(t *testing.T) {
 	cfg := defaultSettings().nodeConfig()
-	if cfg.API != defaultAPI || cfg.NoCatchup || cfg.Mode != "push-pull" || cfg.Cutter.MaxTxs != 0 || cfg.Cutter.Timeout != 200*time.Millisecond {
+	if cfg.API != defaultAPI || cfg.NoCatchup || cfg.Mode != "push-pull" || cfg.Cutter.MaxTxs != 0 || cfg.Cutter.Timeout != 300*time.Millisecond {
 		t.Errorf("the defaults mean %+v", cfg)
 	}
 	s, err := loaded(t, "", "--api=off", "--catchup=false", "--block-max-txs=5", "--seed=3")

@@ -23,6 +23,7 @@ type settings struct {
 	Mode                string
 	Catchup             bool
 	Fanout              int
+	MaxMembers          int
 	LogLevel            string
 	LogFormat           string
 	BlockTimeout        time.Duration
@@ -48,6 +49,7 @@ func defaultSettings() *settings {
 		Catchup:             true,
 		LogLevel:            "info",
 		LogFormat:           "text",
+		MaxMembers:          16384,
 		BlockTimeout:        300 * time.Millisecond,
 		BlockMaxTxs:         2_000,
 		BlockPreferredBytes: 1 << 20,
@@ -79,6 +81,7 @@ func (s *settings) table() []setting {
 		{"mode", textValue{&s.Mode, []string{"push-pull", "push", "pull"}}, "how fresh blocks travel: push-pull, push or pull"},
 		{"catchup", boolValue{&s.Catchup}, "fetch ranges of blocks when far behind"},
 		{"fanout", countValue{&s.Fanout, 1024}, "neighbours that a fresh block is pushed to; 0: chosen from the network's size"},
+		{"max_members", countValue{&s.MaxMembers, 1 << 20}, "peers of the network to remember"},
 		{"log_level", textValue{&s.LogLevel, []string{"debug", "info", "warn", "error"}}, "least severe log lines to write: debug, info, warn or error"},
 		{"log_format", textValue{&s.LogFormat, []string{"text", "json"}}, "form of the log on standard error: text or json"},
 		{"block_timeout", durationValue{&s.BlockTimeout}, "orderer: longest wait of a transaction for its block to fill"},

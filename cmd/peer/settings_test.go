@@ -39,6 +39,7 @@ var others = map[string][2]string{
 	"mode":                  {"pull", `"pull"`},
 	"catchup":               {"false", "false"},
 	"fanout":                {"5", "5"},
+	"max_members":           {"500", "500"},
 	"log_level":             {"debug", `"debug"`},
 	"log_format":            {"json", `"json"`},
 	"block_timeout":         {"1.5s", `"1.5s"`},

@@ -91,9 +91,9 @@ func (n *Network) settings(i int, common map[string]string) map[string]string {
 	return own
 }
 
-// bootstrapPeers is how many others a peer is told of: all of a small network, for as
-// long as peers do not tell each other of peers.
-const bootstrapPeers = 64
+// bootstrapPeers is how many others a peer is told of: enough that a few may be
+// dead, few enough that the rest of the network is left for it to find out.
+const bootstrapPeers = 3
 
 // bootstrap returns the addresses of the orderer and a few random others.
 func (n *Network) bootstrap(i int) []string {

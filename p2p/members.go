@@ -160,15 +160,22 @@ func (h *Host) applyMembership(now time.Time) error {
 			}
 			h.log.Warn("a member record of ours came back that is newer than this start: incarnation raised", "incarnation", e.Incarnation)
 		case membership.Blame:
-			p := PeerIDFromKey(e.Key)
-			if g := h.charge(p, Flooding, e.Reason); g != nil {
-				h.partAll(p, *g)
-			}
+			h.blame(e)
 		default:
 			panic(fmt.Sprintf("p2p: membership effect of type %T", e))
 		}
 	}
 	return nil
+}
+
+func (h *Host) blame(b membership.Blame) {
+	p, offence := PeerIDFromKey(b.Key), Flooding
+	if b.Forged {
+		offence = Forged
+	}
+	if g := h.charge(p, offence, b.Reason); g != nil {
+		h.partAll(p, *g)
+	}
 }
 
 func (h *Host) connect(c membership.Contact) {

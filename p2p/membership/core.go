@@ -88,6 +88,7 @@ type (
 	// Blame charges a peer with something that no honest one does.
 	Blame struct {
 		Key    block.PublicKey
+		Forged bool // else it is too much of something
 		Reason string
 	}
 )

@@ -71,7 +71,7 @@ func (c *Core) Receive(now time.Time, from block.PublicKey, m Message) {
 	if x.tokens < 0 {
 		if x.tokens < maxOver {
 			x.tokens = 0
-			c.do(Blame{from, "too many membership messages"})
+			c.do(Blame{from, false, "too many membership messages"})
 		}
 		return
 	}
@@ -117,7 +117,7 @@ func (c *Core) digest(now time.Time) *Digest {
 	for _, m := range c.view.order {
 		if m.shared(now) {
 			all = append(all, m.entry())
-			size += len(appendEntry(nil, m.entry()))
+			size += m.entry().size()
 		}
 	}
 	if size <= maxEntries {
@@ -129,7 +129,7 @@ func (c *Core) digest(now time.Time) *Digest {
 	size = 0
 	for i := range all {
 		e := all[(first+i)%len(all)]
-		if size += len(appendEntry(nil, e)); size > maxEntries {
+		if size += e.size(); size > maxEntries {
 			break
 		}
 		d.Entries = append(d.Entries, e)

@@ -93,7 +93,7 @@ func (c *Core) tellBeats(to block.PublicKey) []Beat {
 	size := 0
 	for _, m := range fresh {
 		b := Beat{m.entry(), m.beat.index, m.beat.link}
-		if size += len(appendBeats(nil, []Beat{b})); size > maxBeats {
+		if size += b.size(); size > maxBeats {
 			break
 		}
 		m.told++
@@ -112,7 +112,7 @@ func (c *Core) hearBeats(now time.Time, from block.PublicKey, beats []Beat) {
 		}
 		next := beat{b.Index, b.Link}
 		if !next.follows(m.beat) {
-			c.do(Blame{from, "forged heartbeat"})
+			c.do(Blame{from, true, "forged heartbeat"})
 			return
 		}
 		c.stats.BeatsNew++

@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"math/bits"
+	"slices"
 
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
@@ -220,13 +222,23 @@ func appendEntry(b []byte, e Entry) []byte {
 }
 
 func appendEntries(b []byte, list []Entry) []byte {
+	b = slices.Grow(b, 48*len(list))
 	for _, e := range list {
 		b = appendEntry(b, e)
 	}
 	return b
 }
 
+// size is how many bytes an entry takes in a list.
+func (e Entry) size() int { return 32 + uvarintSize(e.Incarnation) + uvarintSize(e.Version) }
+
+// size is how many bytes a heartbeat takes in a list.
+func (b Beat) size() int { return b.Entry.size() + uvarintSize(uint64(b.Index)) + 32 }
+
+func uvarintSize(n uint64) int { return (bits.Len64(n|1) + 6) / 7 }
+
 func appendBeats(b []byte, list []Beat) []byte {
+	b = slices.Grow(b, 80*len(list))
 	for _, x := range list {
 		b = appendEntry(b, x.Entry)
 		b = binary.AppendUvarint(b, uint64(x.Index))

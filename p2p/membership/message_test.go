@@ -75,6 +75,19 @@ func TestBudgetsFit(t *testing.T) {
 	}
 }
 
+func TestSizes(t *testing.T) {
+	for _, n := range []uint64{0, 1, 127, 128, 16383, 16384, 1<<63 - 1, 1 << 63} {
+		e := Entry{Incarnation: n, Version: n + 1}
+		if got, want := e.size(), len(appendEntry(nil, e)); got != want {
+			t.Errorf("entry with %d: %d bytes, want %d", n, got, want)
+		}
+		b := Beat{Entry: e, Index: uint32(n) % chainLength}
+		if got, want := b.size(), len(appendBeats(nil, []Beat{b})); got != want {
+			t.Errorf("heartbeat with %d: %d bytes, want %d", n, got, want)
+		}
+	}
+}
+
 func fuzzMessage(f *testing.F, kind Message) {
 	for _, m := range someMessages() {
 		if reflect.TypeOf(m) == reflect.TypeOf(kind) {

@@ -100,7 +100,7 @@ func TestTheKilledAreFoundDeadAndNobodyElse(t *testing.T) {
 				}
 			}
 		}
-		s.run(5 * time.Minute)
+		s.run(2 * time.Minute)
 		for _, n := range s.nodes {
 			if n.alive {
 				if d := n.core.Stats().Deaths; d != 3 {
@@ -113,11 +113,11 @@ func TestTheKilledAreFoundDeadAndNobodyElse(t *testing.T) {
 
 func TestPartitionHeals(t *testing.T) {
 	for _, tune := range []func(*Config){nil, few} {
-		s := newSim(t, 7, 50, tune)
+		s := newSim(t, 7, 24, tune)
 		s.run(90 * time.Second)
-		s.partition(func(i int) bool { return i < 20 })
-		s.run(15 * time.Minute) // longer than the dead are talked about
-		if st := s.states(45)[5]; st != Dead {
+		s.partition(func(i int) bool { return i < 10 })
+		s.run(12 * time.Minute) // longer than the dead are talked about
+		if st := s.states(20)[5]; st != Dead {
 			t.Errorf("across the cut 5 is %v", st)
 		}
 		s.heal()
@@ -128,17 +128,17 @@ func TestPartitionHeals(t *testing.T) {
 
 // Even when the bootstrap peer is gone for good.
 func TestPartitionHealsWithoutBootstrap(t *testing.T) {
-	s := newSim(t, 8, 50, few)
+	s := newSim(t, 8, 24, few)
 	s.run(90 * time.Second)
 	s.kill(0)
-	s.partition(func(i int) bool { return i < 20 })
-	s.run(15 * time.Minute)
+	s.partition(func(i int) bool { return i < 10 })
+	s.run(12 * time.Minute)
 	s.heal()
 	s.within(3 * time.Minute)
 }
 
 func TestChurn(t *testing.T) {
-	for seed := range uint64(3) {
+	for seed := range uint64(2) {
 		s := newSim(t, 100+seed, 50, few)
 		s.run(60 * time.Second)
 		for range 60 {
@@ -189,12 +189,12 @@ func TestLostIncarnationIsRaised(t *testing.T) {
 func TestSameSeedSameTrace(t *testing.T) {
 	run := func(seed uint64) string {
 		s := newSim(t, seed, 50, few)
-		s.run(30 * time.Second)
+		s.run(20 * time.Second)
 		s.kill(9)
 		s.partition(func(i int) bool { return i%2 == 0 })
-		s.run(2 * time.Minute)
+		s.run(50 * time.Second)
 		s.heal()
-		s.run(time.Minute)
+		s.run(20 * time.Second)
 		return fmt.Sprintf("%x", s.trace.Sum(nil))
 	}
 	if a, b := run(1), run(1); a != b {

@@ -184,7 +184,8 @@ func (s *sim) deliver(i, j int, m Message) {
 	if err != nil {
 		s.t.Fatalf("decoding %T: %v", m, err)
 	}
-	fmt.Fprintf(s.trace, "%d %d>%d %x\n", s.now.UnixNano(), i, j, raw)
+	fmt.Fprintln(s.trace, s.now.UnixNano(), i, j)
+	s.trace.Write(raw)
 	life := s.nodes[j].life
 	s.after(s.latency(), func() {
 		_, linked := s.links[pair(i, j)]

@@ -26,7 +26,8 @@
 // signed answer as proof, and stops.
 //
 // The rules of who begins, probes and closes are a core of their own (pairing); so
-// are the score of a peer and the times of the next dials.
+// are the score of a peer and the times of the next dials. Whom to dial is up to
+// p2p/membership, which the loop drives over the control lane.
 //
 // # Lanes
 //

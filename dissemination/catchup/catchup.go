@@ -26,6 +26,7 @@
 package catchup
 
 import (
+	"cmp"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -412,15 +413,7 @@ func (e *Engine) free(h uint64, open []*request) bool {
 func (e *Engine) do(x Effect) { e.effects = append(e.effects, x) }
 
 func (e *Engine) find(p wire.PeerID) (int, bool) {
-	return slices.BinarySearchFunc(e.peers, p, func(n *neighbour, p wire.PeerID) int {
-		switch {
-		case n.id < p:
-			return -1
-		case n.id > p:
-			return 1
-		}
-		return 0
-	})
+	return slices.BinarySearchFunc(e.peers, p, func(n *neighbour, p wire.PeerID) int { return cmp.Compare(n.id, p) })
 }
 
 func (e *Engine) peer(p wire.PeerID) *neighbour {

@@ -1,6 +1,7 @@
 package fresh
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -229,15 +230,7 @@ func (e *Engine) add(now time.Time, a Announcement) *entry {
 	return b
 }
 
-func byHeight(b *entry, height uint64) int {
-	switch {
-	case b.height < height:
-		return -1
-	case b.height > height:
-		return 1
-	}
-	return 0
-}
+func byHeight(b *entry, height uint64) int { return cmp.Compare(b.height, height) }
 
 // atHeight returns the known block at a height above the tip.
 func (e *Engine) atHeight(height uint64) *entry {

@@ -1,6 +1,7 @@
 package fresh
 
 import (
+	"cmp"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -184,15 +185,7 @@ func (e *Engine) PeerTip(now time.Time, p wire.PeerID, height uint64) {
 func (e *Engine) Members(n int) { e.members = n }
 
 func (e *Engine) find(p wire.PeerID) (int, bool) {
-	return slices.BinarySearchFunc(e.peers, p, func(n *neighbour, p wire.PeerID) int {
-		switch {
-		case n.id < p:
-			return -1
-		case n.id > p:
-			return 1
-		}
-		return 0
-	})
+	return slices.BinarySearchFunc(e.peers, p, func(n *neighbour, p wire.PeerID) int { return cmp.Compare(n.id, p) })
 }
 
 func (e *Engine) peer(p wire.PeerID) *neighbour {

@@ -18,6 +18,9 @@ import (
 	"github.com/spf13/cobra"
 )
 
+// version is the software's, as --version and other peers show it.
+const version = "0.1.0"
+
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
@@ -61,6 +64,7 @@ func newRoot() *cobra.Command {
   peer testnet up -n 7            seven peers on this machine
   peer init --home alice          a new network with one peer, its orderer
   peer start --home alice`,
+		Version:       version,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}

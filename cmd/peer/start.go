@@ -104,7 +104,8 @@ func (s *settings) nodeConfig() node.Config {
 	cfg := node.Config{
 		Listen: s.Listen, Advertise: s.Advertise, Bootstrap: s.Bootstrap,
 		API: s.API, APIPublic: s.APIPublic,
-		Mode: s.Mode, NoCatchup: !s.Catchup, Fanout: s.Fanout, MaxMembers: s.MaxMembers,
+		Software: "grapevine/" + version,
+		Mode:     s.Mode, NoCatchup: !s.Catchup, Fanout: s.Fanout, MaxMembers: s.MaxMembers,
 		Cutter: ordering.CutterConfig{
 			Timeout:        s.BlockTimeout,
 			MaxTxs:         unless(s.BlockMaxTxs, def.BlockMaxTxs),

@@ -14,7 +14,7 @@ func proposeMany(w *network, blocks int, every, settle time.Duration, txs int, w
 	w.run(settle)
 }
 
-func TestPushReachesAll(t *testing.T) {
+func TestLargePushReachesAll(t *testing.T) {
 	w := newNetwork(1, 100, 12, Config{Mode: PushOnly})
 	const blocks = 50
 	proposeMany(w, blocks, 500*time.Millisecond, 0, 100, 1)

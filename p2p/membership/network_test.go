@@ -83,7 +83,7 @@ func TestLeavingIsToldEverybody(t *testing.T) {
 	s.within(30 * time.Second)
 }
 
-func TestTheKilledAreFoundDeadAndNobodyElse(t *testing.T) {
+func TestLargeKillsAreFoundAndNobodyElse(t *testing.T) {
 	for _, tune := range []func(*Config){nil, few} {
 		s := newSim(t, 6, 50, tune)
 		s.run(90 * time.Second)
@@ -111,7 +111,7 @@ func TestTheKilledAreFoundDeadAndNobodyElse(t *testing.T) {
 	}
 }
 
-func TestPartitionHeals(t *testing.T) {
+func TestLargePartitionHeals(t *testing.T) {
 	for _, tune := range []func(*Config){nil, few} {
 		s := newSim(t, 7, 24, tune)
 		s.run(90 * time.Second)
@@ -137,7 +137,7 @@ func TestPartitionHealsWithoutBootstrap(t *testing.T) {
 	s.within(3 * time.Minute)
 }
 
-func TestChurn(t *testing.T) {
+func TestLargeChurn(t *testing.T) {
 	for seed := range uint64(2) {
 		s := newSim(t, 100+seed, 50, few)
 		s.run(60 * time.Second)
@@ -188,7 +188,7 @@ func TestLostIncarnationIsRaised(t *testing.T) {
 
 func TestSameSeedSameTrace(t *testing.T) {
 	run := func(seed uint64) string {
-		s := newSim(t, seed, 50, few)
+		s := newSim(t, seed, 20, few)
 		s.run(20 * time.Second)
 		s.kill(9)
 		s.partition(func(i int) bool { return i%2 == 0 })

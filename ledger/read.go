@@ -65,13 +65,14 @@ func (l *Ledger) HeightOf(id block.ID) (uint64, error) {
 // Range returns the blocks from one height to another, both included, as far as the
 // ledger holds them. It stops before the blocks' bytes exceed maxBytes, but returns
 // the first in any case. When it does not hold the first the error is ErrNotFound.
+// With an error come the blocks below the one that it is about.
 func (l *Ledger) Range(from, to uint64, maxBytes int) ([]*block.Block, error) {
 	var out []*block.Block
 	size := 0
 	for height := from; height == from || height <= min(to, l.Tip().Height); height++ {
 		h, err := l.Header(height)
 		if err != nil {
-			return nil, err
+			return out, err
 		}
 		size += block.SignedHeaderSize + int(h.BodySize)
 		if size > maxBytes && height > from {
@@ -79,7 +80,7 @@ func (l *Ledger) Range(from, to uint64, maxBytes int) ([]*block.Block, error) {
 		}
 		b, err := l.Block(height)
 		if err != nil {
-			return nil, err
+			return out, err
 		}
 		out = append(out, b)
 	}

@@ -85,13 +85,17 @@ func (n *Node) Submit(_ context.Context, txs []*block.Tx) ([]mempool.Verdict, er
 	return verdicts, nil
 }
 
-// Ready says why the node does not do its work, or nil.
+// Ready says why the node does not do its work, or nil: it does not run, the orderer
+// broke the rules, or it is the orderer and its lock lets it sign nothing.
 func (n *Node) Ready() error {
 	if err := n.halted.Load(); err != nil {
 		return *err
 	}
 	if !n.running.Load() {
 		return errors.New("the node is not running")
+	}
+	if o, ok := n.orderer.(interface{ Ready() error }); ok {
+		return o.Ready()
 	}
 	return nil
 }

@@ -24,6 +24,7 @@ type bench struct {
 	log    bytes.Buffer
 	began  time.Time
 	append func(*block.Block) error // what proposing does
+	solo   *Solo                    // the last that run started
 
 	seen     sync.Mutex // guards the two below
 	proposed []*block.Block
@@ -72,6 +73,7 @@ func (b *bench) run(t *testing.T) (stop func() error) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	b.solo = s
 	ctx, cancel := context.WithCancelCause(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx, b.propose) }()

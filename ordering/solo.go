@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"grapevine/block"
@@ -38,7 +39,8 @@ type Solo struct {
 	cfg    SoloConfig
 	cutter *Cutter
 	limits block.Limits
-	said   stance // the last that was logged, so that it is said once
+	said   stance                // the last that was logged, so that it is said once
+	idle   atomic.Pointer[error] // why it signs nothing; nil: it does. Also read by Ready
 }
 
 // NewSolo makes the orderer. It refuses a key that is not the network's orderer's,
@@ -201,21 +203,38 @@ func (l *Lock) against(tip block.Tip) stance {
 	return again
 }
 
+// Ready says why the orderer signs nothing, or nil. It may be called while Run runs.
+func (s *Solo) Ready() error {
+	if err := s.idle.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+func (s *Solo) stop(format string, args ...any) {
+	err := fmt.Errorf("the orderer signs nothing: "+format, args...)
+	s.idle.Store(&err)
+}
+
 // say logs a lock that does not fit the ledger, once.
 func (s *Solo) say(st stance, tip block.Tip) {
 	if st == s.said {
 		return
 	}
 	s.said = st
+	s.idle.Store(nil)
 	log := s.cfg.Logger.With("lock", s.cfg.Lock.path, "lock_height", s.cfg.Lock.Height(), "lock_id", s.cfg.Lock.ID(), "height", tip.Height, "id", tip.ID)
 	switch st {
 	case again:
 		log.Info("proposing the locked block again")
 	case ahead:
+		s.stop("its lock is at height %d, ahead of the ledger's %d: it waits to catch up from peers", s.cfg.Lock.Height(), tip.Height)
 		log.Warn("orderer signs nothing: its lock is ahead of the ledger; it goes on when the ledger has caught up from peers")
 	case behind:
+		s.stop("its lock is at height %d, behind the ledger's %d: see that no other node has this key, then start with --reset-lock", s.cfg.Lock.Height(), tip.Height)
 		log.Error("orderer signs nothing: the ledger has blocks that its lock does not know of, so the lock is an old copy or another node has this key; see that no other node has it, then reset the lock to the peers' tip")
 	case other:
+		s.stop("its lock and the ledger have different blocks at height %d: stop the other node that has this key", min(s.cfg.Lock.Height(), tip.Height))
 		log.Error("orderer signs nothing: its lock and the ledger have different blocks at one height, so two nodes have this key or the lock is not this chain's; stop the other node")
 	}
 }

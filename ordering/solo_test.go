@@ -251,10 +251,16 @@ func TestSoloWaitsForCatchUp(t *testing.T) {
 		if log := b.log.String(); strings.Count(log, "\n") != 1 || !strings.Contains(log, "lock is ahead of the ledger") || !strings.Contains(log, "lock_height=3") || !strings.Contains(log, "caught up from peers") {
 			t.Errorf("the log says %q, want one line with the remedy", log)
 		}
+		if err := b.solo.Ready(); err == nil || !strings.Contains(err.Error(), "catch up") {
+			t.Errorf("ready is %v while it waits", err)
+		}
 		if err := b.link(blocks[1]); err != nil { // the pool is told later
 			t.Fatal(err)
 		}
 		synctest.Wait()
+		if err := b.solo.Ready(); err != nil {
+			t.Errorf("ready is %v when it signs again", err)
+		}
 		if b.blocks() != "3:1 4:1" {
 			t.Errorf("blocks are %q, want the locked one and then the next at once", b.blocks())
 		}
@@ -335,6 +341,9 @@ func TestSoloSignsNothing(t *testing.T) {
 				for nonce := range uint64(5) {
 					b.offer(t, 10+nonce)
 					wait(time.Second)
+				}
+				if b.solo.Ready() == nil {
+					t.Error("it is ready, and signs nothing")
 				}
 				wantStop(t, stop())
 				if len(b.all()) > 0 {

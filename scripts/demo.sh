@@ -3,6 +3,7 @@
 # submits every line of a file through peers chosen at random, shows how each block
 # spreads, and checks that all ledgers agree and hold every line exactly once.
 set -euo pipefail
+here=$PWD
 cd "$(dirname "$0")/.."
 
 usage() {
@@ -12,7 +13,7 @@ Usage: scripts/demo.sh [-n PEERS] [--keep] [--dir DIR] [FILE]
   -n PEERS    how many peers (default 7)
   --keep      leave the network running at the end, and say how to go on
   --dir DIR   where the network's files go (default: a temporary directory that is
-              deleted at the end; with --keep .testnet)
+              deleted at the end; with --keep .demo, begun anew)
   FILE        a transaction per line; empty lines are passed over (default go.sum)
 
 Examples:
@@ -45,6 +46,9 @@ while (($#)); do
 	esac
 	shift
 done
+# A relative path is one from where the script was called.
+[[ -z $file || $file == /* ]] || file=$here/$file
+[[ -z $dir || $dir == /* ]] || dir=$here/$dir
 file=${file:-go.sum}
 [[ -r $file ]] || die "cannot read $file"
 peer=bin/peer
@@ -54,9 +58,9 @@ say() { printf '\n== %s\n' "$*"; }
 say "building $peer"
 go build -o "$peer" ./cmd/peer
 
-temporary='' watch='' up=false
+temporary='' watch='' up=false fresh=''
 if [[ -z $dir ]]; then
-	if $keep; then dir=.testnet; else dir=$(mktemp -d) && temporary=$dir; fi
+	if $keep; then dir=.demo && fresh=--fresh; else dir=$(mktemp -d) && temporary=$dir; fi
 fi
 
 # finish runs however the script ends, Ctrl-C included: no process stays behind,
@@ -86,7 +90,7 @@ started=$SECONDS
 lines=$(grep -c . "$file" || true)
 small=$((lines / 20 > 25 ? lines / 20 : 25)) # transactions a block, so that there are some to watch
 up=true # from here on there may be processes
-"$peer" testnet up -n "$peers" --dir "$dir" --block-max-txs "$small" || { up=false && exit 1; }
+"$peer" testnet up -n "$peers" --dir "$dir" $fresh --block-max-txs "$small" || { up=false && exit 1; }
 
 say "submitting the $lines lines of $file, and watching the blocks spread"
 "$peer" testnet watch --dir "$dir" &

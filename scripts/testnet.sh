@@ -2,6 +2,7 @@
 # A testnet by hand: builds the peer program and runs "peer testnet" with whatever
 # follows. The network's files are in .testnet, or where --dir says.
 set -euo pipefail
+here=$PWD
 cd "$(dirname "$0")/.."
 
 if [[ $# -eq 0 || $1 == -h || $1 == --help ]]; then
@@ -25,4 +26,6 @@ HELP
 	exit 0
 fi
 go build -o bin/peer ./cmd/peer
-exec bin/peer testnet "$@"
+peer=$PWD/bin/peer
+cd "$here" # relative paths are from where the script was called
+exec "$peer" testnet "$@"

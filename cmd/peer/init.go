@@ -59,6 +59,9 @@ A home that is there already is left alone, and that is an error.`,
 	s.addFlags(cmd.Flags())
 	out := outputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if genesisPath != "" && cmd.Flags().Changed("chain-id") {
+			return usagef("--chain-id %s with --genesis %s: the genesis names the chain", chainID, genesisPath)
+		}
 		if err := checkHome(home); err != nil {
 			return err
 		}

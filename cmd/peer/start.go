@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"grapevine/block"
 	"grapevine/block/sig"
 	"grapevine/genesis"
 	"grapevine/ledger"
@@ -78,7 +79,7 @@ func loadHome(home string, s *settings, load func() error) (node.Config, error) 
 		return node.Config{}, err
 	}
 	if _, err := os.Stat(filepath.Join(home, keyFile)); errors.Is(err, fs.ErrNotExist) {
-		return node.Config{}, notFound(fmt.Errorf("%s is no peer's home, it has no %s: make one with peer init --home %s", home, keyFile, home))
+		return node.Config{}, notFound(fmt.Errorf("%s is no peer's home, it has no %s: put the key back if it was there, or make a new directory with peer init --home", home, keyFile))
 	}
 	key, err := sig.LoadKey(filepath.Join(home, keyFile))
 	if err != nil {
@@ -168,27 +169,38 @@ func writeNewLock(home string, cfg node.Config) error {
 		return err
 	}
 	path := filepath.Join(home, lockFile)
-	err := ordering.CreateLock(path, cfg.Genesis.ID())
-	if errors.Is(err, fs.ErrExist) {
+	if _, err := os.Stat(path); err == nil {
 		return refused(fmt.Errorf("%s is there, so this key may have signed: start without --new-chain", path))
 	}
-	return err
+	tip, err := ledgerTip(home, cfg)
+	if err != nil {
+		return err
+	}
+	if tip.Height > 0 {
+		return refused(fmt.Errorf("the ledger in %s has %d blocks, all signed by this key, so its chain is not new: start with --reset-lock, if the key has signed none above height %d", home, tip.Height, tip.Height))
+	}
+	return ordering.CreateLock(path, cfg.Genesis.ID())
 }
 
 func resetLockToTip(home string, cfg node.Config) error {
 	if err := checkOrderer(home, cfg); err != nil {
 		return err
 	}
-	l, err := ledger.Open(ledger.Config{Dir: filepath.Join(home, ledgerDir), Genesis: cfg.Genesis, Logger: cfg.Logger})
+	tip, err := ledgerTip(home, cfg)
 	if err != nil {
-		return err
-	}
-	tip := l.Tip()
-	if err := l.Close(); err != nil {
 		return err
 	}
 	cfg.Logger.Warn("the orderer's lock is reset", "height", tip.Height, "id", tip.ID)
 	return ordering.ResetLock(filepath.Join(home, lockFile), cfg.Genesis.ID(), tip)
+}
+
+// ledgerTip returns where the home's ledger ends.
+func ledgerTip(home string, cfg node.Config) (block.Tip, error) {
+	l, err := ledger.Open(ledger.Config{Dir: filepath.Join(home, ledgerDir), Genesis: cfg.Genesis, Logger: cfg.Logger})
+	if err != nil {
+		return block.Tip{}, err
+	}
+	return l.Tip(), l.Close()
 }
 
 func checkOrderer(home string, cfg node.Config) error {

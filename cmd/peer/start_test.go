@@ -200,6 +200,7 @@ func TestOrderersLock(t *testing.T) {
 	}
 	peer(t, "start", "--home", n.home).want(t, exitFailed, lock, "--new-chain")
 
+	peer(t, "start", "--home", n.home, "--new-chain").want(t, exitRefused, "1 blocks", "--reset-lock")
 	n.start(t, "--reset-lock") // the ledger's tip is all that was ever signed
 	peer(t, "tx", "submit", "hello again", "--wait", "--api", n.api, "--key", filepath.Join(n.home, "client.key")).want(t, exitOK)
 	n.stop(t)

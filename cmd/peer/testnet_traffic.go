@@ -78,7 +78,11 @@ ends when all are accepted, with --wait when every peer has them in its ledger.`
 			return err
 		}
 		return out.print(cmd, res, func(w io.Writer) {
-			fmt.Fprintf(w, "%d lines accepted by %d peers in %.1f s\n", res.Accepted, len(n.Peers), res.Seconds)
+			fmt.Fprintf(w, "%d lines accepted by %d peers in %.1f s", res.Accepted, len(n.Peers), res.Seconds)
+			if *wait {
+				fmt.Fprint(w, ", and committed")
+			}
+			fmt.Fprintln(w)
 		})
 	}
 	return cmd

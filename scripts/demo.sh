@@ -107,7 +107,7 @@ say "checking that all ledgers agree and hold every line of $file exactly once"
 "$peer" testnet check "$file" --dir "$dir"
 
 if $keep; then
-	say "done in $((SECONDS - started)) s; the network goes on. For example:"
+	say "done in $((SECONDS - started)) s; the network goes on. For example, in $PWD:"
 	cat <<NEXT
   $peer testnet status --dir $dir
   $peer testnet watch --dir $dir

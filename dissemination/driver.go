@@ -34,6 +34,9 @@ type Host interface {
 	Charge(p wire.PeerID, o p2p.Offence, detail string)
 	// Publish sends a message to everybody by GossipSub.
 	Publish(data []byte) error
+	// Overflows returns how many messages GossipSub has dropped because a neighbour's
+	// queue was full.
+	Overflows() uint64
 }
 
 // Config sets a driver up.
@@ -112,7 +115,14 @@ type Driver struct {
 	halted     error
 	evidence   []byte // the proof behind halted, if there is one
 
-	shared shared
+	shared    shared
+	admission admission
+}
+
+// admission is shared by submitters and the publisher.
+type admission struct {
+	mu   sync.Mutex
+	core *txs.Admission
 }
 
 // shared is what the readers' goroutines and the loop both use.
@@ -172,6 +182,7 @@ func New(cfg Config) *Driver {
 			paced:   map[wire.PeerID]time.Time{},
 		},
 	}
+	d.admission.core = txs.NewAdmission(now)
 	d.metrics = newMetrics(cfg.Registerer, d)
 	if e := cfg.Evidence; e != nil {
 		d.evidence = e.Encode()
@@ -312,6 +323,7 @@ func (d *Driver) sendBytes(to wire.PeerID, m message.Message, b []byte) bool {
 
 // publisher hands batches to GossipSub, whose Publish may take a while.
 func (d *Driver) publisher(ctx context.Context) error {
+	var overflows uint64
 	for {
 		select {
 		case <-ctx.Done():
@@ -322,8 +334,53 @@ func (d *Driver) publisher(ctx context.Context) error {
 			if err := d.cfg.Host.Publish(b); err != nil {
 				d.log.Warn("publishing transactions, the repair plane will carry them", "txs", len(batch), "err", err)
 			}
+			if n := d.cfg.Host.Overflows(); n > overflows {
+				overflows = n
+				d.admission.mu.Lock()
+				d.admission.core.Overflowed(time.Now())
+				d.admission.mu.Unlock()
+			}
 		}
 	}
+}
+
+// admitWait is how long a submitter waits for its turn before it is told to come
+// back: less than most clients wait for an answer.
+const admitWait = 3 * time.Second
+
+// ErrBusy says that the network does not take as much as is submitted here.
+var ErrBusy = errors.New("busy")
+
+// Admit waits until so many bytes of transactions may enter the network, or says
+// when to come back.
+func (d *Driver) Admit(ctx context.Context, bytes int) error {
+	d.admission.mu.Lock()
+	wait, ok := d.admission.core.Take(time.Now(), bytes, admitWait)
+	rate := d.admission.core.Rate()
+	d.admission.mu.Unlock()
+	if !ok {
+		return fmt.Errorf("%w: the network takes %.0f bytes a second from this node at present, and queues overflow: try again in %v, or at another peer", ErrBusy, rate, wait.Round(time.Millisecond))
+	}
+	if wait == 0 {
+		return nil
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-d.done:
+		return ErrStopped
+	}
+}
+
+// AdmitRate returns the bytes of transactions that are let in a second at present.
+func (d *Driver) AdmitRate() float64 {
+	d.admission.mu.Lock()
+	defer d.admission.mu.Unlock()
+	return d.admission.core.Rate()
 }
 
 // PeerUp implements p2p.Handler.

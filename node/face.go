@@ -48,7 +48,7 @@ func (n *Node) Neighbours() []wire.PeerID { return n.host.Neighbours() }
 // everybody. A verdict of Accepted says that the transaction is journalled, and on
 // offer until it is committed or expires. The error is the node's own trouble, and
 // leaves it open what was accepted.
-func (n *Node) Submit(_ context.Context, txs []*block.Tx) ([]mempool.Verdict, error) {
+func (n *Node) Submit(ctx context.Context, txs []*block.Tx) ([]mempool.Verdict, error) {
 	verdicts := make([]mempool.Verdict, len(txs))
 	var good []*block.Tx
 	var places []int
@@ -68,6 +68,15 @@ func (n *Node) Submit(_ context.Context, txs []*block.Tx) ([]mempool.Verdict, er
 	if len(good) == 0 {
 		return verdicts, nil
 	}
+	if err := n.driver.Admit(ctx, sizeOf(good)); err != nil {
+		if !errors.Is(err, dissemination.ErrBusy) {
+			return nil, err
+		}
+		for _, i := range places {
+			verdicts[i] = mempool.Verdict{Status: mempool.Refused, Err: err}
+		}
+		return verdicts, nil
+	}
 	got, err := n.pool.Submit(time.Now(), good)
 	if err != nil {
 		return nil, err
@@ -83,6 +92,13 @@ func (n *Node) Submit(_ context.Context, txs []*block.Tx) ([]mempool.Verdict, er
 		n.driver.Spread(spread)
 	}
 	return verdicts, nil
+}
+
+func sizeOf(txs []*block.Tx) (bytes int) {
+	for _, t := range txs {
+		bytes += t.Size()
+	}
+	return bytes
 }
 
 // Ready says why the node does not do its work, or nil: it does not run, the orderer

@@ -173,6 +173,10 @@ func (t *topic) validate(ctx context.Context, from peer.ID, m *pubsub.Message) p
 
 func (t *topic) close() { t.cancel() }
 
+// Overflows returns how many messages of the topic were dropped because a neighbour's
+// queue was full.
+func (h *Host) Overflows() uint64 { return h.topic.tracer.overflows.Load() }
+
 // Publish sends a message on the transactions' topic. It returns an error when the
 // message is too large for peers to take; otherwise it is on its way to those
 // neighbours that the mesh holds at the time, which may be none.

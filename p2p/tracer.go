@@ -2,6 +2,7 @@ package p2p
 
 import (
 	"sync"
+	"sync/atomic"
 
 	pubsub "github.com/libp2p/go-libp2p-pubsub"
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -13,6 +14,8 @@ import (
 // they show nowhere else. It is called inside GossipSub's own loop.
 type tracer struct {
 	m *metrics
+
+	overflows atomic.Uint64 // messages dropped because a neighbour's queue was full
 
 	mu      sync.Mutex
 	streams map[peer.ID]bool // guarded by mu; peers with an outbound stream
@@ -44,6 +47,7 @@ func (t *tracer) SendRPC(rpc *pubsub.RPC, _ peer.ID) {
 // DropRPC implements pubsub.RawTracer: a neighbour's queue was full.
 func (t *tracer) DropRPC(rpc *pubsub.RPC, _ peer.ID) {
 	t.count("dropped: queue full", len(rpc.GetPublish()))
+	t.overflows.Add(uint64(len(rpc.GetPublish())))
 }
 
 // RejectMessage implements pubsub.RawTracer.

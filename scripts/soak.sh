@@ -6,9 +6,12 @@ cd "$(dirname "$0")/.."
 
 usage() {
 	cat <<'HELP'
-Usage: scripts/soak.sh [-n PEERS] [--rate R] [--duration D] [--size B] [--kill]
+Usage: scripts/soak.sh --ledger
+       scripts/soak.sh [-n PEERS] [--rate R] [--duration D] [--size B] [--kill]
                        [--peer I] [--dir DIR] [-- FLAGS OF testnet up]
 
+  --ledger      instead of a testnet: a process that appends to a ledger is ended with
+                SIGKILL 200 times, and no block that it reported may be lost
   -n PEERS      how many peers (default 20)
   --rate R      transactions a second (default 500)
   --duration D  how long, as Go writes it (default 30s)
@@ -47,6 +50,7 @@ while (($#)); do
 		shift
 		;;
 	--kill) kills=true ;;
+	--ledger) GRAPEVINE_SOAK=1 exec go test -count=1 -v -run '^TestKill$' -timeout 30m ./ledger ;;
 	-h | --help) usage && exit 0 ;;
 	--) shift && break ;;
 	*) die "unknown argument $1" ;;

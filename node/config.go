@@ -14,6 +14,7 @@ import (
 	"grapevine/dissemination/fresh"
 	"grapevine/genesis"
 	"grapevine/ordering"
+	"grapevine/p2p"
 )
 
 // Config has all of a node's doors to the outside. Genesis and Key are required;
@@ -104,6 +105,14 @@ func (c Config) withDefaults() Config {
 		c.OnBlockFrom = 1
 	}
 	return c
+}
+
+// Check refuses a configuration that New would refuse before it opens anything.
+func (c Config) Check() error {
+	if err := c.validate(); err != nil {
+		return err
+	}
+	return p2p.Config{Key: c.Key, Genesis: c.Genesis, Listen: c.Listen, Advertise: c.Advertise, Bootstrap: c.Bootstrap, Software: c.Software}.Check()
 }
 
 func (c Config) validate() error {

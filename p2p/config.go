@@ -166,7 +166,7 @@ func parseAddrs(key string, list []string) ([]ma.Multiaddr, error) {
 	for _, s := range list {
 		m, err := ma.NewMultiaddr(s)
 		if err != nil {
-			return nil, fmt.Errorf("%s address %q: want a multiaddr such as /ip4/0.0.0.0/udp/7400/quic-v1: %w", key, s, err)
+			return nil, fmt.Errorf("%s address %q: want a multiaddr such as /ip4/0.0.0.0/udp/9701/quic-v1: %w", key, s, err)
 		}
 		if _, id := peer.SplitAddr(m); id != "" {
 			return nil, fmt.Errorf("%s address %q: leave out /p2p/%s, it is added", key, s, id)
@@ -196,6 +196,21 @@ func (c Config) parseBootstrap(self peer.ID) ([]peer.AddrInfo, error) {
 		all = append(all, m)
 	}
 	return peer.AddrInfosFromP2pAddrs(all...)
+}
+
+// Check refuses a configuration that Listen would refuse before it opens a socket:
+// an address that is none, or a bootstrap peer without its peer ID.
+func (c Config) Check() error {
+	c = c.withDefaults()
+	if err := c.validate(); err != nil {
+		return err
+	}
+	_, self, err := identity(c.Key)
+	if err != nil {
+		return err
+	}
+	_, err = c.parse(self)
+	return err
 }
 
 func (c Config) validate() error {

@@ -70,6 +70,11 @@ A home that is there already is left alone, and that is an error.`,
 		if err != nil {
 			return err
 		}
+		cfg := s.nodeConfig()
+		cfg.Key, cfg.Genesis = key, g
+		if err := cfg.Check(); err != nil {
+			return usagef("%w", err)
+		}
 		if err := makeHome(home, key, g, s.changed(cmd.Flags())); err != nil {
 			return err
 		}

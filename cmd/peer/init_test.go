@@ -88,7 +88,11 @@ func TestInitRefuses(t *testing.T) {
 	peer(t, "init", "--home", filepath.Join(dir, "x"), "--genesis", filepath.Join(dir, "none.json")).want(t, exitFailed, "none.json")
 	peer(t, "init", "--home", filepath.Join(dir, "x"), "--chain-id", "Not A Name").want(t, exitFailed, `"Not A Name"`)
 
+	peer(t, "init", "--home", filepath.Join(dir, "x"), "--listen", "1.2.3.4:99").want(t, exitUsage, `"1.2.3.4:99"`, "want a multiaddr")
+	peer(t, "init", "--home", filepath.Join(dir, "x"), "--bootstrap", "/ip4/127.0.0.1/tcp/1").want(t, exitUsage, "/ip4/127.0.0.1/tcp/1", "/p2p/<id>")
+
 	inited(t, "--home", filepath.Join(dir, "good"))
+	peer(t, "init", "--home", filepath.Join(dir, "x"), "--genesis", filepath.Join(dir, "good", genesisFile), "--chain-id", "other").want(t, exitUsage, "--chain-id other")
 	bad := strings.Replace(read(t, dir, "good", genesisFile), `"chain_id"`, `"Chain_id"`, 1)
 	write(t, bad, dir, "bad.json")
 	peer(t, "init", "--home", filepath.Join(dir, "x"), "--genesis", filepath.Join(dir, "bad.json")).want(t, exitFailed, "bad.json", `"Chain_id"`, "spelled")

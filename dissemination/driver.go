@@ -154,7 +154,7 @@ func New(cfg Config) *Driver {
 	now, tip := time.Now(), cfg.Ledger.Tip()
 	cfg.Txs.Self = cfg.Self
 	if !cfg.NoCatchup && cfg.Fresh.CatchupGap == 0 {
-		cfg.Fresh.CatchupGap = 24
+		cfg.Fresh.CatchupGap = catchup.DefaultGap // where one leaves off the other begins
 	}
 	limits := cfg.Genesis.BlockLimits()
 	d := &Driver{

@@ -37,9 +37,7 @@ import (
 // Config sets an engine up. The zero value of a field means its default.
 type Config struct {
 	// Gap is how many blocks behind its best neighbour a peer starts to catch up at
-	// once; zero means 24: a peer that is a second or two behind a busy network has
-	// most of them announced already, and fetching them whole would only slow it
-	// down. It stays well within the window of fresh blocks.
+	// once; zero means DefaultGap.
 	Gap uint64
 	// Patience is how long a smaller gap may stand before it is caught up too; zero
 	// means 2 s: by then push and pull have had several tries (a guess).
@@ -48,6 +46,11 @@ type Config struct {
 	// 3 s: a few times what a full queue of 2 MiB takes over a link of 10 Mbit/s.
 	Timeout time.Duration
 }
+
+// DefaultGap is how far behind is too far for push and pull: a peer that is a second
+// or two behind a busy network has most blocks announced already, and fetching them
+// whole would only slow it down. It stays well within the window of fresh blocks.
+const DefaultGap = 24
 
 // Bounds that no setting changes.
 const (
@@ -149,7 +152,7 @@ type Engine struct {
 // New makes the engine of a peer whose chain ends at height tip.
 func New(cfg Config, seed uint64, tip uint64) *Engine {
 	if cfg.Gap == 0 {
-		cfg.Gap = 24
+		cfg.Gap = DefaultGap
 	}
 	if cfg.Patience == 0 {
 		cfg.Patience = 2 * time.Second

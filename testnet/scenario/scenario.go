@@ -1,0 +1,130 @@
+// Package scenario says what is to happen in a network of peers: who there is, how
+// they are linked, what blocks there are, what goes wrong, and what must hold. One
+// scenario serves all worlds; Plan resolves it, from its seed, to peers and events,
+// so that every world has the same network.
+//
+// Times count from the moment at which the network stands: everybody who is there
+// from the beginning is connected. Peer 0 is the orderer.
+package scenario
+
+import "time"
+
+// Scenario is one TOML file. A zero value means the default that Defaults gives.
+type Scenario struct {
+	Name      string   `toml:"name"`
+	About     string   `toml:"about"`     // one line
+	Seed      uint64   `toml:"seed"`      // of every random choice
+	Peers     int      `toml:"peers"`     // those that join later included
+	World     string   `toml:"world"`     // events, packets or processes: where it runs unless told otherwise
+	Protocols []string `toml:"protocols"` // which run unless told otherwise
+	// Membership is how a peer learns of the others: live runs the membership core,
+	// static draws neighbours at random beforehand, auto takes live where it fits.
+	Membership string `toml:"membership"`
+	// Duration ends the run, if it is not over before; zero means as long as blocks,
+	// faults and Checks.Reach take.
+	Duration Duration `toml:"duration"`
+
+	Settings Settings `toml:"settings"`
+	Load     Load     `toml:"load"`
+	Link     Link     `toml:"link"` // of every peer, unless class or region says otherwise
+	Classes  []Class  `toml:"class"`
+	Regions  []Region `toml:"region"`
+	Faults   []Fault  `toml:"fault"`
+	Checks   Checks   `toml:"checks"`
+}
+
+// Settings are grapevine's own; the other protocols do not heed them.
+type Settings struct {
+	Mode         string   `toml:"mode"`       // push-pull, push or pull
+	Fanout       int      `toml:"fanout"`     // 0: ⌈ln N⌉ + 7
+	NoCatchup    bool     `toml:"no_catchup"` // a peer that is far behind stays behind
+	PullEvery    Duration `toml:"pull_every"`
+	FetchTimeout Duration `toml:"fetch_timeout"`
+}
+
+// Load is what the orderer makes, and what users submit.
+type Load struct {
+	Blocks     int      `toml:"blocks"`
+	First      Duration `toml:"first"`       // when the first block is made
+	Every      Duration `toml:"every"`       // from one block to the next
+	BlockSizes []Bytes  `toml:"block_sizes"` // of bodies, in turn
+	TxSize     Bytes    `toml:"tx_size"`     // of a whole encoded transaction
+	// Warm is the probability with which a peer holds a transaction before the block
+	// that names it, independently for each; the orderer holds all.
+	Warm float64 `toml:"warm"`
+	// TxRate is how many transactions a second users submit, each at a random peer,
+	// from First on for Blocks × Every. The orderer then cuts blocks itself, and
+	// BlockSizes and Warm mean nothing. Only packets and processes can do this.
+	TxRate float64 `toml:"tx_rate"`
+}
+
+// Link is how a peer is connected: its own access to the net, and what lies behind.
+type Link struct {
+	Up      Rate     `toml:"up"`
+	Down    Rate     `toml:"down"`
+	Latency Duration `toml:"latency"` // one way, between two peers; regions overrule it
+	Jitter  Duration `toml:"jitter"`  // a packet takes up to so much longer, evenly
+	Loss    float64  `toml:"loss"`    // of packets, each on its own, on the way to the peer
+}
+
+// Class gives some peers another link. A zero leaves what Scenario.Link says.
+type Class struct {
+	Name  string  `toml:"name"`
+	Share float64 `toml:"share"` // of all peers, drawn at random
+	Peers []int   `toml:"peers"` // or these
+	Link
+}
+
+// Region is where peers are: each is in one, drawn by weight. Latency overrules the
+// link's, by the other region's name; it is symmetric, so one side may say it.
+type Region struct {
+	Name    string              `toml:"name"`
+	Weight  float64             `toml:"weight"`
+	Latency map[string]Duration `toml:"latency"`
+	Orderer bool                `toml:"orderer"` // peer 0 is here; else it is drawn like any other
+}
+
+// The kinds of faults.
+const (
+	Cut   = "cut"   // the peers named are cut off from all others, and keep each other
+	Crash = "crash" // they end without a word; after For they start again with their ledgers
+	Loss  = "loss"  // packets to and from them are lost with probability Loss
+	Slow  = "slow"  // they send and receive at Rate
+	Join  = "join"  // they are not there before
+)
+
+// Fault is one thing that goes wrong. Who it befalls is said by one of Peers, Share,
+// Region and Class; none of these means everybody but the orderer, who is drawn only
+// when Peers, Region or Class names it.
+type Fault struct {
+	Kind   string   `toml:"kind"`
+	At     Duration `toml:"at"`
+	For    Duration `toml:"for"` // zero: for ever
+	Peers  []int    `toml:"peers"`
+	Share  float64  `toml:"share"`
+	Region string   `toml:"region"`
+	Class  string   `toml:"class"`
+	Loss   float64  `toml:"loss"`
+	Rate   Rate     `toml:"rate"`
+}
+
+// Checks are the bounds that a run must keep, besides the ones that hold for every
+// run: no two peers differ at a height, no height goes back, no honest peer is
+// dropped. Zero means no bound, but for Reach.
+type Checks struct {
+	// Reach is how long after the last block, and after the last fault that ended,
+	// every live peer that nothing cuts off has the tip; zero means 30 s.
+	Reach      Duration `toml:"reach"`
+	P99        Duration `toml:"p99"`
+	Max        Duration `toml:"max"`
+	Coverage   float64  `toml:"coverage"`   // at least
+	Redundancy float64  `toml:"redundancy"` // at most
+	Bytes      Bytes    `toml:"bytes"`      // received per peer and block, at most
+}
+
+// Duration, Bytes and Rate read as people write them: 50ms, 1MiB, 50mbit.
+type (
+	Duration time.Duration
+	Bytes    int64 // B, kB, MB, KiB, MiB
+	Rate     int64 // bits a second: bit, kbit, mbit, gbit
+)

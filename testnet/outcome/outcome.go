@@ -4,6 +4,8 @@
 package outcome
 
 import (
+	"math"
+	"slices"
 	"time"
 
 	"grapevine/block"
@@ -59,11 +61,37 @@ type Peer struct {
 	Alive  bool // it runs, and nothing cuts it off
 	Height uint64
 	ID     block.ID // at Height
+	Away   []Span   // when it did not run, in order; Gone and Back write it
 	// Received is all bytes that came: UDP payload in the packet world, encoded frames
 	// and 5 % in the event world. Sent likewise.
 	Received, Sent int64
 	// Again is the bytes of block bodies that came though they were here already.
 	Again int64
+}
+
+// Span is from From until before To.
+type Span struct{ From, To time.Duration }
+
+// Forever ends a span that does not.
+const Forever = time.Duration(math.MaxInt64)
+
+// Gone says that the peer does not run from a time on: it crashed, or has not joined.
+func (p *Peer) Gone(at time.Duration) {
+	if n := len(p.Away); n == 0 || p.Away[n-1].To != Forever {
+		p.Away = append(p.Away, Span{at, Forever})
+	}
+}
+
+// Back says that it runs again, or for the first time.
+func (p *Peer) Back(at time.Duration) {
+	if n := len(p.Away); n > 0 && p.Away[n-1].To == Forever {
+		p.Away[n-1].To = at
+	}
+}
+
+// There says whether it ran at a time.
+func (p *Peer) There(at time.Duration) bool {
+	return !slices.ContainsFunc(p.Away, func(s Span) bool { return s.From <= at && at < s.To })
 }
 
 // Drop is a neighbour let go of for what it did. No honest peer gives cause.

@@ -47,10 +47,12 @@ var packages = []struct {
 		"the composition root imports every part, and no part imports it"},
 
 	{"testnet/report", "block", "a report is made of facts, wherever the network ran"},
-	{"testnet/checks", "api api/apipb block", "a check believes what peers answer, and nothing else"},
+	{"testnet/outcome", "block testnet/report", "what happened is data, whatever world it happened in"},
+	{"testnet/plot", "testnet/outcome", "a picture is of what happened, and knows no world"},
+	{"testnet/checks", "api api/apipb block testnet/outcome testnet/scenario", "a check believes what peers answer, or what a world saw, and nothing else"},
 	{"testnet/traffic", "api api/apipb block block/sig mempool", "traffic comes from outside, as a user's would"},
 	{"testnet/processes", "api block block/sig genesis", "processes are real peers: what is known of them comes through their API"},
-	{"cmd/peer", "api api/apipb block block/sig genesis ledger node ordering testnet/checks testnet/processes testnet/report testnet/traffic",
+	{"cmd/peer", "api api/apipb block block/sig genesis ledger node ordering testnet/checks testnet/events testnet/outcome testnet/packets testnet/plot testnet/processes testnet/report testnet/scenario testnet/traffic",
 		"the command line is at the top: nothing imports it"},
 
 	{"scripts/genproto", "", "a tool: it may not depend on what it generates"},
@@ -86,6 +88,8 @@ var guards = []struct {
 	{"github.com/prometheus", "api node p2p dissemination", "metrics are read from Stats by drivers; cores and stores have no registry"},
 	{"github.com/spf13", "cmd/peer", "flags exist in the command line alone"},
 	{"github.com/BurntSushi", "cmd/peer", "config files exist in the command line alone"},
+	{"gonum.org", "testnet/plot", "one package draws"},
+	{"github.com/go-echarts", "testnet/plot", "one package draws"},
 	{"golang.org/x/term", "cmd/peer", "terminals exist in the command line alone"},
 	{"github.com/stretchr", "", "tests compare with if, and say what they got and wanted"},
 }

@@ -124,6 +124,8 @@ func TestEachRuleCanFail(t *testing.T) {
 		{"simnet in the node", "node/x.go", head + `import "github.com/marcopolo/simnet"`, "outside a test"},
 		{"simnet in its tests", "node/x_test.go", head + `import "github.com/marcopolo/simnet"`, ""},
 		{"flags elsewhere", "testnet/report/x.go", head + `import "github.com/spf13/pflag"`, "flags exist"},
+		{"pictures elsewhere", "testnet/outcome/x.go", head + `import "gonum.org/v1/plot"`, "one package draws"},
+		{"pictures", "testnet/plot/x.go", head + `import "gonum.org/v1/plot/vg"`, ""},
 		{"testify", "mempool/x_test.go", head + `import "github.com/stretchr/testify/assert"`, "compare with if"},
 		{"lock in a core", "dissemination/fresh/x.go", head + `import "sync/atomic"`, "a core gets time"},
 		{"logger in a core", "p2p/membership/x.go", head + `import "log/slog"`, "a core gets time"},

@@ -94,6 +94,11 @@ func (p *Peer) There(at time.Duration) bool {
 	return !slices.ContainsFunc(p.Away, func(s Span) bool { return s.From <= at && at < s.To })
 }
 
+// tookPart says whether it ran at any time between two.
+func (p *Peer) tookPart(from, to time.Duration) bool {
+	return !slices.ContainsFunc(p.Away, func(s Span) bool { return s.From <= from && to <= s.To })
+}
+
 // Drop is a neighbour let go of for what it did. No honest peer gives cause.
 type Drop struct {
 	Peer, Dropped int

@@ -71,7 +71,7 @@ func Totals(facts []Fact) Total {
 	}
 	slices.Sort(latencies)
 	t.Arrivals = len(latencies)
-	t.P50, t.P95, t.Max = rank(latencies, 50), rank(latencies, 95), rank(latencies, 100)
+	t.P50, t.P95, t.Max = Rank(latencies, 50), Rank(latencies, 95), Rank(latencies, 100)
 	return t
 }
 
@@ -116,7 +116,7 @@ func summary(group []Fact) Block {
 	}
 	latencies := travelled(group)
 	slices.Sort(latencies)
-	b.P50, b.P95, b.Max = rank(latencies, 50), rank(latencies, 95), rank(latencies, 100)
+	b.P50, b.P95, b.Max = Rank(latencies, 50), Rank(latencies, 95), Rank(latencies, 100)
 	return b
 }
 
@@ -130,9 +130,9 @@ func travelled(group []Fact) []time.Duration {
 	return out
 }
 
-// rank returns the percentile of sorted latencies by nearest rank, in milliseconds
+// Rank returns the percentile of sorted latencies by nearest rank, in milliseconds
 // to the microsecond; 0 of none.
-func rank(sorted []time.Duration, percent int) float64 {
+func Rank(sorted []time.Duration, percent int) float64 {
 	if len(sorted) == 0 {
 		return 0
 	}

@@ -129,7 +129,7 @@ func TestRank(t *testing.T) {
 		n, percent int
 		want       float64
 	}{{0, 50, 0}, {1, 50, 1}, {1, 95, 1}, {2, 50, 1}, {7, 50, 4}, {7, 95, 7}, {100, 50, 50}, {100, 95, 95}, {100, 100, 100}} {
-		if got := rank(ds[:c.n], c.percent); got != c.want {
+		if got := Rank(ds[:c.n], c.percent); got != c.want {
 			t.Errorf("p%d of 1…%d ms is %v, want %v", c.percent, c.n, got, c.want)
 		}
 	}

@@ -1,0 +1,177 @@
+package outcome
+
+import (
+	"encoding/json"
+	"math"
+	"slices"
+	"strconv"
+	"time"
+
+	"grapevine/block"
+	"grapevine/testnet/report"
+)
+
+// Row is the figures of a run.
+type Row struct {
+	Protocol string `json:"protocol"`
+	World    string `json:"world"`
+	Peers    int    `json:"peers"`
+	Blocks   int    `json:"blocks"`
+	Seed     uint64 `json:"seed"`
+	// Coverage is the share of (block, peer), over peers other than the producer that
+	// ran when the block was made, that push or shards reached.
+	Coverage Figure `json:"coverage"`
+	// Latencies are of the same pairs, as far as the block was accepted: from the
+	// block's time, in milliseconds; percentiles by nearest rank.
+	P50 Figure `json:"p50_ms"`
+	P90 Figure `json:"p90_ms"`
+	P99 Figure `json:"p99_ms"`
+	Max Figure `json:"max_ms"`
+	// BytesPerPeer is what came, per block and peer that ran at any time since the first
+	// block; of a run without blocks, per peer.
+	BytesPerPeer Figure `json:"bytes_per_peer"`
+	// Redundancy is what came to all peers over what had to: the body of each block
+	// for each peer other than its producer that accepted it.
+	Redundancy Figure `json:"redundancy"`
+	Duplicates Figure `json:"duplicates"` // bodies that came again, over the same
+	HopMax     int    `json:"hop_max"`
+	Trace      string `json:"trace"` // 16 hex digits; empty in a world that does not repeat
+}
+
+// Figure is a number, or NaN where there is nothing to take it of. JSON has null for that.
+type Figure float64
+
+// Known says that it is a number.
+func (f Figure) Known() bool { return !math.IsNaN(float64(f)) }
+
+func (f Figure) MarshalJSON() ([]byte, error) {
+	if !f.Known() {
+		return []byte("null"), nil
+	}
+	return json.Marshal(float64(f))
+}
+
+func (f *Figure) UnmarshalJSON(text []byte) error {
+	if string(text) == "null" {
+		*f = Figure(math.NaN())
+		return nil
+	}
+	return json.Unmarshal(text, (*float64)(f))
+}
+
+// ratio is a over b to six places: a peer in a million that is missed still shows.
+func ratio(a, b float64) Figure {
+	if b == 0 {
+		return Figure(math.NaN())
+	}
+	return Figure(math.Round(a/b*1e6) / 1e6)
+}
+
+// Row takes the figures. Arrivals of blocks that nobody made count nowhere.
+func (o *Outcome) Row() Row {
+	r := Row{Protocol: o.Protocol, World: o.World, Peers: len(o.Peers), Blocks: len(o.Blocks), Seed: o.Seed}
+	if o.Trace != 0 {
+		text := strconv.FormatUint(o.Trace, 16)
+		r.Trace = "0000000000000000"[len(text):] + text
+	}
+	var latencies []time.Duration
+	var pushed int
+	var bodies float64 // bytes that had to come
+	for _, d := range o.Deliveries() {
+		bodies += float64(o.Blocks[d.Block].Bytes)
+		r.HopMax = max(r.HopMax, d.Hop)
+		if !d.Expected {
+			continue
+		}
+		latencies = append(latencies, d.Latency)
+		if d.Via == ViaPush || d.Via == ViaShards {
+			pushed++
+		}
+	}
+	r.Coverage = ratio(float64(pushed), float64(o.expected()))
+	slices.Sort(latencies)
+	r.P50, r.P90, r.P99, r.Max = rank(latencies, 50), rank(latencies, 90), rank(latencies, 99), rank(latencies, 100)
+	o.traffic(&r, bodies)
+	return r
+}
+
+func (o *Outcome) traffic(r *Row, bodies float64) {
+	var received, again int64
+	var first time.Duration
+	if len(o.Blocks) > 0 {
+		first = o.Blocks[0].At
+	}
+	peers := 0
+	for _, p := range o.Peers {
+		received, again = received+p.Received, again+p.Again
+		if p.tookPart(first, o.End) {
+			peers++
+		}
+	}
+	r.BytesPerPeer = ratio(float64(received), float64(peers*max(len(o.Blocks), 1)))
+	r.Redundancy, r.Duplicates = ratio(float64(received), bodies), ratio(float64(again), bodies)
+}
+
+func rank(sorted []time.Duration, percent int) Figure {
+	if len(sorted) == 0 {
+		return Figure(math.NaN())
+	}
+	return Figure(report.Rank(sorted, percent))
+}
+
+// Delivery is the first acceptance of a block by a peer other than its producer.
+type Delivery struct {
+	Arrival
+	Block    int           // index into Blocks
+	Latency  time.Duration // from the block's time
+	Expected bool          // the peer ran when the block was made
+}
+
+// Deliveries returns what became of the blocks, in the order in which it happened.
+func (o *Outcome) Deliveries() []Delivery {
+	byID, producers := o.made()
+	type pair struct{ block, peer int }
+	seen := make(map[pair]bool, len(o.Arrivals))
+	var out []Delivery
+	for _, a := range o.Arrivals {
+		b, ok := byID[a.ID]
+		if !ok || a.Peer == producers[b] || seen[pair{b, a.Peer}] {
+			continue
+		}
+		seen[pair{b, a.Peer}] = true
+		at := o.Blocks[b].At
+		out = append(out, Delivery{Arrival: a, Block: b, Latency: a.At - at, Expected: o.Peers[a.Peer].There(at)})
+	}
+	return out
+}
+
+// expected is how many pairs of a block and a peer other than its producer there are
+// where the peer ran when the block was made.
+func (o *Outcome) expected() int {
+	_, producers := o.made()
+	n := 0
+	for i, b := range o.Blocks {
+		for p := range o.Peers {
+			if p != producers[i] && o.Peers[p].There(b.At) {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// made returns the blocks' indices by ID, and the peer that made each; -1 where its
+// own acceptance is not known.
+func (o *Outcome) made() (byID map[block.ID]int, producers []int) {
+	byID = make(map[block.ID]int, len(o.Blocks))
+	producers = make([]int, len(o.Blocks))
+	for i, b := range o.Blocks {
+		byID[b.ID], producers[i] = i, -1
+	}
+	for _, a := range o.Arrivals {
+		if b, ok := byID[a.ID]; ok && a.Via == ViaOwn {
+			producers[b] = a.Peer
+		}
+	}
+	return byID, producers
+}

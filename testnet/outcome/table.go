@@ -1,0 +1,53 @@
+package outcome
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"text/tabwriter"
+
+	"grapevine/testnet/report"
+)
+
+// WriteTable writes runs for people, a row each.
+func WriteTable(w io.Writer, rows []Row) error {
+	tab := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(tab, "protocol\tworld\tpeers\tblocks\tby push\tp50\tp90\tp99\tmax\tbytes/peer\tper body byte\tduplicates\thops\t")
+	for _, r := range rows {
+		fmt.Fprintf(tab, "%s\t%s\t%d\t%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%d\t\n", r.Protocol, r.World, r.Peers, r.Blocks,
+			r.Coverage.percent(), r.P50.millis(), r.P90.millis(), r.P99.millis(), r.Max.millis(),
+			r.BytesPerPeer.size(), r.Redundancy.times(), r.Duplicates.times(), r.HopMax)
+	}
+	return tab.Flush()
+}
+
+const unknown = "–"
+
+// percent cuts off rather than rounds: only all is 100 %.
+func (f Figure) percent() string {
+	if !f.Known() {
+		return unknown
+	}
+	return fmt.Sprintf("%.1f %%", math.Floor(float64(f)*1000+1e-6)/10)
+}
+
+func (f Figure) millis() string {
+	if !f.Known() {
+		return unknown
+	}
+	return fmt.Sprintf("%.1f ms", float64(f))
+}
+
+func (f Figure) size() string {
+	if !f.Known() {
+		return unknown
+	}
+	return report.Size(int(f))
+}
+
+func (f Figure) times() string {
+	if !f.Known() {
+		return unknown
+	}
+	return fmt.Sprintf("%.2f", float64(f))
+}

@@ -34,6 +34,7 @@ var packages = []struct {
 	{"dissemination/fresh", "block p2p/wire", "a core: IDs and indices, no payloads, no network"},
 	{"dissemination/catchup", "block p2p/wire", "a core: heights and peers, no blocks, no network"},
 	{"dissemination/txs", "block p2p/wire", "a core: hashes, no transactions, no network"},
+	{"dissemination/preset", "dissemination/catchup dissemination/fresh", "other systems are settings of our cores: every driver of the cores can take them"},
 	{"dissemination", "block block/sig genesis ledger mempool ordering p2p p2p/wire dissemination/message dissemination/fresh dissemination/catchup dissemination/txs",
 		"the driver joins the cores to network, pool and ledger"},
 
@@ -46,6 +47,8 @@ var packages = []struct {
 	{"node", "api block block/sig dissemination dissemination/fresh dissemination/catchup dissemination/txs genesis ledger mempool ordering p2p p2p/membership p2p/wire",
 		"the composition root imports every part, and no part imports it"},
 
+	{"testnet/scenario", "block testnet/scenarios", "what is to happen is said before there is a network, and for every world alike"},
+	{"testnet/scenarios", "", "files, and the one line that embeds them"},
 	{"testnet/report", "block", "a report is made of facts, wherever the network ran"},
 	{"testnet/outcome", "block testnet/report", "what happened is data, whatever world it happened in"},
 	{"testnet/plot", "testnet/outcome", "a picture is of what happened, and knows no world"},
@@ -87,7 +90,7 @@ var guards = []struct {
 	{"connectrpc.com/connect", "api api/apipb/apipbconnect cmd/peer", "RPC is the API's business, and the exit codes'"},
 	{"github.com/prometheus", "api node p2p dissemination", "metrics are read from Stats by drivers; cores and stores have no registry"},
 	{"github.com/spf13", "cmd/peer", "flags exist in the command line alone"},
-	{"github.com/BurntSushi", "cmd/peer", "config files exist in the command line alone"},
+	{"github.com/BurntSushi", "cmd/peer testnet/scenario", "config files exist in the command line alone; a scenario is a file too"},
 	{"gonum.org", "testnet/plot", "one package draws"},
 	{"github.com/go-echarts", "testnet/plot", "one package draws"},
 	{"golang.org/x/term", "cmd/peer", "terminals exist in the command line alone"},
@@ -97,7 +100,7 @@ var guards = []struct {
 // cores are the sans-IO parts: directories, or single files.
 var cores = []string{
 	"block", "p2p/wire", "p2p/membership", "dissemination/message", "dissemination/fresh",
-	"dissemination/catchup", "dissemination/txs", "ordering/cutter.go",
+	"dissemination/catchup", "dissemination/preset", "dissemination/txs", "ordering/cutter.go",
 }
 
 const coreWhy = "a core gets time, randomness and bytes as arguments, so that a seed replays it exactly (DESIGN §2)"

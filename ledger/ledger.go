@@ -40,6 +40,10 @@ type Config struct {
 	// Dir is the ledger's own directory, made when missing; "" keeps the chain in
 	// memory, without any durability.
 	Dir string
+	// Memory keeps the chain from one opening to the next where Dir is "", as a
+	// directory would; one ledger at a time may have it open. Nil: it is forgotten at
+	// Close.
+	Memory *Memory
 	// Genesis is the network's definition, required.
 	Genesis *genesis.Genesis
 	// Logger takes Badger's lines, its errors and warnings at warn and the rest at
@@ -126,6 +130,9 @@ func open(cfg Config, whole bool) (*Ledger, error) {
 	if cfg.Dir == "" {
 		l.name = "in memory"
 		l.db = newMemory()
+		if cfg.Memory != nil {
+			l.db = &cfg.Memory.store
+		}
 		return l, nil
 	}
 	d, err := openDisk(cfg.Dir, l.limits, whole, cfg.Logger)

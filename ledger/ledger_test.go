@@ -47,6 +47,28 @@ func TestAppendAndRead(t *testing.T) {
 	})
 }
 
+// A Memory stands in for the directory of a simulated peer that comes back.
+func TestMemoryOutlivesTheLedger(t *testing.T) {
+	c := newChain(t, genesis.Limits{})
+	cfg := Config{Genesis: c.genesis, Memory: NewMemory()}
+	for range 3 {
+		l, err := Open(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.check(l, len(c.blocks))
+		c.append(l, c.next(3, 1000))
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.check(c.open(""), 0) // one without it begins anew
+	other := newChain(t, genesis.Limits{MaxBlockTxs: 7})
+	if _, err := Open(Config{Genesis: other.genesis, Memory: cfg.Memory}); !errors.Is(err, ErrWrongNetwork) {
+		t.Errorf("another network's: error is %v, want %v", err, ErrWrongNetwork)
+	}
+}
+
 func TestAppendRefusals(t *testing.T) {
 	both(t, func(t *testing.T, dir string) {
 		c := newChain(t, genesis.Limits{MaxBlockTxs: 5})

@@ -42,6 +42,13 @@ type memory struct {
 
 func newMemory() *memory { return &memory{m: map[string][]byte{}} }
 
+// Memory is a chain in memory that outlives the ledgers that are opened on it: the
+// disk of a simulated peer, which may crash and come back.
+type Memory struct{ store memory }
+
+// NewMemory returns an empty one.
+func NewMemory() *Memory { return &Memory{memory{m: map[string][]byte{}}} }
+
 func (s *memory) view(fn func(reader) error) error {
 	return fn(func(key []byte, use func([]byte) error) error {
 		s.mu.RLock()

@@ -13,8 +13,10 @@ import (
 	"grapevine/block/sig"
 	"grapevine/dissemination/fresh"
 	"grapevine/genesis"
+	"grapevine/ledger"
 	"grapevine/ordering"
 	"grapevine/p2p"
+	"grapevine/p2p/wire"
 )
 
 // Config has all of a node's doors to the outside. Genesis and Key are required;
@@ -25,6 +27,9 @@ type Config struct {
 	// Dir is the data directory: the ledger, the pool's journal and the orderer's
 	// lock live in it. Empty keeps everything in memory, and forgets it at the end.
 	Dir string
+	// Memory keeps the ledger from one node to the next where Dir is empty, for
+	// simulated peers that crash and come back. Nil: it is forgotten too.
+	Memory *ledger.Memory
 
 	// Listen, Advertise and Bootstrap are multiaddrs, as in p2p.Config.
 	Listen    []string
@@ -71,6 +76,10 @@ type Config struct {
 	// not know what its last life delivered. An error ends the node.
 	OnBlock     func(context.Context, *block.Block) error
 	OnBlockFrom uint64
+
+	// OnDropped is told of a peer that was charged so much that it is let go of, and
+	// why. It may be called from several goroutines. Nil: nobody is.
+	OnDropped func(p wire.PeerID, why string)
 
 	// Seed makes the protocol cores' random choices repeatable; zero draws one.
 	Seed uint64

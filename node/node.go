@@ -78,7 +78,7 @@ func (n *Node) openLedger() error {
 			return fmt.Errorf("making the data directory: %w", err)
 		}
 	}
-	l, err := ledger.Open(ledger.Config{Dir: n.path("ledger"), Genesis: n.cfg.Genesis, Logger: n.cfg.Logger})
+	l, err := ledger.Open(ledger.Config{Dir: n.path("ledger"), Memory: n.cfg.Memory, Genesis: n.cfg.Genesis, Logger: n.cfg.Logger})
 	if err != nil {
 		return err
 	}
@@ -122,7 +122,7 @@ func (n *Node) openHost() error {
 		Validate: func(ctx context.Context, from wire.PeerID, data []byte) p2p.Verdict {
 			return n.driver.Validate(ctx, from, data)
 		},
-		Logger: n.cfg.Logger, Registerer: n.cfg.Registry,
+		OnDropped: n.cfg.OnDropped, Logger: n.cfg.Logger, Registerer: n.cfg.Registry,
 	})
 	if err != nil {
 		return err

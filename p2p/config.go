@@ -62,6 +62,9 @@ type Config struct {
 	TotalQueueBytes int
 	// MaxNeighbours bounds the neighbours; zero means 256.
 	MaxNeighbours int
+	// OnDropped is told of a peer that was charged so much that it is let go of, and
+	// of the last offence. It may be called from several goroutines. Nil: nobody is.
+	OnDropped func(p wire.PeerID, why string)
 	// Logger is told what happens; nil discards it.
 	Logger *slog.Logger
 	// Registerer takes the metrics; nil keeps them to the host.
@@ -114,6 +117,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Validate == nil {
 		c.Validate = ignoreAll
+	}
+	if c.OnDropped == nil {
+		c.OnDropped = func(wire.PeerID, string) {}
 	}
 	if c.Limits == (block.Limits{}) && c.Genesis != nil {
 		c.Limits = c.Genesis.BlockLimits()

@@ -342,6 +342,7 @@ func (h *Host) charge(p wire.PeerID, o Offence, detail string) *wire.Goodbye {
 		return nil
 	}
 	h.log.Warn("peer cut off", "peer", p, "offence", o.String(), "detail", detail, "score", text)
+	h.cfg.OnDropped(p, o.String()+": "+detail)
 	return &wire.Goodbye{Code: wire.Misbehaved, Text: o.String() + ": " + detail + "; " + text}
 }
 

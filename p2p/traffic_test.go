@@ -192,9 +192,19 @@ func TestSecondStreamOfALaneIsRefused(t *testing.T) {
 }
 
 func TestLowScoreCutsOffForAWhile(t *testing.T) {
-	a, b := pairOf(t, nil, nil)
-	for range 2 {
-		a.Charge(b.ID(), Forged, "a wrong root")
+	dropped := make(chan string, 2)
+	a, b := pairOf(t, func(c *Config) {
+		c.OnDropped = func(p wire.PeerID, why string) { dropped <- string(p) + " " + why }
+	}, nil)
+	a.Charge(b.ID(), Forged, "a wrong root")
+	if len(dropped) > 0 {
+		t.Errorf("%s at the first offence", <-dropped)
+	}
+	a.Charge(b.ID(), Forged, "a wrong root")
+	if want := string(b.ID()) + " forged: a wrong root"; len(dropped) != 1 {
+		t.Errorf("dropped %d times, want once", len(dropped))
+	} else if got := <-dropped; got != want {
+		t.Errorf("dropped %s, want %s", got, want)
 	}
 	b.logs.awaitLine(t, "peer said goodbye", "misbehaved", "a wrong root", "refused for 1m")
 	a.awaitSeen(t, seen{"down", b.ID(), ""})

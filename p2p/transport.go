@@ -55,7 +55,7 @@ func newLibp2p(cfg Config, key crypto.PrivKey, addrs addresses, gate connmgr.Con
 		libp2p.IPv6BlackHoleSuccessCounter(nil),
 	}
 	if cfg.ListenPacket != nil {
-		options = append(options, quicOver(cfg))
+		options = append(options, OverPackets(cfg.ListenPacket, cfg.SourceIP))
 	} else {
 		options = append(options,
 			// Without reuseport a taken port is an error, not a port shared by chance.
@@ -102,10 +102,12 @@ func patientYamux() *yamux.Transport {
 	return &c
 }
 
-// quicOver runs QUIC over packet connections that the caller opens.
-func quicOver(cfg Config) libp2p.Option {
-	listen := func(_ string, a *net.UDPAddr) (net.PacketConn, error) { return cfg.ListenPacket(a) }
-	source := func() (quicreuse.SourceIPSelector, error) { return fixedSource(cfg.SourceIP), nil }
+// OverPackets runs QUIC over packet connections that the caller opens, and sends from
+// the given address. It is for other libp2p hosts on simulated links: those of this
+// package have Config.ListenPacket.
+func OverPackets(open func(*net.UDPAddr) (net.PacketConn, error), from net.IP) libp2p.Option {
+	listen := func(_ string, a *net.UDPAddr) (net.PacketConn, error) { return open(a) }
+	source := func() (quicreuse.SourceIPSelector, error) { return fixedSource(from), nil }
 	// Replacing the constructor replaces its shutdown hook too.
 	manager := func(lc fx.Lifecycle, reset quic.StatelessResetKey, token quic.TokenGeneratorKey, o ...quicreuse.Option) (*quicreuse.ConnManager, error) {
 		m, err := quicreuse.NewConnManager(reset, token, o...)

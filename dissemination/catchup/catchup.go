@@ -11,7 +11,8 @@
 //
 // Block sync in this manner, a range per peer with the rest returned to the list
 // of what is to do, is common to Bitcoin's and Ethereum's clients; one request at
-// a time, as in Fabric's state transfer, makes the slowest peer the pace.
+// a time, as in Fabric's state transfer, makes the slowest peer the pace: Every,
+// Batch and Parallel are there to measure it.
 //
 // Invariants:
 //
@@ -42,6 +43,17 @@ type Config struct {
 	// Patience is how long a smaller gap may stand before it is caught up too; zero
 	// means 2 s: by then push and pull have had several tries (a guess).
 	Patience time.Duration
+	// Every looks whether to catch up only so often, in a fixed cycle of random phase,
+	// and then closes any gap, as Fabric's anti-entropy does (gossip/state/state.go);
+	// Gap and Patience then mean nothing. Zero means whenever something changes.
+	Every time.Duration
+	// Batch is how many blocks one request asks for; zero means 32: small enough to
+	// spread a short gap over several peers, large enough that a round trip is not
+	// what it costs.
+	Batch int
+	// Parallel is how many requests are in flight, each to another neighbour; zero
+	// means 8.
+	Parallel int
 	// Timeout is how long a request may go without a piece of a block; zero means
 	// 3 s: a few times what a full queue of 2 MiB takes over a link of 10 Mbit/s.
 	Timeout time.Duration
@@ -54,9 +66,8 @@ const DefaultGap = 24
 
 // Bounds that no setting changes.
 const (
-	// batch is how many blocks one request asks for. Small enough to spread a short
-	// gap over several peers, large enough that a round trip is not what it costs.
-	batch = 32
+	batch    = 32 // Config.Batch by default
+	parallel = 8  // Config.Parallel by default
 	// batchBytes is the most that one answer brings, unless its first block is larger.
 	batchBytes = 2 << 20
 	// window is how far above the tip blocks are asked for.
@@ -64,8 +75,6 @@ const (
 	// budget bounds the bytes of blocks that have arrived or are asked for and wait
 	// for one below them. The next block is asked for whatever waits.
 	budget = 32 << 20
-	// parallel is how many requests are in flight, each to another neighbour.
-	parallel = 8
 	// slowest is what a request must bring in a second, once it has had two time-outs:
 	// a hundredth of a link of 50 Mbit/s. Pieces alone do not keep a peer that
 	// trickles in its place.
@@ -144,6 +153,8 @@ type Engine struct {
 	waiting int            // their sum
 	active  bool           // until the best neighbour's height is nearly reached
 	sinceAt time.Time      // since when this peer is behind without progress; zero: it is not
+	checkAt time.Time      // with Every: when it looks next
+	goal    uint64         // with Every: the height that it saw when it last looked
 	number  uint32
 	effects []Effect
 	stats   Stats
@@ -156,6 +167,12 @@ func New(cfg Config, seed uint64, tip uint64) *Engine {
 	}
 	if cfg.Patience == 0 {
 		cfg.Patience = 2 * time.Second
+	}
+	if cfg.Batch == 0 {
+		cfg.Batch = batch
+	}
+	if cfg.Parallel == 0 {
+		cfg.Parallel = parallel
 	}
 	if cfg.Timeout == 0 {
 		cfg.Timeout = 3 * time.Second
@@ -312,6 +329,10 @@ func (e *Engine) Deadline() time.Time {
 			next(n.notBefore)
 		}
 	}
+	if e.cfg.Every > 0 {
+		next(e.checkAt)
+		return at
+	}
 	if !e.active && !e.sinceAt.IsZero() {
 		next(e.sinceAt.Add(e.cfg.Patience))
 	}
@@ -340,6 +361,10 @@ func (e *Engine) step(now time.Time) {
 			best = max(best, n.tip)
 		}
 	}
+	if e.cfg.Every > 0 {
+		e.check(now, best)
+		return
+	}
 	switch {
 	case best <= e.tip:
 		e.active, e.sinceAt = false, time.Time{}
@@ -358,6 +383,20 @@ func (e *Engine) step(now time.Time) {
 	}
 }
 
+// check looks whether to catch up, if it is time to, and goes on until the height is
+// reached that was the best by then.
+func (e *Engine) check(now time.Time, best uint64) {
+	if e.checkAt.IsZero() {
+		e.checkAt = now.Add(1 + time.Duration(e.rng.Int64N(int64(e.cfg.Every))))
+	}
+	for ; !e.checkAt.After(now); e.checkAt = e.checkAt.Add(e.cfg.Every) {
+		e.goal = best
+	}
+	if e.active = e.goal > e.tip && best > e.tip; e.active {
+		e.assign(now, min(best, e.goal))
+	}
+}
+
 // assign gives idle neighbours, in random order, the lowest heights that nobody
 // was asked for.
 func (e *Engine) assign(now time.Time, best uint64) {
@@ -369,7 +408,7 @@ func (e *Engine) assign(now time.Time, best uint64) {
 	}
 	for _, i := range e.rng.Perm(len(e.peers)) {
 		full := e.waiting+(len(open)+1)*batchBytes > budget
-		if len(open) >= parallel || (full && !e.free(e.tip+1, open)) {
+		if len(open) >= e.cfg.Parallel || (full && !e.free(e.tip+1, open)) {
 			return
 		}
 		n := e.peers[i]
@@ -396,7 +435,7 @@ func (e *Engine) todo(tip, base uint64, open []*request) (from, to uint64, ok bo
 		switch {
 		case free && !ok:
 			from, to, ok = h, h, true
-		case free && h-from < batch:
+		case free && h-from < uint64(e.cfg.Batch):
 			to = h
 		case ok:
 			return from, to, true

@@ -18,9 +18,12 @@ type Announcement struct {
 	Hop      int
 	Complete bool // its sender holds the whole body
 	Pulled   bool // it answers a Pull of ours
-	// Missing are the places that neither the pool nor the prefill fills, and New
-	// those that the prefill filled and the pool could not; both ascending. They
-	// count for the first announcement of a block only; a later one that fills
+	Body     bool // the whole body follows, unasked
+	Digest   bool // it names the block and not its transactions; so does one with Body
+	// Missing are the places that nothing fills, and New those that the prefill
+	// filled and the pool could not; both ascending. Of a block whose transactions
+	// are not named, all are missing. They count for the first announcement of a
+	// block, and for the first that names its transactions; a later one that fills
 	// places is told with Arrived.
 	Missing []uint32
 	New     []uint32
@@ -59,12 +62,16 @@ type entry struct {
 	needIDs  bool     // short IDs rebuilt a wrong body: the full ones are wanted first
 	checked  bool     // the body is whole and right: it may be served
 	checking bool     // the driver was told Complete
+	bare     bool     // its transactions are not named yet
 	prefill  []uint32 // places that go along with our announcement
 	relayed  bool     // it was passed on
+	passed   []bool   // hops that it was passed on with; only with Contagion
+	passes   []pass   // what is passed on when the body is here, at most one per hop
 	fetch    *fetch   // the request in flight
 	late     []*fetch // requests that timed out, at most sourcesMax: their answers still tell how long they take
 	retryAt  time.Time
-	waiters  []waiter // at most one per neighbour
+	holdTill time.Time // it was pulled, and is not fetched before; zero: it may be
+	waiters  []waiter  // at most one per neighbour
 }
 
 // source is a peer that announced the block.
@@ -74,7 +81,7 @@ type source struct {
 	tried    bool // it was asked since the last round began, and failed
 }
 
-// fetch is a request in flight.
+// fetch is a request in flight, or with number 0 a body that comes unasked.
 type fetch struct {
 	to       wire.PeerID
 	number   uint32
@@ -93,7 +100,9 @@ type waiter struct {
 
 // stranded says that nobody is being asked for what is lacking: those who announced
 // the block are gone, or have all failed.
-func (b *entry) stranded() bool { return !b.checked && !b.checking && b.fetch == nil }
+func (b *entry) stranded() bool {
+	return !b.checked && !b.checking && b.fetch == nil && b.holdTill.IsZero()
+}
 
 func (b *entry) deadline() time.Time {
 	at := b.retryAt
@@ -175,7 +184,7 @@ func (e *Engine) Proposed(now time.Time, a Announcement, prefill []uint32) {
 	b := e.add(now, a)
 	b.facts.Via = ViaOwn
 	b.checked, b.prefill = true, prefill
-	e.relay(b, "")
+	e.relay(now, b, 0, "")
 }
 
 // Announced tells of an announcement that a neighbour sent and that the driver
@@ -197,9 +206,7 @@ func (e *Engine) Announced(now time.Time, from wire.PeerID, a Announcement) {
 		e.stats.Duplicates++
 		b.facts.Duplicates++
 		b.addSource(from, a.Complete)
-		if !a.Pulled && b.height > e.tip.Height { // first it came as an answer to a pull, or said so
-			e.relay(b, from)
-		}
+		e.announcedAgain(now, b, from, a)
 		e.advance(now, b)
 		return
 	}
@@ -213,13 +220,55 @@ func (e *Engine) Announced(now time.Time, from wire.PeerID, a Announcement) {
 		b.facts.Via = ViaPull
 	}
 	b.facts.Missing = len(a.Missing) + len(a.New)
-	b.prefill = a.New
+	b.prefill, b.bare = a.New, a.Body || a.Digest
 	b.addSource(from, a.Complete)
 	b.setMissing(a.Missing)
 	if !a.Pulled {
-		e.relay(b, from)
+		e.relay(now, b, a.Hop+1, from)
+	} else if till := n.pulledAt.Add(e.cfg.DigestWait); till.After(now) {
+		b.holdTill = till
+	}
+	if a.Body {
+		b.expect(now, from, e.patience)
 	}
 	e.advance(now, b)
+}
+
+// announcedAgain takes what an announcement of a known block has that is new.
+func (e *Engine) announcedAgain(now time.Time, b *entry, from wire.PeerID, a Announcement) {
+	if b.bare && !b.checking && !b.needIDs && !a.Body && !a.Digest {
+		b.prefill, b.facts.Missing = a.New, len(a.Missing)+len(a.New)
+		if b.setMissing(a.Missing); b.lacking == 0 {
+			b.fetch = nil
+		}
+		e.named(now, b)
+	}
+	if !a.Pulled { // first it came as an answer to a pull, or said so; or it has another hop
+		if !b.holdTill.IsZero() { // the pull was for nothing
+			b.holdTill, b.facts.Via, b.facts.From, b.facts.Hop = time.Time{}, ViaPush, from, a.Hop
+		}
+		e.relay(now, b, a.Hop+1, from)
+	}
+	if a.Body {
+		b.expect(now, from, e.patience)
+	}
+}
+
+// named tells that the block's transactions are named now.
+func (e *Engine) named(now time.Time, b *entry) {
+	b.bare = false
+	if e.cfg.BodyHops == 0 {
+		e.passHeld(now, b)
+	}
+}
+
+// expect waits for a body that comes unasked as for one that was asked for, unless
+// one is on its way.
+func (b *entry) expect(now time.Time, from wire.PeerID, patience time.Duration) {
+	if b.checked || b.checking || b.needIDs || b.lacking == 0 || b.fetch != nil {
+		return
+	}
+	b.retryAt, b.fetch = time.Time{}, &fetch{to: from, sent: now, deadline: now.Add(patience)}
 }
 
 func (e *Engine) add(now time.Time, a Announcement) *entry {
@@ -240,28 +289,6 @@ func (e *Engine) atHeight(height uint64) *entry {
 	return nil
 }
 
-// relay passes a block on, once, to random neighbours other than the one that it
-// came from.
-func (e *Engine) relay(b *entry, from wire.PeerID) {
-	if e.cfg.Mode == PullOnly || b.relayed {
-		return
-	}
-	b.relayed = true
-	hop := b.facts.Hop
-	if b.facts.Via != ViaOwn {
-		hop++
-	}
-	var to []wire.PeerID
-	for _, n := range e.sample(e.fanout(), func(n *neighbour) bool { return n.id != from && n.tip < b.height }) {
-		to = append(to, n.id)
-	}
-	if len(to) == 0 {
-		return
-	}
-	e.stats.Relayed += uint64(len(to))
-	e.do(Announce{To: to, Block: b.id, Hop: hop, Complete: b.checked, Prefill: b.prefill})
-}
-
 // Facts returns what is known of a block's coming here.
 func (e *Engine) Facts(id block.ID) (Facts, bool) {
 	if b := e.blocks[id]; b != nil {
@@ -276,8 +303,10 @@ func (e *Engine) Checked(now time.Time, id block.ID) {
 	if b == nil || b.checked {
 		return
 	}
-	b.checked, b.needIDs, b.fetch, b.late, b.retryAt, b.lacks, b.lacking = true, false, nil, nil, time.Time{}, nil, 0
+	b.checked, b.needIDs, b.bare, b.fetch, b.late, b.lacks, b.lacking = true, false, false, nil, nil, nil, 0
+	b.retryAt, b.holdTill = time.Time{}, time.Time{}
 	e.serveWaiters(b)
+	e.passHeld(now, b)
 }
 
 // Rejected tells that the block can stand nowhere. It is forgotten; what its
@@ -316,7 +345,7 @@ func (e *Engine) Accepted(now time.Time, tip block.Tip) {
 			e.forget(b)
 		}
 	}
-	for len(e.kept) > keep {
+	for len(e.kept) > e.cfg.Keep {
 		e.forget(e.kept[0])
 		e.kept = e.kept[1:]
 	}

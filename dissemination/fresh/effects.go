@@ -17,6 +17,8 @@ type Announce struct {
 	Hop      int
 	Complete bool     // this peer holds the whole body
 	Pulled   bool     // it answers a Pull
+	Body     bool     // the whole body follows, unasked; the header is enough of an announcement
+	Digest   bool     // the header is enough: who lacks the block asks for all of it
 	Prefill  []uint32 // places whose transactions go along, ascending
 }
 
@@ -82,6 +84,7 @@ type Stats struct {
 	Duplicates    uint64 // of these, for blocks already known
 	Ignored       uint64 // of these, outside the window or against another at its height
 	Relayed       uint64 // announcements sent on
+	Bodies        uint64 // of these, with the whole body behind them
 	Fetches       uint64 // requests sent
 	FetchTimeouts uint64 // of these, without an answer in time
 	FetchRefusals uint64 // of these, answered with no

@@ -2,7 +2,6 @@ package fresh
 
 import (
 	"cmp"
-	"math"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -28,14 +27,43 @@ type Config struct {
 	// min(neighbours, ⌈ln members⌉ + 7): a fan-out f misses members·e^−f peers, so
 	// this misses one peer in a thousand announcements, whatever the network's size.
 	Fanout int
+	// SourceFanout is the fan-out of a block's own producer; zero means Fanout.
+	SourceFanout int
+	// Blind draws from all neighbours, whatever they are known to hold, and takes the
+	// one that the block came from out after the draw, so that the fan-out is one less
+	// when it was drawn (removeSelfLoop in Fabric's gossip_impl.go).
+	Blind bool
+	// Batch is the period of a fixed cycle, of random phase, at whose ticks blocks are
+	// passed on; all blocks of a tick go to the same neighbours, as from Fabric's
+	// emitter (batcher.go). Zero means at once, each to neighbours of its own.
+	Batch time.Duration
+	// BodyHops makes announcements carry the body: one whose hop is below this is
+	// followed by it, unasked, and so is sent only by a peer that has checked the body
+	// itself. The others are digests: they name the block and not its transactions.
+	// Zero means that no body is pushed, and that announcements are compact blocks.
+	BodyHops int
+	// Contagion passes a block on once for every hop count at which it was announced,
+	// as long as the next hop is at most this, each time to neighbours drawn anew:
+	// infect upon contagion, with a counter (Berendea et al., "Fair and Efficient
+	// Gossip in Hyperledger Fabric", ICDCS 2020). Zero means once: infect and die.
+	Contagion int
 	// PullPeers is how many random neighbours a periodic pull asks; zero means 1.
 	PullPeers int
 	// PullEvery is the mean time between periodic pulls; zero means 2 s (a guess:
 	// gaps are pulled at once, so this bounds only what nothing else shows).
 	PullEvery time.Duration
+	// PullFixed makes PullEvery a fixed period, of random phase, instead of a mean.
+	PullFixed bool
+	// DigestWait is for how long after a pull nothing is fetched of what answers to it
+	// announce; then a random one of those that answered is asked (Fabric's
+	// algo/pull.go). Zero means that the first to answer is asked at once.
+	DigestWait time.Duration
 	// GapDelay is how long a gap may stand before it is pulled; zero means 100 ms:
 	// announcements overtake one another by about that much on wide links (a guess).
+	// Negative means that gaps are left to the periodic pull.
 	GapDelay time.Duration
+	// Keep is how many accepted blocks are remembered, to answer pulls; zero means 256.
+	Keep int
 	// FetchTimeout is how long a request may go without progress at first; zero means
 	// 500 ms: several round trips of a wide link (a guess). It grows to three times
 	// what answers take, late ones included: when links are full, asking another only
@@ -51,7 +79,7 @@ const (
 	// Window is how far above the tip an announcement may be. A block takes up to
 	// a body of memory; at the usual rates this is several seconds of blocks.
 	Window = 64
-	// keep is how many accepted blocks the engine remembers, to answer pulls.
+	// keep is how many accepted blocks the engine remembers by default.
 	keep = 256
 	// pullSpan is how many announcements one pull may bring: 16 of the largest
 	// (60 kB of short IDs) are a megabyte.
@@ -65,6 +93,9 @@ const (
 	shunTime = 30 * time.Second
 	// maxPatience is how many times its first value the fetch time-out may grow to.
 	maxPatience = 16
+	// maxWait is the longest that a request may say it waits, and so the longest
+	// time-out.
+	maxWait = time.Minute
 	// sourcesMax bounds the announcers remembered per block; more than a few are
 	// never asked.
 	sourcesMax = 32
@@ -80,9 +111,13 @@ func (c Config) withDefaults() Config {
 	if c.GapDelay == 0 {
 		c.GapDelay = 100 * time.Millisecond
 	}
+	if c.Keep == 0 {
+		c.Keep = keep
+	}
 	if c.FetchTimeout == 0 {
 		c.FetchTimeout = 500 * time.Millisecond
 	}
+	c.FetchTimeout = min(c.FetchTimeout, maxWait)
 	return c
 }
 
@@ -90,6 +125,7 @@ func (c Config) withDefaults() Config {
 type neighbour struct {
 	id        wire.PeerID
 	tip       uint64    // highest block it is known to hold
+	pulledAt  time.Time // when it was last asked by a pull
 	pullUntil time.Time // a pull to it is in flight until then; zero: none
 	servedAt  time.Time // when its last pull was answered
 	shunUntil time.Time // it left a request unanswered
@@ -105,7 +141,10 @@ type Engine struct {
 	peers    []*neighbour // ascending by id
 	blocks   map[block.ID]*entry
 	above    []*entry      // known and not accepted, ascending by height, one per height
-	kept     []*entry      // accepted, ascending by height, at most keep
+	kept     []*entry      // accepted, ascending by height, at most cfg.Keep
+	batch    []pass        // what goes out at batchAt
+	batchAt  time.Time     // the next tick of the cycle, if something waits for it
+	phase    time.Time     // a tick of the cycle
 	number   uint32        // of the last request
 	typical  time.Duration // what answers take, on average
 	patience time.Duration // the fetch time-out at present
@@ -124,7 +163,10 @@ func New(cfg Config, seed uint64, now time.Time, tip block.Tip) *Engine {
 		blocks: map[block.ID]*entry{},
 	}
 	e.patience = e.cfg.FetchTimeout
-	e.schedulePull(now)
+	e.firstPull(now)
+	if b := e.cfg.Batch; b > 0 {
+		e.phase = now.Add(time.Duration(e.rng.Int64N(int64(b))))
+	}
 	return e
 }
 
@@ -204,16 +246,7 @@ func (e *Engine) learn(took time.Duration) {
 		e.typical = took
 	}
 	e.typical += (took - e.typical) / 4
-	e.patience = min(max(3*e.typical, e.cfg.FetchTimeout), maxPatience*e.cfg.FetchTimeout)
-}
-
-// fanout returns how many neighbours an announcement goes to.
-func (e *Engine) fanout() int {
-	if e.cfg.Fanout > 0 {
-		return e.cfg.Fanout
-	}
-	n := max(e.members, len(e.peers)+1)
-	return int(math.Ceil(math.Log(float64(n)))) + 7
+	e.patience = min(max(3*e.typical, e.cfg.FetchTimeout), maxPatience*e.cfg.FetchTimeout, maxWait)
 }
 
 // sample draws up to n random neighbours that pass the filter.
@@ -232,7 +265,7 @@ func (e *Engine) sample(n int, pass func(*neighbour) bool) []*neighbour {
 
 // Deadline returns when Tick is due next; the zero time means never.
 func (e *Engine) Deadline() time.Time {
-	at := earliest(e.pullAt, e.gapAt)
+	at := earliest(earliest(e.pullAt, e.gapAt), e.batchAt)
 	for _, b := range e.above {
 		at = earliest(at, b.deadline())
 	}
@@ -243,6 +276,9 @@ func (e *Engine) Deadline() time.Time {
 func (e *Engine) Tick(now time.Time) {
 	for _, b := range slices.Clone(e.above) {
 		e.tickBlock(now, b)
+	}
+	if due(e.batchAt, now) {
+		e.passBatch()
 	}
 	if due(e.gapAt, now) {
 		e.pullGap(now)

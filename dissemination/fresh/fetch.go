@@ -25,6 +25,9 @@ func (e *Engine) advance(now time.Time, b *entry) {
 // all have failed, a new round begins after a time-out, and others are pulled from
 // meanwhile. One that is shunned is not asked while others may yet announce.
 func (e *Engine) ask(now time.Time, b *entry) {
+	if !e.release(now, b) {
+		return
+	}
 	best, shunned := e.best(now, b)
 	more := b.facts.FirstSeen.Add(e.cfg.GapDelay)
 	switch {
@@ -45,6 +48,20 @@ func (e *Engine) ask(now time.Time, b *entry) {
 		f.At = b.missing()
 	}
 	e.do(f)
+}
+
+// release says whether a block may be fetched. When the wait for answers to a pull is
+// over, they count alike, whichever came first.
+func (e *Engine) release(now time.Time, b *entry) bool {
+	if now.Before(b.holdTill) {
+		b.retryAt = b.holdTill
+		return false
+	}
+	if !b.holdTill.IsZero() {
+		b.holdTill = time.Time{}
+		e.rng.Shuffle(len(b.sources), func(i, j int) { b.sources[i], b.sources[j] = b.sources[j], b.sources[i] })
+	}
+	return true
 }
 
 // best returns the source to ask: one that is not shunned before one that is, then
@@ -105,10 +122,11 @@ func (e *Engine) Arrived(now time.Time, from wire.PeerID, number uint32, id bloc
 	}
 }
 
-// timeAnswer samples how long the first piece of an answer took.
+// timeAnswer samples how long the first piece of an answer took. That a body comes
+// right behind its announcement says nothing.
 func (e *Engine) timeAnswer(now time.Time, b *entry, from wire.PeerID, number uint32) {
 	for _, f := range slices.Concat(b.late, []*fetch{b.fetch}) {
-		if f != nil && f.to == from && f.number == number && !f.answered {
+		if f != nil && f.to == from && f.number == number && number > 0 && !f.answered {
 			f.answered = true
 			e.learn(now.Sub(f.sent))
 		}
@@ -133,7 +151,7 @@ func (e *Engine) Mismatched(now time.Time, id block.ID) {
 		return
 	}
 	e.stats.Mismatches++
-	b.checking, b.needIDs = false, true
+	b.checking, b.needIDs, b.fetch = false, true, nil
 	e.advance(now, b)
 }
 
@@ -148,6 +166,7 @@ func (e *Engine) Listed(now time.Time, id block.ID, missing []uint32) {
 	b.setMissing(missing)
 	b.facts.Missing += len(missing)
 	b.untry()
+	e.named(now, b)
 	e.advance(now, b)
 }
 
@@ -181,7 +200,7 @@ func (b *entry) canServe(at []uint32) bool {
 	if b.checked {
 		return true
 	}
-	if len(at) == 0 || b.needIDs {
+	if len(at) == 0 || b.needIDs || b.bare {
 		return false
 	}
 	return !slices.ContainsFunc(at, func(i uint32) bool { return int(i) >= len(b.lacks) || b.lacks[i] })

@@ -207,10 +207,18 @@ func (p *peer) apply(x Effect) {
 	w := p.net
 	switch x := x.(type) {
 	case Announce:
-		b := w.blocks[x.Block]
+		b, kind := w.blocks[x.Block], "announce"
+		switch {
+		case x.Body:
+			kind = "body"
+		case x.Pulled && x.Digest:
+			kind = "pulled"
+		case x.Digest:
+			kind = "digest"
+		}
 		for _, id := range x.To {
 			q := w.byID[id]
-			w.send("announce", p, q, b.txs, func() { q.announced(p, b, x) })
+			w.send(kind, p, q, b.txs, func() { q.announced(p, b, x) })
 		}
 	case Fetch:
 		q := w.byID[x.To]
@@ -247,13 +255,20 @@ func (p *peer) announced(from *peer, b chainBlock, x Announce) {
 	p.reached[b.height] = true
 	var missing []uint32
 	for i := range uint32(b.txs) {
-		if !p.has[b.tx(i)] {
+		if x.Body || x.Digest || !p.has[b.tx(i)] {
 			missing = append(missing, i)
 		}
 	}
 	p.engine.Announced(p.net.now, from.id, Announcement{
-		Block: b.id, Height: b.height, Parent: b.parent, Txs: b.txs, Hop: x.Hop, Complete: x.Complete, Pulled: x.Pulled, Missing: missing,
+		Block: b.id, Height: b.height, Parent: b.parent, Txs: b.txs, Hop: x.Hop, Complete: x.Complete, Pulled: x.Pulled,
+		Body: x.Body, Digest: x.Digest, Missing: missing,
 	})
+	if x.Body {
+		for i := range uint32(b.txs) {
+			p.has[b.tx(i)] = true
+		}
+		p.engine.Arrived(p.net.now, from.id, 0, b.id, missing)
+	}
 }
 
 // at returns how many peers have accepted the height.

@@ -13,8 +13,22 @@ func (e *Engine) schedulePull(now time.Time) {
 	if e.cfg.Mode == PushOnly {
 		return
 	}
+	if e.cfg.PullFixed {
+		for !e.pullAt.After(now) {
+			e.pullAt = e.pullAt.Add(e.cfg.PullEvery)
+		}
+		return
+	}
 	half := int64(e.cfg.PullEvery / 2)
 	e.pullAt = now.Add(time.Duration(half + e.rng.Int64N(2*half+1)))
+}
+
+// firstPull begins the pulls; with a fixed period, at a random phase of it.
+func (e *Engine) firstPull(now time.Time) {
+	if e.cfg.PullFixed && e.cfg.Mode != PushOnly {
+		e.pullAt = now.Add(time.Duration(e.rng.Int64N(int64(e.cfg.PullEvery)) - int64(e.cfg.PullEvery)))
+	}
+	e.schedulePull(now)
 }
 
 // contiguous returns the height up to which every block is known and on its way.
@@ -49,7 +63,7 @@ func (e *Engine) watchGap(now time.Time) {
 		shown = e.above[n-1].height // the orderer signed it; what neighbours say may be a lie
 	}
 	far := e.cfg.CatchupGap > 0 && shown > e.tip.Height+e.cfg.CatchupGap
-	if e.cfg.Mode == PushOnly || shown <= known || far {
+	if e.cfg.Mode == PushOnly || e.cfg.GapDelay < 0 || shown <= known || far {
 		e.gapAt = time.Time{}
 	} else if e.gapAt.IsZero() {
 		e.gapAt = now.Add(e.cfg.GapDelay)
@@ -91,7 +105,7 @@ func (e *Engine) pullFrom(now time.Time, n *neighbour) {
 			have = append(have, b.id)
 		}
 	}
-	n.pullUntil = now.Add(e.cfg.FetchTimeout)
+	n.pulledAt, n.pullUntil = now, now.Add(e.cfg.FetchTimeout)
 	e.stats.Pulls++
 	e.do(Pull{To: n.id, Tip: e.tip.Height, Upto: e.tip.Height + Window, Have: have})
 }
@@ -118,7 +132,7 @@ func (e *Engine) Pulled(now time.Time, from wire.PeerID, tip, upto uint64, have 
 	for _, list := range [][]*entry{e.kept, e.above} {
 		for _, b := range list {
 			if b.height > tip && b.height <= upto && sent < pullSpan && !known[b.id] && b.checked {
-				e.do(Announce{To: []wire.PeerID{from}, Block: b.id, Hop: b.relayHop(), Complete: true, Pulled: true})
+				e.do(Announce{To: []wire.PeerID{from}, Block: b.id, Hop: b.relayHop(), Complete: true, Pulled: true, Digest: e.cfg.BodyHops > 0})
 				sent++
 			}
 		}
@@ -140,12 +154,4 @@ func (e *Engine) TipTold(now time.Time, from wire.PeerID, height uint64) {
 	e.pullAnswered(n)
 	n.tip = height
 	e.watchGap(now)
-}
-
-// relayHop is the hop that an announcement of the block from here carries.
-func (b *entry) relayHop() int {
-	if b.facts.Via == ViaOwn {
-		return 0
-	}
-	return b.facts.Hop + 1
 }

@@ -44,7 +44,7 @@ var packages = []struct {
 	{"api", "api/apipb api/apipb/apipbconnect block genesis ledger mempool", "the face reads ledger and pool, and gets the rest as functions, so that it can be tested without a node"},
 	{"api/apipb", "", "generated"},
 	{"api/apipb/apipbconnect", "api/apipb", "generated"},
-	{"node", "api block block/sig dissemination dissemination/fresh dissemination/catchup dissemination/txs genesis ledger mempool ordering p2p p2p/membership p2p/wire",
+	{"node", "api block block/sig dissemination dissemination/fresh dissemination/catchup dissemination/preset dissemination/txs genesis ledger mempool ordering p2p p2p/membership p2p/wire",
 		"the composition root imports every part, and no part imports it"},
 
 	{"testnet/scenario", "block testnet/scenarios", "what is to happen is said before there is a network, and for every world alike"},
@@ -55,6 +55,8 @@ var packages = []struct {
 	{"testnet/checks", "api api/apipb block testnet/outcome testnet/scenario", "a check believes what peers answer, or what a world saw, and nothing else"},
 	{"testnet/traffic", "api api/apipb block block/sig mempool", "traffic comes from outside, as a user's would"},
 	{"testnet/processes", "api block block/sig genesis", "processes are real peers: what is known of them comes through their API"},
+	{"testnet/events", "block dissemination/catchup dissemination/fresh dissemination/message dissemination/preset p2p/membership p2p/wire testnet/outcome testnet/scenario",
+		"simulated peers are the cores and what stands between them: no network, no disk, no clock"},
 	{"cmd/peer", "api api/apipb block block/sig genesis ledger node ordering testnet/checks testnet/events testnet/outcome testnet/packets testnet/plot testnet/processes testnet/report testnet/scenario testnet/traffic",
 		"the command line is at the top: nothing imports it"},
 
@@ -70,6 +72,7 @@ var testImports = map[string]string{
 	"node":            "api api/apipb p2p p2p/wire testnet/checks testnet/traffic",
 	"ordering":        "ledger",
 	"cmd/peer":        "api/apipb/apipbconnect",
+	"testnet/events":  "block/sig genesis testnet/checks",
 	"testnet/checks":  "ledger mempool",
 	"testnet/traffic": "ledger",
 }

@@ -1,0 +1,315 @@
+package events
+
+import "grapevine/p2p/wire"
+
+// msg is what one peer says to another.
+type msg struct {
+	what   said
+	lane   wire.Lane
+	size   int64 // encoded and framed
+	unsent int64
+	left   int64 // not arrived
+}
+
+// said is a message's content. It is shared by all receivers: nobody changes it.
+type said interface {
+	// arrive hands it to the receiver.
+	arrive(w *world, from, to *peer)
+}
+
+// lane is one of a flow's streams: messages arrive in the order in which they went.
+type lane struct {
+	out    fifo[*msg] // with unsent bytes
+	in     fifo[*msg] // with bytes that have not arrived
+	unsent int64
+}
+
+// flow is one direction of a connection, with what its sender knows of the way: a
+// window after NewReno with a hybrid slow start, paced, as quic-go v0.64 runs it
+// (internal/congestion).
+type flow struct {
+	from, to *peer
+	latency  int64 // one way
+	dead     bool
+	dialled  bool                 // by from
+	lanes    *[wire.NumLanes]lane // nil before the first message
+	turn     wire.Lane            // the next to send
+	again    fifo[*piece]         // lost, to be sent once more
+	up, down lineup
+	landed   instant // when the last piece lands: jitter does not reorder
+
+	inflight  int64
+	window    int64
+	threshold int64 // slow start ends here; 0: not known
+	rtt       int64 // smoothed
+	minRTT    int64
+	last      int64 // the last one
+	round     hystart
+	cutAt     instant // when the window was last cut
+	grown     int64   // bytes acknowledged since it last grew, after slow start
+
+	budget  int64   // bytes that pacing lets go now,
+	counted instant // as of then
+	paced   bool    // its timer runs
+	silence int     // times in a row that all was lost
+	muted   instant // nothing is sent before
+}
+
+const (
+	firstWindow = 32 * 1280 // quic-go's, before the path's MTU is known
+	leastWindow = 2 * packet
+	burst       = 10 * packet // that pacing lets go at once
+	// paceDelay is quic-go's least time between two wake-ups of its pacer.
+	paceDelay = 1e6
+	// maxSilence bounds the doubling of the probe time-out; by then QUIC's idle
+	// time-out has ended the connection.
+	maxSilence = 8
+)
+
+func newFlow(from, to *peer, latency int64) *flow {
+	return &flow{from: from, to: to, latency: latency, window: firstWindow, rtt: 2 * latency, minRTT: 2 * latency, budget: burst}
+}
+
+// send queues a message, unless its lane's queue is full.
+func (f *flow) send(w *world, l wire.Lane, size int64, what said) bool {
+	if f.lanes == nil {
+		f.lanes = new([wire.NumLanes]lane)
+	}
+	q := &f.lanes[l]
+	if q.unsent+size > laneBytes[l] {
+		w.overflows++
+		return false
+	}
+	m := &msg{what: what, lane: l, size: size, unsent: size, left: size}
+	q.unsent += size
+	q.out.push(m)
+	q.in.push(m)
+	f.pump(w)
+	return true
+}
+
+// pump hands pieces to the uplink as far as window and pacing allow.
+func (f *flow) pump(w *world) {
+	for !f.dead && f.inflight < f.window && w.now >= f.muted {
+		size := f.due()
+		if size == 0 {
+			return
+		}
+		size = min(size, max(f.window-f.inflight, packet))
+		if wait := f.pace(w.now, size); wait > 0 {
+			if !f.paced {
+				f.paced = true
+				w.queue.push(w.now+wait, f)
+			}
+			return
+		}
+		p := f.cut(w, size)
+		f.inflight += p.bytes
+		f.budget -= p.bytes
+		p.flow, p.sent = f, w.now
+		f.from.up.enqueue(w, p)
+	}
+}
+
+// act is the pacer's timer, or the end of a silence.
+func (f *flow) act(w *world) {
+	f.paced = false
+	f.pump(w)
+}
+
+// due returns the size of the next piece; zero: there is none.
+func (f *flow) due() int64 {
+	if f.again.len() > 0 {
+		return f.again.at(0).bytes
+	}
+	if f.lanes == nil {
+		return 0
+	}
+	for range wire.NumLanes {
+		if q := &f.lanes[f.turn]; q.out.len() > 0 {
+			return min(q.out.at(0).unsent, segment)
+		}
+		f.turn = (f.turn + 1) % wire.NumLanes
+	}
+	return 0
+}
+
+// cut takes the next piece off what waits: of at most so many bytes, unless it is one
+// that was lost.
+func (f *flow) cut(w *world, size int64) *piece {
+	if f.again.len() > 0 {
+		return f.again.pop()
+	}
+	q := &f.lanes[f.turn]
+	m := q.out.at(0)
+	size = min(size, m.unsent)
+	if m.unsent -= size; m.unsent == 0 {
+		q.out.pop()
+	}
+	q.unsent -= size
+	f.turn = (f.turn + 1) % wire.NumLanes
+	p := w.piece()
+	p.msg, p.bytes = m, size
+	return p
+}
+
+// pace returns how long pacing holds back a piece. Its rate is 5/4 of a window per
+// round trip.
+func (f *flow) pace(now instant, size int64) int64 {
+	perRTT := f.window + f.window/4
+	if f.rtt > 0 {
+		f.budget = min(burst, f.budget+min(now-f.counted, f.rtt)*perRTT/f.rtt)
+		f.counted = now
+	}
+	if f.budget >= size || f.rtt == 0 {
+		return 0
+	}
+	return max(paceDelay, (size-f.budget)*f.rtt/perRTT)
+}
+
+// depart is the end of the uplink: packets are lost here.
+func (f *flow) depart(w *world, p *piece) {
+	f.from.sent += onWire(p.bytes)
+	if f.dead {
+		w.release(p)
+		return
+	}
+	p.lost = min(p.bytes, p.lost+w.lose(f, p.bytes))
+	if p.lost == p.bytes {
+		p.stage = missing
+		w.queue.push(w.now+2*f.latency+f.rtt/8, p)
+		return
+	}
+	f.landed = max(f.landed, w.now+f.latency+w.jitter(f.to))
+	p.stage = flying
+	w.queue.push(f.landed, p)
+}
+
+// arrive is the end of the downlink.
+func (f *flow) arrive(w *world, p *piece) {
+	if f.dead || !w.reachable(f.from, f.to) {
+		p.stage, p.lost = missing, p.bytes
+		if f.dead {
+			w.release(p)
+			return
+		}
+	} else {
+		f.to.received += onWire(p.bytes - p.lost)
+		p.stage = answering
+		p.msg.left -= p.bytes - p.lost
+		f.deliver(w, p.msg.lane)
+	}
+	w.queue.push(w.now+f.latency+f.rtt/8*int64(btoi(p.lost > 0)), p)
+}
+
+// deliver hands over the messages of a lane that are whole, in order.
+func (f *flow) deliver(w *world, l wire.Lane) {
+	q := &f.lanes[l]
+	for q.in.len() > 0 && q.in.at(0).left == 0 && !f.dead {
+		m := q.in.pop()
+		w.traced(f, m)
+		m.what.arrive(w, f.from, f.to)
+		f.to.settle(w)
+	}
+}
+
+// answered is the sender's learning of a piece's fate.
+func (f *flow) answered(w *world, p *piece) {
+	if f.dead {
+		w.release(p)
+		return
+	}
+	prior := f.inflight
+	f.inflight -= p.bytes
+	if p.lost < p.bytes {
+		f.silence = 0
+		f.measure(w.now, p)
+		f.grow(prior, p)
+	}
+	if p.lost == 0 {
+		w.release(p)
+	} else {
+		f.shrink(w, p)
+		p.bytes, p.lost = p.lost, 0
+		f.again.push(p)
+	}
+	f.pump(w)
+}
+
+// shrink cuts the window, once a round trip (RFC 9002 §7.3.2, with quic-go's factor),
+// and falls silent, for longer each time, while nothing gets through (§6.2.1).
+func (f *flow) shrink(w *world, p *piece) {
+	if p.sent >= f.cutAt {
+		f.cutAt = w.now
+		f.window = max(f.window*7/10, leastWindow)
+		f.threshold = f.window
+	}
+	if p.stage != missing {
+		return
+	}
+	if f.inflight > 0 { // others may get through
+		return
+	}
+	f.silence = min(f.silence+1, maxSilence)
+	if f.silence > 1 {
+		wait := (f.rtt + 25e6) << (f.silence - 2)
+		f.muted = w.now + wait
+		w.queue.push(f.muted, f)
+	}
+}
+
+// measure takes a round trip into the average (RFC 9002 §5.3).
+func (f *flow) measure(now instant, p *piece) {
+	took := now - p.sent
+	f.last = took
+	f.rtt += (took - f.rtt) / 8
+	f.minRTT = min(f.minRTT, took)
+}
+
+// grow widens the window when it was what held the flow back.
+func (f *flow) grow(prior int64, p *piece) {
+	got := p.bytes - p.lost
+	slow := f.threshold == 0 || f.window < f.threshold
+	limited := prior >= f.window || f.window-prior <= 3*packet || slow && prior > f.window/2
+	if slow && f.round.ends(p, f) {
+		f.threshold = f.window
+	}
+	switch {
+	case !limited || p.sent < f.cutAt:
+	case slow:
+		f.window += got
+	default:
+		if f.grown += got; f.grown >= f.window {
+			f.grown -= f.window
+			f.window += packet
+		}
+	}
+}
+
+// hystart ends slow start when round trips grow longer (Ha and Rhee, "Taming the
+// Elephants: New TCP Slow Start", 2011, §4; quic-go's bounds of 4 and 16 ms).
+type hystart struct {
+	until   instant // pieces sent later are of the next round
+	least   int64
+	packets int64
+}
+
+func (h *hystart) ends(p *piece, f *flow) bool {
+	took := f.last
+	if p.sent >= h.until {
+		*h = hystart{until: p.sent + took, least: took}
+	}
+	if h.packets < 8 {
+		h.packets += (p.bytes + packet - 1) / packet
+		h.least = min(h.least, took)
+		return h.packets >= 8 && h.least > f.minRTT+min(max(f.minRTT/8, 4e6), 16e6) && f.window >= 16*packet
+	}
+	return false
+}
+
+func btoi(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}

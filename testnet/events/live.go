@@ -1,0 +1,210 @@
+package events
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"time"
+
+	"grapevine/block"
+	"grapevine/p2p/membership"
+	"grapevine/p2p/wire"
+	"grapevine/testnet/outcome"
+)
+
+// live is the roster that the membership cores make: everybody begins with a few
+// bootstrap peers and finds the others. Records are shared by all cores, since nobody
+// changes them; signatures are taken to be right.
+type live struct {
+	byKey map[block.PublicKey]*peer
+	state []*dialler // by the peer's number
+}
+
+// dialler is a peer's side of its connections: p2p's, in small.
+type dialler struct {
+	incarnation uint64
+	wants       map[int]*target
+	describe    instant // when to say in the own record what has changed
+}
+
+type target struct {
+	dialling bool
+	failures int
+}
+
+// standsBy is how long the network may take to stand.
+const standsBy = 5 * time.Minute
+
+// bootstraps is how many peers everybody knows from the beginning.
+const bootstraps = 3
+
+func newLive(w *world) *live {
+	l := &live{byKey: make(map[block.PublicKey]*peer, len(w.peers))}
+	for i, p := range w.peers {
+		p.key = block.PublicKey(sha256.Sum256(fmt.Appendf(nil, "peer %d", i)))
+		l.byKey[p.key] = p
+		l.state = append(l.state, &dialler{})
+	}
+	return l
+}
+
+// addrOf spreads peers over address groups of eight.
+func addrOf(i int) string {
+	return fmt.Sprintf("/ip4/%d.%d.0.%d/udp/7400/quic-v1", 11+i/8/256, i/8%256, i%8+1)
+}
+
+func unsigned([]byte) block.Signature { return block.Signature{} }
+
+func (l *live) begins(w *world, p *peer) {
+	d := l.state[p.number]
+	d.incarnation++
+	d.wants = make(map[int]*target)
+	cfg := membership.Config{
+		Self: p.key, Sign: unsigned, Incarnation: d.incarnation, Info: p.info(),
+		MaxMembers: max(16<<10, 2*len(w.peers)),
+	}
+	for i := range min(bootstraps, len(w.peers)) {
+		cfg.Bootstrap = append(cfg.Bootstrap, membership.Contact{Key: w.peers[i].key, Addrs: []string{addrOf(i)}})
+	}
+	var seed [32]byte
+	binary.BigEndian.PutUint64(seed[:], w.seedOf(p))
+	p.member = membership.New(w.time(), cfg, seed)
+}
+
+func (p *peer) info() membership.Info {
+	return membership.Info{Addrs: []string{addrOf(p.number)}, Orderer: p.number == 0, Software: "grapevine", Base: 1, Height: p.tip.Height, Tip: p.tip.ID}
+}
+
+// open lets the peers start within a second, and find each other.
+func (l *live) open(w *world) error {
+	there := 0
+	for _, p := range w.peers {
+		if p.joins == 0 {
+			there++
+			w.after(time.Duration(w.rng.Int64N(int64(time.Second))), doing(func(w *world) { p.begin(w) }))
+		}
+	}
+	for limit := w.now + int64(standsBy); ; {
+		if w.now >= limit {
+			return fmt.Errorf("%d peers have not found each other within %v", there, standsBy)
+		}
+		w.play(w.now + int64(time.Second))
+		if l.stands(w, there) {
+			return nil
+		}
+	}
+}
+
+// stands says whether everybody knows of everybody who is there, and has the
+// neighbours that it wants.
+func (l *live) stands(w *world, there int) bool {
+	for _, p := range w.peers {
+		if p.joins > 0 {
+			continue
+		}
+		if !p.alive || p.member.Size() < there || len(p.flows) < min(there-1, active*3/4) || there <= full && len(p.flows) < there-1 {
+			return false
+		}
+	}
+	return true
+}
+
+func (l *live) lost(w *world, a, b *peer) {
+	for _, x := range [][2]*peer{{a, b}, {b, a}} {
+		if t := l.state[x[0].number].wants[x[1].number]; x[0].alive && t != nil {
+			l.dial(w, x[0], x[1], redialDelay(w, t.failures))
+		}
+	}
+}
+
+// dial tries to connect a peer to another that it wants.
+func (l *live) dial(w *world, a, b *peer, wait time.Duration) {
+	d := l.state[a.number]
+	t := d.wants[b.number]
+	if t.dialling || a.flow(b.number) != nil {
+		return
+	}
+	t.dialling = true
+	life := d.incarnation
+	w.after(wait+handshake*w.plan.Latency(a.number, b.number), doing(func(w *world) {
+		if d.incarnation != life || d.wants[b.number] != t {
+			return
+		}
+		t.dialling = false
+		switch {
+		case !a.alive || a.flow(b.number) != nil:
+		case w.reachable(a, b):
+			t.failures = 0
+			w.connect(a, b)
+		default:
+			t.failures++
+			a.member.DialFailed(w.time(), b.key)
+			if d.wants[b.number] == t {
+				l.dial(w, a, b, redialDelay(w, t.failures))
+			}
+			a.settle(w)
+		}
+	}))
+}
+
+func (l *live) due(p *peer) time.Time {
+	if p.member == nil {
+		return time.Time{}
+	}
+	return p.member.Deadline()
+}
+
+// describeEvery is how often the own record is compared with what is so: p2p's.
+const describeEvery = 5 * time.Second
+
+func (l *live) tick(w *world, p *peer) {
+	if d := l.state[p.number]; w.now >= d.describe {
+		d.describe = w.now + int64(describeEvery)
+		p.member.Update(w.time(), p.info())
+	}
+	p.member.Tick(w.time())
+	p.fresh.Members(p.member.Size())
+}
+
+// settle carries out what a membership core wants.
+func (l *live) settle(w *world, p *peer) bool {
+	if p.member == nil {
+		return false
+	}
+	list := p.member.Effects()
+	d := l.state[p.number]
+	for _, x := range list {
+		switch x := x.(type) {
+		case membership.Send:
+			size := framed(len(wire.EncodeControl(wire.Membership(membership.Encode(x.Message)))))
+			p.send(w, l.byKey[x.To], wire.Control, size, memberSaid{x.Message})
+		case membership.Connect:
+			if q := l.byKey[x.Key]; d.wants[q.number] == nil {
+				d.wants[q.number] = &target{}
+				l.dial(w, p, q, 0)
+			}
+		case membership.Release:
+			q := l.byKey[x.Key]
+			delete(d.wants, q.number)
+			if f := p.flow(q.number); f != nil && f.dialled {
+				w.disconnect(p, q)
+			}
+		case membership.Persist:
+			d.incarnation = x.Incarnation
+		case membership.Blame:
+			w.out.Drops = append(w.out.Drops, outcome.Drop{
+				Peer: p.number, Dropped: l.byKey[x.Key].number, At: w.since(), Why: x.Reason,
+			})
+		}
+	}
+	return len(list) > 0
+}
+
+// memberSaid is a message of the membership cores.
+type memberSaid struct{ membership.Message }
+
+func (m memberSaid) arrive(w *world, from, to *peer) {
+	if to.member != nil {
+		to.member.Receive(w.time(), from.key, m.Message)
+	}
+}

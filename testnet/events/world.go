@@ -1,0 +1,412 @@
+package events
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"grapevine/block"
+	"grapevine/dissemination/catchup"
+	"grapevine/dissemination/fresh"
+	"grapevine/dissemination/preset"
+	"grapevine/p2p/wire"
+	"grapevine/testnet/outcome"
+	"grapevine/testnet/scenario"
+)
+
+// world is a network of peers, in virtual time.
+type world struct {
+	plan   *scenario.Plan
+	preset preset.Preset
+	queue  queue
+	now    instant
+	start  int64      // what instant zero is, in nanoseconds since 1970
+	rng    *rand.Rand // of the network: losses, jitter, redials
+	peers  []*peer
+	byID   map[wire.PeerID]*peer
+	blocks []*blk // that were made
+	byName map[block.ID]*blk
+
+	newSpreader func(p *peer, seed uint64) spreader
+	roster      roster
+	opening     bool               // the network does not stand yet
+	zero        instant            // when it stood: a scenario's times count from here
+	silent      map[[2]int]instant // connections that carry nothing any more, and since when
+	free        []*piece
+	lives       uint64 // starts of peers so far
+	overflows   int    // messages that a full queue refused
+
+	out     *outcome.Outcome
+	trace   uint64
+	last    instant // of the last acceptance
+	counted bool    // a count of bytes is due
+	pending int     // deliveries of blocks to live peers that are yet to come, of those made
+}
+
+// epoch is the instant at which the network stands, as the cores see it: any time
+// would do.
+var epoch = time.Unix(1_700_000_000, 0)
+
+// laneBytes bounds what waits to be sent on a flow's lane: p2p's bounds.
+var laneBytes = [wire.NumLanes]int64{
+	wire.Control: 512 << 10, wire.Blocks: 4 << 20, wire.Bodies: 8 << 20, wire.Catchup: 8 << 20, wire.Txs: 4 << 20,
+}
+
+// Protocols names what this world can run.
+func Protocols() []string { return preset.Names() }
+
+// Run plays a plan with a protocol, to the bit the same each time. It tells progress,
+// if that is not nil, the share that is done. An error is ctx's, or says that there is
+// no such protocol, or what of the plan this world cannot do.
+func Run(ctx context.Context, plan *scenario.Plan, protocol string, progress func(float64)) (*outcome.Outcome, error) {
+	w, err := newWorld(plan, protocol)
+	if err != nil {
+		return nil, err
+	}
+	return w.run(ctx, progress)
+}
+
+func newWorld(plan *scenario.Plan, protocol string) (*world, error) {
+	set, err := preset.Get(protocol)
+	if err != nil {
+		return nil, err
+	}
+	if plan.Load.TxRate > 0 {
+		return nil, fmt.Errorf("tx_rate is %v: the event world has no transactions of its own; use the packet world", plan.Load.TxRate)
+	}
+	if protocol == preset.Grapevine {
+		if set, err = withSettings(set, plan.Settings); err != nil {
+			return nil, err
+		}
+	}
+	if !set.NoCatchup && set.Fresh.CatchupGap == 0 {
+		set.Fresh.CatchupGap = catchup.DefaultGap // as the driver does
+	}
+	w := &world{
+		plan: plan, preset: set, start: epoch.UnixNano(),
+		rng:  rand.New(rand.NewPCG(plan.Seed, 0x6e6574)),
+		byID: make(map[wire.PeerID]*peer), byName: make(map[block.ID]*blk),
+		silent: make(map[[2]int]instant),
+		out:    &outcome.Outcome{Protocol: protocol, World: "events", Seed: plan.Seed},
+	}
+	w.newSpreader = func(p *peer, seed uint64) spreader { return fresh.New(w.preset.Fresh, seed, w.time(), p.tip) }
+	w.trace = mix(plan.Seed, uint64(len(plan.PeerPlans)))
+	for i, pp := range plan.PeerPlans {
+		p := &peer{
+			number: i, id: wire.PeerID(fmt.Sprintf("p%06d", i)), joins: int64(pp.Joins),
+			up:   access{up: true, rate: int64(pp.Up), own: int64(pp.Up)},
+			down: access{rate: int64(pp.Down), own: int64(pp.Down)},
+		}
+		p.held = make([]*held, plan.Load.Blocks)
+		w.peers = append(w.peers, p)
+		w.byID[p.id] = p
+	}
+	w.roster = newRoster(w)
+	return w, nil
+}
+
+// newRoster takes the membership cores where the scenario wants them. Auto is live up
+// to as many as are all neighbours.
+func newRoster(w *world) roster {
+	if m := w.plan.Membership; m == "live" || m == "auto" && len(w.peers) <= full {
+		return newLive(w)
+	}
+	return newStatic(w)
+}
+
+func withSettings(set preset.Preset, s scenario.Settings) (preset.Preset, error) {
+	modes := map[string]fresh.Mode{"": fresh.PushPull, "push-pull": fresh.PushPull, "push": fresh.PushOnly, "pull": fresh.PullOnly}
+	mode, ok := modes[s.Mode]
+	if !ok {
+		return set, fmt.Errorf("mode is %q: want push-pull, push or pull", s.Mode)
+	}
+	set.Fresh.Mode, set.Fresh.Fanout = mode, s.Fanout
+	set.Fresh.PullEvery, set.Fresh.FetchTimeout = time.Duration(s.PullEvery), time.Duration(s.FetchTimeout)
+	set.NoCatchup = s.NoCatchup
+	return set, nil
+}
+
+func (w *world) time() time.Time { return time.Unix(0, w.start+w.now) }
+
+func (w *world) members() int { return len(w.peers) }
+
+// seedOf gives each start of each peer a seed of its own.
+func (w *world) seedOf(p *peer) uint64 { return mix(mix(w.plan.Seed, uint64(p.number)), w.lives) }
+
+func (w *world) peerOf(id wire.PeerID) *peer { return w.byID[id] }
+
+func (w *world) numberOf(id wire.PeerID) int {
+	if p := w.byID[id]; p != nil {
+		return p.number
+	}
+	return -1
+}
+
+func (w *world) block(id block.ID) *blk { return w.byName[id] }
+
+// run opens the network, and goes on until nothing more is to come, or the plan's
+// time is over.
+func (w *world) run(ctx context.Context, progress func(float64)) (*outcome.Outcome, error) {
+	w.opening = true
+	if err := w.roster.open(w); err != nil {
+		return nil, err
+	}
+	w.opening, w.zero = false, w.now
+	lastEvent := w.zero
+	for _, ev := range w.plan.Events {
+		lastEvent = w.zero + int64(ev.At)
+		w.queue.push(lastEvent, doing(func(w *world) { w.happen(ev) }))
+	}
+	end := w.zero + int64(w.plan.End())
+	for n := 0; len(w.queue.heap) > 0; n++ {
+		if n%(1<<14) == 0 {
+			if ctx.Err() != nil {
+				return nil, context.Cause(ctx)
+			}
+			if progress != nil {
+				progress(float64(w.now-w.zero) / float64(end-w.zero))
+			}
+		}
+		if at := w.queue.heap[0].at; at > end || w.over(lastEvent, at) {
+			break
+		}
+		w.step()
+	}
+	if progress != nil {
+		progress(1)
+	}
+	return w.close(), nil
+}
+
+// step lets the next event happen.
+func (w *world) step() {
+	ev := w.queue.pop()
+	w.now = ev.at
+	ev.do.act(w)
+}
+
+// play lets so much happen as does until a time.
+func (w *world) play(until instant) {
+	for len(w.queue.heap) > 0 && w.queue.heap[0].at <= until {
+		w.step()
+	}
+	w.now = until
+}
+
+// since returns the time since the network stood.
+func (w *world) since() time.Duration { return time.Duration(w.now - w.zero) }
+
+// over says that all blocks stand everywhere, and all bytes are counted.
+func (w *world) over(lastEvent, next instant) bool {
+	return len(w.blocks) > 0 && next > lastEvent && w.pending == 0 && next > w.last+int64(time.Second) && !w.counted
+}
+
+func (w *world) happen(ev scenario.Event) {
+	w.trace = mix(mix(w.trace, uint64(w.now)), uint64(ev.Kind))
+	switch ev.Kind {
+	case scenario.Propose:
+		w.propose(ev.Block)
+		return
+	case scenario.Kill:
+		for _, i := range ev.Peers {
+			w.peers[i].end()
+		}
+	case scenario.Start:
+		for _, i := range ev.Peers {
+			w.peers[i].begin(w)
+		}
+	case scenario.CutOff, scenario.Mend:
+		w.divide(ev)
+	case scenario.SetLoss:
+		for _, i := range ev.Peers {
+			w.peers[i].loss = ev.Loss
+		}
+	case scenario.SetRate:
+		for _, i := range ev.Peers {
+			w.peers[i].setRate(int64(ev.Rate))
+		}
+	}
+	w.recount()
+	w.watch()
+}
+
+// divide puts peers on a side of their own, named by the fault, or back.
+func (w *world) divide(ev scenario.Event) {
+	for _, i := range ev.Peers {
+		p := w.peers[i]
+		bit := 1 << (ev.Fault % 62)
+		if ev.Kind == scenario.CutOff {
+			p.side |= bit
+		} else {
+			p.side &^= bit
+		}
+	}
+}
+
+func (p *peer) setRate(rate int64) {
+	for _, a := range []*access{&p.up, &p.down} {
+		a.rate = a.own
+		if rate > 0 {
+			a.rate = min(rate, a.own)
+		}
+	}
+}
+
+// propose makes the next block at peer 0.
+func (w *world) propose(index int) {
+	p := w.peers[0]
+	if !p.alive {
+		return
+	}
+	b := &blk{
+		index: index, height: uint64(len(w.blocks)) + 1, parent: p.tip.ID, at: w.now,
+		txs: w.plan.TxCount(index), txSize: int(w.plan.Load.TxSize),
+	}
+	b.bytes = b.txs * b.txSize
+	for i := range uint32(b.txs) {
+		b.every = append(b.every, i)
+	}
+	var seed [16]byte
+	binary.BigEndian.PutUint64(seed[:], w.plan.Seed)
+	binary.BigEndian.PutUint64(seed[8:], b.height)
+	b.id = sha256.Sum256(seed[:])
+	w.blocks, w.byName[b.id] = append(w.blocks, b), b
+	if len(w.blocks) == 1 {
+		for _, q := range w.peers {
+			q.received, q.sent, q.again = 0, 0, 0
+		}
+	}
+	w.out.Blocks = append(w.out.Blocks, outcome.Block{Height: b.height, ID: b.id, Bytes: b.bytes, At: w.since()})
+	p.held[index] = &held{}
+	w.recount()
+	p.fresh.Proposed(w.time(), fresh.Announcement{Block: b.id, Height: b.height, Parent: b.parent, Txs: b.txs}, nil)
+	p.offer(w, arrival{b: b, from: -1})
+	p.settle(w)
+}
+
+// recount counts the deliveries that are yet to come.
+func (w *world) recount() {
+	w.pending = 0
+	for _, p := range w.peers {
+		if p.alive && w.reachable(p, w.peers[0]) {
+			w.pending += len(w.blocks) - int(p.tip.Height)
+		}
+	}
+}
+
+// accepted notes a block's acceptance.
+func (w *world) accepted(p *peer, x arrival) {
+	w.last = w.now
+	w.trace = mix(mix(w.trace, uint64(w.now)), uint64(p.number)<<32|x.b.height)
+	if w.reachable(p, w.peers[0]) {
+		w.pending--
+	}
+	w.out.Arrivals = append(w.out.Arrivals, outcome.Arrival{
+		Peer: p.number, Height: x.b.height, ID: x.b.id, At: w.since(), Via: x.via, From: x.from, Hop: x.hop,
+	})
+	if !w.counted {
+		w.counted = true
+		w.queue.push(w.now+int64(time.Second), doing((*world).count))
+	}
+}
+
+// count takes down what peers received, once a second has passed since the last
+// acceptance; a later one overwrites it.
+func (w *world) count() {
+	if due := w.last + int64(time.Second); w.now < due {
+		w.queue.push(due, doing((*world).count))
+		return
+	}
+	w.counted = false
+	w.out.Peers = w.out.Peers[:0]
+	for _, p := range w.peers {
+		w.out.Peers = append(w.out.Peers, outcome.Peer{Received: p.received, Sent: p.sent, Again: p.again})
+	}
+}
+
+// close completes the outcome.
+func (w *world) close() *outcome.Outcome {
+	if len(w.out.Peers) == 0 || w.counted {
+		w.last = min(w.last, w.now-int64(time.Second))
+		w.count()
+	}
+	for i, p := range w.peers {
+		o := &w.out.Peers[i]
+		o.Alive, o.Height, o.ID = p.alive && w.reachable(p, w.peers[0]), p.tip.Height, p.tip.ID
+	}
+	w.out.Healed, w.out.End, w.out.Trace = w.plan.Quiet(), w.since(), w.trace
+	return w.out
+}
+
+// mix folds a number into a hash: the finalizer of SplitMix64 (Steele et al., "Fast
+// Splittable Pseudorandom Number Generators", OOPSLA 2014).
+func mix(h, x uint64) uint64 {
+	h = (h ^ x) + 0x9e3779b97f4a7c15
+	h = (h ^ h>>30) * 0xbf58476d1ce4e5b9
+	h = (h ^ h>>27) * 0x94d049bb133111eb
+	return h ^ h>>31
+}
+
+// traced takes a delivered message into the trace.
+func (w *world) traced(f *flow, m *msg) {
+	w.trace = mix(mix(w.trace, uint64(w.now)), uint64(f.from.number)<<40|uint64(f.to.number)<<16|uint64(m.lane))
+	w.trace = mix(w.trace, uint64(m.size))
+}
+
+func (w *world) piece() *piece {
+	if n := len(w.free); n > 0 {
+		p := w.free[n-1]
+		w.free = w.free[:n-1]
+		return p
+	}
+	return new(piece)
+}
+
+func (w *world) release(p *piece) {
+	*p = piece{}
+	w.free = append(w.free, p)
+}
+
+// reachable says whether packets get from one peer to the other.
+func (w *world) reachable(a, b *peer) bool { return a.alive && b.alive && a.side == b.side }
+
+// lose returns how many of a piece's bytes are lost on the way.
+func (w *world) lose(f *flow, bytes int64) int64 {
+	if !w.reachable(f.from, f.to) {
+		return bytes
+	}
+	keep := (1 - w.plan.PeerPlans[f.to.number].Loss) * (1 - f.from.loss) * (1 - f.to.loss)
+	if keep >= 1 {
+		return 0
+	}
+	lost := int64(0)
+	for at := int64(0); at < bytes; at += packet {
+		if w.rng.Float64() >= keep {
+			lost += min(packet, bytes-at)
+		}
+	}
+	return lost
+}
+
+func (w *world) jitter(to *peer) int64 {
+	if j := int64(w.plan.PeerPlans[to.number].Jitter); j > 0 {
+		return w.rng.Int64N(j + 1)
+	}
+	return 0
+}
+
+// sorted puts a flow in its place.
+func (p *peer) addFlow(f *flow) {
+	i, _ := slices.BinarySearchFunc(p.flows, f.to.number, func(g *flow, n int) int { return cmp.Compare(g.to.number, n) })
+	p.flows = slices.Insert(p.flows, i, f)
+}
+
+func (p *peer) dropFlow(f *flow) {
+	f.dead = true
+	p.flows = slices.DeleteFunc(p.flows, func(g *flow) bool { return g == f })
+}

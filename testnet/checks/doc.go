@@ -12,4 +12,7 @@
 //
 // Everything is read through the peers' APIs, from their ledgers, block by block;
 // nothing is concluded from one peer about another.
+//
+// A simulated run leaves an outcome instead of peers that could be asked: Judge holds
+// it against what must be true of every run, and against its scenario's bounds.
 package checks

@@ -23,12 +23,15 @@ const (
 	Static = "static"
 )
 
+// Grapevine is the protocol of this project; the others are there to be compared.
+const Grapevine = "grapevine"
+
 // What there is to choose from. A world need not run every protocol.
 var (
 	worlds      = []string{Events, Packets, Processes}
 	memberships = []string{Auto, Live, Static}
 	modes       = []string{"push-pull", "push", "pull"}
-	protocols   = []string{"grapevine", "fabric", "fabric-enhanced", "gossipsub", "gossipsub-chunked"}
+	protocols   = []string{Grapevine, "fabric", "fabric-enhanced", "gossipsub", "gossipsub-chunked"}
 	kinds       = []string{Cut, Crash, Loss, Slow, Join}
 )
 
@@ -43,7 +46,7 @@ func Defaults() Scenario {
 		Seed:       1,
 		Peers:      50,
 		World:      Events,
-		Protocols:  []string{"grapevine"},
+		Protocols:  []string{Grapevine},
 		Membership: Auto,
 		Load: Load{
 			Blocks:     5,
@@ -165,7 +168,7 @@ type wholeLink struct {
 // TOML returns a file that Parse reads as this scenario.
 func (s Scenario) TOML() ([]byte, error) {
 	if s.Seed > math.MaxInt64 {
-		return nil, fmt.Errorf("seed %d: want 2^63-1 at most: TOML's integers have a sign", s.Seed)
+		return nil, fmt.Errorf("seed %d: want 0 to 2^63-1: TOML's integers have a sign", s.Seed)
 	}
 	var b bytes.Buffer
 	// A class leaves zeros out, for they mean nothing in it; [link] writes all it has,

@@ -88,7 +88,7 @@ func (s Scenario) Validate() error {
 func (s Scenario) validateHead(v *verdict) {
 	v.want(s.Name == "" || oneLine(s.Name), "name %q: want one line", s.Name)
 	v.want(s.About == "" || oneLine(s.About), "about %q: want one line", s.About)
-	v.want(s.Seed <= math.MaxInt64, "seed %d: want 2^63-1 at most: TOML's integers have a sign", s.Seed)
+	v.want(s.Seed <= math.MaxInt64, "seed %d: want 0 to 2^63-1: TOML's integers have a sign", s.Seed)
 	v.want(s.Peers >= 2 && s.Peers <= maxPeers, "peers %d: want 2 to %d", s.Peers, maxPeers)
 	v.among(s.World, "world", worlds)
 	v.among(s.Membership, "membership", memberships)

@@ -2,6 +2,7 @@ package scenario
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"math"
 	"time"
@@ -79,7 +80,6 @@ func Parse(name string, text []byte) (Scenario, error) {
 
 func parse(name string, text []byte) (Scenario, error) {
 	s := Defaults()
-	s.Name = name
 	if len(text) > maxFile {
 		return s, fmt.Errorf("%d bytes: want %d at most", len(text), maxFile)
 	}
@@ -94,6 +94,7 @@ func parse(name string, text []byte) (Scenario, error) {
 	if _, err := toml.Decode(string(text), &s); err != nil {
 		return s, err
 	}
+	s.Name = cmp.Or(s.Name, name)
 	return s, checkZeros(raw, s.Link)
 }
 

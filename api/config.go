@@ -110,7 +110,7 @@ type Fact struct {
 	Hop        int
 	Latency    time.Duration
 	Missing    int
-	Duplicates int
+	Duplicates float64 // bodies' worth that came again
 	At         time.Time
 }
 

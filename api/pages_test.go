@@ -21,7 +21,7 @@ func TestPagesOfTheChain(t *testing.T) {
 			}
 			b, err := c.Ledger.Block(2)
 			return Fact{Height: 2, ID: b.ID(), Via: "push", From: "12D3KooWx", Hop: 3, Latency: 52 * time.Millisecond,
-				Missing: 4, Duplicates: 5, At: time.Unix(1, 5)}, err == nil
+				Missing: 4, Duplicates: 0.05, At: time.Unix(1, 5)}, err == nil
 		}
 	})
 	status, body := w.get("/v1/blocks/tip")
@@ -29,7 +29,7 @@ func TestPagesOfTheChain(t *testing.T) {
 	first := w.grow(w.tx("a"))
 	tx := w.tx("b")
 	second := w.grow(w.tx("c"), tx)
-	fact := `"fact":{"via":"push","from":"12D3KooWx","hop":3,"latency":52000000,"missing":4,"duplicates":5,"accepted":"1970-01-01T00:00:01.000000005Z"}`
+	fact := `"fact":{"via":"push","from":"12D3KooWx","hop":3,"latency":52000000,"missing":4,"duplicates":0.05,"accepted":"1970-01-01T00:00:01.000000005Z"}`
 	for _, path := range []string{"/v1/blocks/2", "/v1/blocks/tip", "/v1/blocks/" + second.ID().String()} {
 		status, body = w.get(path)
 		w.want(path, status, body, http.StatusOK, `{"header":{"id":"`+second.ID().String()+`"`, fact,

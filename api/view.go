@@ -80,7 +80,7 @@ func factView(f Fact) *apipb.Fact {
 		Hop:        uint32(f.Hop),
 		Latency:    f.Latency.Nanoseconds(),
 		Missing:    uint32(f.Missing),
-		Duplicates: uint32(f.Duplicates),
+		Duplicates: f.Duplicates,
 		Accepted:   timeView(f.At),
 	}
 }

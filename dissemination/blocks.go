@@ -22,7 +22,7 @@ type assembly struct {
 	txs     []*block.Tx // per place; nil where lacking, and nil altogether once durable
 	ids     []block.ID  // the full IDs, as far as they have come; asked for after a collision
 	listing uint32      // the request whose answer ids is
-	doubles int         // transactions that came again
+	again   int         // bytes of transactions that came though they were here
 }
 
 // announced is an announcement that was found right.
@@ -65,6 +65,8 @@ func (ev announced) apply(d *Driver, now time.Time) {
 		if at := m.PrefillAt[i]; body.txs[at] == nil {
 			body.txs[at] = t
 			a.New = append(a.New, at)
+		} else {
+			d.cameAgain(body, t.Size())
 		}
 	}
 	for i, t := range body.txs {
@@ -272,14 +274,36 @@ func (d *Driver) place(now time.Time, from wire.PeerID, number uint32, body *ass
 			d.fresh.Refused(now, from, number, body.id)
 			return
 		}
+		if body.txs[place] != nil || d.cfg.Pool.Has(t.ID()) { // gossip may have been faster than the answer
+			d.cameAgain(body, t.Size())
+		}
 		if body.txs[place] != nil {
-			body.doubles++
 			continue
 		}
 		body.txs[place] = t
 		filled = append(filled, at[i])
 	}
 	d.fresh.Arrived(now, from, number, body.id, filled)
+}
+
+// cameAgain counts bytes of a block's transactions that came though they were here.
+func (d *Driver) cameAgain(body *assembly, bytes int) {
+	d.metrics.again.Add(float64(bytes))
+	if body != nil {
+		body.again += bytes
+	}
+}
+
+// late is an answer, or a piece of one, that nobody waits for any more.
+type late struct {
+	block block.ID
+	bytes int
+}
+
+func (ev late) apply(d *Driver, _ time.Time) {
+	if body := d.bodies[ev.block]; body != nil { // else it may never have been asked for
+		d.cameAgain(body, ev.bytes)
+	}
 }
 
 // fits says whether a transaction may stand at a place: by its full ID where all are

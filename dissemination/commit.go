@@ -117,14 +117,15 @@ func (ev accepted) apply(d *Driver, now time.Time) {
 	}
 	if body := d.bodies[b.ID()]; body != nil {
 		body.txs = b.Txs // catch-up may have been faster than the fetch
-		d.metrics.doubles.Add(float64(body.doubles))
+		fact.Again = body.again
 	}
-	if f, ok := d.fresh.Facts(b.ID()); ok && ev.via != viaCatchup {
-		fact.Via, fact.Hop, fact.Missing, fact.Duplicates = viaName(f.Via), f.Hop, f.Missing, f.Duplicates
+	f, known := d.fresh.Facts(b.ID())
+	if known && ev.via != viaCatchup {
+		fact.Via, fact.Hop, fact.Missing = viaName(f.Via), f.Hop, f.Missing
 	}
 	d.fresh.Accepted(now, b.Header.Tip())
 	d.catchup.Accepted(now, b.Height)
-	d.metrics.accepted(fact)
+	d.metrics.accepted(fact, f.Duplicates)
 	if d.cfg.OnAccepted != nil {
 		d.cfg.OnAccepted(fact)
 	}

@@ -149,3 +149,23 @@ func TestMetricsBeforeTheLoopRuns(t *testing.T) {
 		}
 	})
 }
+
+// What comes again is counted in bytes: prefilled though the pool held it, sent in an
+// answer though gossip was faster, or sent by one that nobody waits for any more.
+func TestWhatComesAgainIsCounted(t *testing.T) {
+	open(t, func(d *desk) {
+		txs := d.txs(4)
+		d.pool.Offer(time.Now(), txs[:1])
+		b := d.block(txs)
+		f := find[*message.Fetch](d.receive("a", announce(b, 0)), "a")[0]
+		d.pool.Offer(time.Now(), txs[1:2])
+		d.receive("a", &message.Part{Number: f.Number, Block: b.ID(), At: []uint32{1, 2}, Txs: txs[1:3]})
+		d.receive("b", announce(b, 2))
+		d.receive("b", &message.Part{Number: 99, Block: b.ID(), At: []uint32{1}, Txs: txs[1:2]})
+		d.receive("a", &message.Part{Number: f.Number, Block: b.ID(), At: []uint32{3}, Txs: txs[3:]})
+		fact := <-d.facts
+		if want := 4 * txs[0].Size(); fact.Again != want || fact.Bytes != want || fact.Duplicates() != 1 {
+			t.Errorf("%d bytes of %d came again, %.2f bodies: want %d, one body", fact.Again, fact.Bytes, fact.Duplicates(), want)
+		}
+	})
+}

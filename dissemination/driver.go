@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -71,17 +72,22 @@ type Config struct {
 
 // Fact is what this peer saw of a block that it accepted.
 type Fact struct {
-	Height     uint64
-	ID         block.ID
-	Txs        int
-	Bytes      int         // of the body
-	Via        string      // own, push, pull or catch-up
-	From       wire.PeerID // who announced it first, or sent it; empty for own
-	Hop        int         // peers it passed through before it arrived here
-	Latency    time.Duration
-	Missing    int // transactions that the pool lacked
-	Duplicates int // announcements that came after the first, until it was accepted
-	At         time.Time
+	Height  uint64
+	ID      block.ID
+	Txs     int
+	Bytes   int         // of the body
+	Via     string      // own, push, pull or catch-up
+	From    wire.PeerID // who announced it first, or sent it; empty for own
+	Hop     int         // peers it passed through before it arrived here
+	Latency time.Duration
+	Missing int // transactions that the pool lacked
+	Again   int // bytes of its transactions that came over the network though they were here, until it was accepted
+	At      time.Time
+}
+
+// Duplicates returns how many bodies' worth of the block came again, to two digits.
+func (f Fact) Duplicates() float64 {
+	return math.Round(100*float64(f.Again)/float64(max(f.Bytes, 1))) / 100
 }
 
 // eventsMax bounds the loop's queue. Readers wait when it is full, each holding up

@@ -15,7 +15,7 @@ type metrics struct {
 	latency *prometheus.HistogramVec
 	missing prometheus.Counter
 	again   prometheus.Counter
-	doubles prometheus.Counter
+	repeats prometheus.Counter
 	busy    prometheus.Counter
 
 	messages *prometheus.CounterVec // type, direction
@@ -33,11 +33,11 @@ func newMetrics(r prometheus.Registerer, d *Driver) metrics {
 		missing: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "grapevine_block_missing_txs_total", Help: "Transactions of accepted blocks that the pool lacked when the block was announced.",
 		}),
-		doubles: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "grapevine_block_double_txs_total", Help: "Transactions of blocks that came again before the block was accepted.",
-		}),
 		again: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "grapevine_block_duplicates_total", Help: "Announcements that came after a block's first, before the block was accepted.",
+			Name: "grapevine_block_again_bytes_total", Help: "Bytes of blocks' transactions that came though they were here already, before or after the block was accepted.",
+		}),
+		repeats: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "grapevine_block_repeated_announcements_total", Help: "Announcements that came after a block's first, before the block was accepted.",
 		}),
 		busy: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "grapevine_loop_busy_seconds_total", Help: "Time that the dissemination loop was not waiting: near one second a second, it is the bottleneck.",
@@ -50,7 +50,7 @@ func newMetrics(r prometheus.Registerer, d *Driver) metrics {
 		}, []string{"type", "direction"}),
 	}
 	if r != nil {
-		r.MustRegister(m.latency, m.missing, m.again, m.doubles, m.busy, m.messages, m.bytes, collector{d})
+		r.MustRegister(m.latency, m.missing, m.again, m.repeats, m.busy, m.messages, m.bytes, collector{d})
 	}
 	return m
 }
@@ -61,10 +61,10 @@ func (m metrics) message(kind, direction string, size int) {
 	m.bytes.WithLabelValues(kind, direction).Add(float64(size))
 }
 
-func (m metrics) accepted(f Fact) {
+func (m metrics) accepted(f Fact, repeats int) {
 	m.latency.WithLabelValues(f.Via).Observe(f.Latency.Seconds())
 	m.missing.Add(float64(f.Missing))
-	m.again.Add(float64(f.Duplicates))
+	m.repeats.Add(float64(repeats))
 }
 
 // stats are the cores' counts at one moment.

@@ -175,8 +175,28 @@ func (ev rangeBlock) apply(d *Driver, now time.Time) {
 	if d.contradicts(&b.SignedHeader, b.ID()) {
 		return
 	}
+	d.countAgain(b)
 	if d.catchup.Arrived(now, ev.from, ev.number, b.Height, int(b.BodySize)) {
 		d.chain.offer(candidate{block: b, from: ev.from, via: viaCatchup})
+	}
+}
+
+// countAgain counts what of a block that catch-up brought was here.
+func (d *Driver) countAgain(b *block.Block) {
+	body := d.bodies[b.ID()]
+	bytes := 0
+	switch {
+	case b.Height <= d.fresh.Tip().Height || d.chain.at(b.Height) != nil:
+		bytes = int(b.BodySize)
+	case body != nil:
+		for i, t := range body.txs {
+			if t != nil {
+				bytes += b.Txs[i].Size()
+			}
+		}
+	}
+	if bytes > 0 {
+		d.cameAgain(body, bytes)
 	}
 }
 

@@ -183,7 +183,8 @@ func (d *Driver) onPart(from wire.PeerID, m *message.Part) error {
 	asked, ok := d.shared.fetches[m.Number]
 	d.shared.mu.Unlock()
 	if !ok || asked.peer != from || asked.block != m.Block {
-		return nil // it comes too late: the block is here, or another was asked
+		d.post(late{m.Block, sizeOf(m.Txs)}) // the block is here, or another was asked
+		return nil
 	}
 	if err := d.verifyNew(m.Txs); err != nil {
 		d.post(fetchFailed{from, m})
@@ -191,6 +192,13 @@ func (d *Driver) onPart(from wire.PeerID, m *message.Part) error {
 	}
 	d.post(part{from, m})
 	return nil
+}
+
+func sizeOf(list []*block.Tx) (bytes int) {
+	for _, t := range list {
+		bytes += t.Size()
+	}
+	return bytes
 }
 
 type fetchFailed struct {

@@ -1,17 +1,23 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
+	"strings"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"grapevine/block"
 	"grapevine/block/sig"
+	"grapevine/dissemination"
 	"grapevine/dissemination/fresh"
+	"grapevine/dissemination/preset"
 	"grapevine/genesis"
 	"grapevine/ledger"
 	"grapevine/ordering"
@@ -48,13 +54,23 @@ type Config struct {
 	API       string
 	APIPublic bool
 
-	// Mode is "push-pull" (which "" means), "push" or "pull": how fresh blocks travel.
+	// Preset is "grapevine" (which "" means) or another system whose gossip this node
+	// is to imitate, to be measured against: "fabric" or "fabric-enhanced". What is set
+	// below counts over what the preset says.
+	Preset string
+	// Mode is "push-pull", "push" or "pull": how fresh blocks travel; "" means as the
+	// preset says, which is push-pull for our own.
 	Mode string
 	// NoCatchup switches catch-up off, for comparison.
 	NoCatchup bool
-	// Fanout is how many neighbours an announcement goes to; zero means
-	// ⌈ln members⌉ + 7.
+	// Fanout is how many neighbours an announcement goes to; zero means as the preset
+	// says, which is ⌈ln members⌉ + 7 for our own.
 	Fanout int
+	// PullEvery is the mean time between periodic pulls, and FetchTimeout how long a
+	// request for transactions may go without progress at first, at most a minute;
+	// zero means as the preset says, which is 2 s and 500 ms for our own.
+	PullEvery    time.Duration
+	FetchTimeout time.Duration
 
 	// Cutter says when the orderer makes a block. Only the orderer heeds it.
 	Cutter ordering.CutterConfig
@@ -76,6 +92,10 @@ type Config struct {
 	// not know what its last life delivered. An error ends the node.
 	OnBlock     func(context.Context, *block.Block) error
 	OnBlockFrom uint64
+	// OnAccepted is told of every block that this node accepts, in height order, with
+	// how it came, before it is durable. It is called from the loop that disseminates:
+	// it must not block. Nil: nobody listens.
+	OnAccepted func(Accepted)
 
 	// OnDropped is told of a peer that was charged so much that it is let go of, and
 	// why. It may be called from several goroutines. Nil: nobody is.
@@ -91,14 +111,46 @@ type Config struct {
 	Registry *prometheus.Registry
 }
 
+// Accepted is what a node saw of a block that it accepted.
+type Accepted = dissemination.Fact
+
 // Orderer decides the order of transactions. Run proposes signed blocks, each on
 // the tip, until ctx ends; propose returns when the block is durable here.
 type Orderer interface {
 	Run(ctx context.Context, propose func(context.Context, *block.Block) error) error
 }
 
-// modes are the ways that fresh blocks travel, by their names in the configuration.
-var modes = map[string]fresh.Mode{"": fresh.PushPull, "push-pull": fresh.PushPull, "push": fresh.PushOnly, "pull": fresh.PullOnly}
+// modes are the ways that fresh blocks travel, as the configuration spells them.
+var modes = []string{fresh.PushPull: "push-pull", fresh.PushOnly: "push", fresh.PullOnly: "pull"}
+
+// protocol returns the preset with what is set besides it.
+func (c Config) protocol() (preset.Preset, error) {
+	p, err := preset.Get(cmp.Or(c.Preset, preset.Grapevine))
+	if err != nil {
+		return p, err
+	}
+	if c.Mode != "" {
+		mode := slices.Index(modes, c.Mode)
+		if mode < 0 {
+			return p, fmt.Errorf("mode is %q: want %s", c.Mode, strings.Join(modes, ", "))
+		}
+		p.Fresh.Mode = fresh.Mode(mode)
+	}
+	if c.Fanout < 0 {
+		return p, fmt.Errorf("fanout is %d: want 0 for the default, or more", c.Fanout)
+	}
+	if c.PullEvery < 0 {
+		return p, fmt.Errorf("pull_every is %v: want 0 for the default, or more", c.PullEvery)
+	}
+	if c.FetchTimeout < 0 || c.FetchTimeout > time.Minute {
+		return p, fmt.Errorf("fetch_timeout is %v: want 0 for the default, or up to 1m", c.FetchTimeout)
+	}
+	p.Fresh.Fanout = cmp.Or(c.Fanout, p.Fresh.Fanout)
+	p.Fresh.PullEvery = cmp.Or(c.PullEvery, p.Fresh.PullEvery)
+	p.Fresh.FetchTimeout = cmp.Or(c.FetchTimeout, p.Fresh.FetchTimeout)
+	p.NoCatchup = p.NoCatchup || c.NoCatchup
+	return p, nil
+}
 
 func (c Config) withDefaults() Config {
 	if c.Logger == nil {
@@ -128,11 +180,6 @@ func (c Config) validate() error {
 	if c.Genesis == nil {
 		return errors.New("node: Config.Genesis is nil: read one with genesis.Load")
 	}
-	if _, ok := modes[c.Mode]; !ok {
-		return fmt.Errorf("mode is %q: want push-pull, push or pull", c.Mode)
-	}
-	if c.Fanout < 0 {
-		return fmt.Errorf("fanout is %d: want 0 for the default, or more", c.Fanout)
-	}
-	return nil
+	_, err := c.protocol()
+	return err
 }

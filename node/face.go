@@ -49,22 +49,7 @@ func (n *Node) Neighbours() []wire.PeerID { return n.host.Neighbours() }
 // offer until it is committed or expires. The error is the node's own trouble, and
 // leaves it open what was accepted.
 func (n *Node) Submit(ctx context.Context, txs []*block.Tx) ([]mempool.Verdict, error) {
-	verdicts := make([]mempool.Verdict, len(txs))
-	var good []*block.Tx
-	var places []int
-	next := n.ledger.Tip().Height + 1
-	signatures := sig.VerifyTxs(n.cfg.Genesis.ID(), txs)
-	for i, t := range txs {
-		err := errors.Join(t.Check(n.limits), t.CheckExpiry(next, n.limits), signatures[i])
-		if err == nil && n.cfg.CheckTx != nil {
-			err = n.cfg.CheckTx(t)
-		}
-		if err != nil {
-			verdicts[i] = mempool.Verdict{Status: mempool.Refused, Err: err}
-			continue
-		}
-		good, places = append(good, t), append(places, i)
-	}
+	verdicts, good, places := n.check(txs)
 	if len(good) == 0 {
 		return verdicts, nil
 	}
@@ -92,6 +77,39 @@ func (n *Node) Submit(ctx context.Context, txs []*block.Tx) ([]mempool.Verdict, 
 		n.driver.Spread(spread)
 	}
 	return verdicts, nil
+}
+
+// Offer takes transactions as if gossip had brought them: it checks them and puts the
+// good ones into the pool, without a journal, and sends them to nobody. It is for
+// those who embed a node and have a way of their own to spread transactions, and for
+// networks whose pools are to be filled before a measurement. Peers compare their
+// pools all the same.
+func (n *Node) Offer(txs []*block.Tx) []mempool.Verdict {
+	verdicts, good, places := n.check(txs)
+	for i, v := range n.pool.Offer(time.Now(), good) {
+		verdicts[places[i]] = v
+	}
+	return verdicts
+}
+
+// check returns the transactions that may enter the pool and their places, and
+// verdicts that refuse the others.
+func (n *Node) check(txs []*block.Tx) (verdicts []mempool.Verdict, good []*block.Tx, places []int) {
+	verdicts = make([]mempool.Verdict, len(txs))
+	next := n.ledger.Tip().Height + 1
+	signatures := sig.VerifyTxs(n.cfg.Genesis.ID(), txs)
+	for i, t := range txs {
+		err := errors.Join(t.Check(n.limits), t.CheckExpiry(next, n.limits), signatures[i])
+		if err == nil && n.cfg.CheckTx != nil {
+			err = n.cfg.CheckTx(t)
+		}
+		if err != nil {
+			verdicts[i] = mempool.Verdict{Status: mempool.Refused, Err: err}
+			continue
+		}
+		good, places = append(good, t), append(places, i)
+	}
+	return verdicts, good, places
 }
 
 func sizeOf(txs []*block.Tx) (bytes int) {
@@ -122,19 +140,18 @@ func (n *Node) onHalted(err error) { n.halted.Store(&err) }
 func (n *Node) onAccepted(f dissemination.Fact) {
 	n.facts.add(api.Fact{
 		Height: f.Height, ID: f.ID, Txs: f.Txs, Bytes: f.Bytes, Via: f.Via, From: string(f.From), Hop: f.Hop,
-		Latency: f.Latency, Missing: f.Missing, Duplicates: f.Duplicates, At: f.At,
+		Latency: f.Latency, Missing: f.Missing, Duplicates: f.Duplicates(), At: f.At,
 	})
 	n.cfg.Logger.Info("block accepted", "height", f.Height, "id", f.ID, "txs", f.Txs, "bytes", f.Bytes, "via", f.Via,
-		"from", f.From, "hop", f.Hop, "latency", f.Latency, "missing", f.Missing, "duplicates", f.Duplicates)
+		"from", f.From, "hop", f.Hop, "latency", f.Latency, "missing", f.Missing, "duplicates", f.Duplicates())
+	if n.cfg.OnAccepted != nil {
+		n.cfg.OnAccepted(f)
+	}
 }
 
 func (n *Node) status() api.Status {
-	mode := n.cfg.Mode
-	if mode == "" {
-		mode = "push-pull"
-	}
 	return api.Status{
-		PeerID: string(n.ID()), Software: n.cfg.Software, Mode: mode, Addrs: n.Addrs(),
+		PeerID: string(n.ID()), Software: n.cfg.Software, Mode: modes[n.protocol.Fresh.Mode], Addrs: n.Addrs(),
 		Neighbours: len(n.Neighbours()), Started: n.started,
 	}
 }

@@ -16,7 +16,7 @@ import (
 	"grapevine/api"
 	"grapevine/block"
 	"grapevine/dissemination"
-	"grapevine/dissemination/fresh"
+	"grapevine/dissemination/preset"
 	"grapevine/ledger"
 	"grapevine/mempool"
 	"grapevine/ordering"
@@ -26,20 +26,21 @@ import (
 
 // Node is one peer of a network.
 type Node struct {
-	cfg     Config
-	limits  block.Limits
-	started time.Time
-	ledger  *ledger.Ledger
-	pool    *mempool.Pool
-	host    *p2p.Host
-	driver  *dissemination.Driver
-	orderer Orderer     // nil when this node makes no blocks
-	api     *api.Server // nil when there is none
-	facts   facts
-	halted  atomic.Pointer[error]
-	running atomic.Bool
-	closers []func() error
-	once    sync.Once
+	cfg      Config
+	protocol preset.Preset
+	limits   block.Limits
+	started  time.Time
+	ledger   *ledger.Ledger
+	pool     *mempool.Pool
+	host     *p2p.Host
+	driver   *dissemination.Driver
+	orderer  Orderer     // nil when this node makes no blocks
+	api      *api.Server // nil when there is none
+	facts    facts
+	halted   atomic.Pointer[error]
+	running  atomic.Bool
+	closers  []func() error
+	once     sync.Once
 }
 
 // New opens a node's data and sockets. What follows is Run, or Close.
@@ -48,7 +49,11 @@ func New(cfg Config) (_ *Node, err error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	n := &Node{cfg: cfg, limits: cfg.Genesis.BlockLimits(), started: time.Now(), facts: newFacts()}
+	protocol, err := cfg.protocol()
+	if err != nil {
+		return nil, err
+	}
+	n := &Node{cfg: cfg, protocol: protocol, limits: cfg.Genesis.BlockLimits(), started: time.Now(), facts: newFacts()}
 	if cfg.Seed == 0 {
 		n.cfg.Seed = rand.Uint64()
 	}
@@ -131,8 +136,7 @@ func (n *Node) openHost() error {
 	n.closers = append(n.closers, h.Close)
 	n.driver = dissemination.New(dissemination.Config{
 		Genesis: n.cfg.Genesis, Self: h.ID(), Ledger: n.ledger, Pool: n.pool, Host: h,
-		Fresh:     fresh.Config{Mode: modes[n.cfg.Mode], Fanout: n.cfg.Fanout},
-		NoCatchup: n.cfg.NoCatchup, Seed: n.cfg.Seed,
+		Fresh: n.protocol.Fresh, Catchup: n.protocol.Catchup, NoCatchup: n.protocol.NoCatchup, Seed: n.cfg.Seed,
 		OnAccepted: n.onAccepted, Halted: n.onHalted, KeepEvidence: n.keepEvidence, Evidence: evidence,
 		Logger: n.cfg.Logger, Registerer: n.cfg.Registry,
 	})

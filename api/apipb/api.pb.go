@@ -888,13 +888,13 @@ func (x *Body) GetRaw() []byte {
 // its "block accepted" log line.
 type Fact struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Via           string                 `protobuf:"bytes,1,opt,name=via,proto3" json:"via,omitempty"`                // push, shards, pull, catch-up or own
-	From          string                 `protobuf:"bytes,2,opt,name=from,proto3" json:"from,omitempty"`              // the peer it came from
-	Hop           uint32                 `protobuf:"varint,3,opt,name=hop,proto3" json:"hop,omitempty"`               // peers it passed through
-	Latency       int64                  `protobuf:"varint,4,opt,name=latency,proto3" json:"latency,omitempty"`       // nanoseconds from the header's time to acceptance
-	Missing       uint32                 `protobuf:"varint,5,opt,name=missing,proto3" json:"missing,omitempty"`       // transactions that had to be fetched
-	Duplicates    uint32                 `protobuf:"varint,6,opt,name=duplicates,proto3" json:"duplicates,omitempty"` // copies that came besides the first
-	Accepted      string                 `protobuf:"bytes,7,opt,name=accepted,proto3" json:"accepted,omitempty"`      // when, by this node's clock
+	Via           string                 `protobuf:"bytes,1,opt,name=via,proto3" json:"via,omitempty"`                 // push, shards, pull, catch-up or own
+	From          string                 `protobuf:"bytes,2,opt,name=from,proto3" json:"from,omitempty"`               // the peer it came from
+	Hop           uint32                 `protobuf:"varint,3,opt,name=hop,proto3" json:"hop,omitempty"`                // peers it passed through
+	Latency       int64                  `protobuf:"varint,4,opt,name=latency,proto3" json:"latency,omitempty"`        // nanoseconds from the header's time to acceptance
+	Missing       uint32                 `protobuf:"varint,5,opt,name=missing,proto3" json:"missing,omitempty"`        // transactions that had to be fetched
+	Duplicates    float64                `protobuf:"fixed64,6,opt,name=duplicates,proto3" json:"duplicates,omitempty"` // bodies' worth of its transactions that came again
+	Accepted      string                 `protobuf:"bytes,7,opt,name=accepted,proto3" json:"accepted,omitempty"`       // when, by this node's clock
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -964,7 +964,7 @@ func (x *Fact) GetMissing() uint32 {
 	return 0
 }
 
-func (x *Fact) GetDuplicates() uint32 {
+func (x *Fact) GetDuplicates() float64 {
 	if x != nil {
 		return x.Duplicates
 	}
@@ -1529,7 +1529,7 @@ const file_api_apipb_api_proto_rawDesc = "" +
 	"\alatency\x18\x04 \x01(\x03R\alatency\x12\x18\n" +
 	"\amissing\x18\x05 \x01(\rR\amissing\x12\x1e\n" +
 	"\n" +
-	"duplicates\x18\x06 \x01(\rR\n" +
+	"duplicates\x18\x06 \x01(\x01R\n" +
 	"duplicates\x12\x1a\n" +
 	"\baccepted\x18\a \x01(\tR\baccepted\"\x13\n" +
 	"\x11GetMembersRequest\"D\n" +

@@ -91,7 +91,7 @@ func factText(f *apipb.Fact) string {
 	if f.From != "" {
 		text += fmt.Sprintf(", from %s, hop %d", f.From, f.Hop)
 	}
-	return text + fmt.Sprintf(", %d fetched, %d duplicates", f.Missing, f.Duplicates)
+	return text + fmt.Sprintf(", %d fetched, %.2f duplicates", f.Missing, f.Duplicates)
 }
 
 // payloadText shows a payload on one line of a terminal, whatever is in it.

@@ -194,7 +194,7 @@ func (w *watcher) fact(f *report.Fact) string {
 		text += fmt.Sprintf("  %d fetched", f.Missing)
 	}
 	if f.Duplicates > 0 {
-		text += fmt.Sprintf("  %d duplicates", f.Duplicates)
+		text += fmt.Sprintf("  %.2f duplicates", f.Duplicates)
 	}
 	return strings.TrimRight(text, " ")
 }

@@ -38,7 +38,7 @@ type Fact struct {
 	Hop        int           `json:"hop"`
 	Latency    time.Duration `json:"latency"`    // nanoseconds: accepted, minus the header's time
 	Missing    int           `json:"missing"`    // transactions that had to be fetched
-	Duplicates int           `json:"duplicates"` // times it arrived again
+	Duplicates float64       `json:"duplicates"` // bodies' worth of it that came again
 }
 
 // Line is one line of a peer's log. Fact is set when the line says that a block

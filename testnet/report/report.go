@@ -31,7 +31,7 @@ type Block struct {
 	Push       int      `json:"push"` // peers that got it by push or in shards
 	Pull       int      `json:"pull"`
 	Catchup    int      `json:"catchup"`
-	Duplicates int      `json:"duplicates"` // summed over the peers
+	Duplicates float64  `json:"duplicates"` // bodies' worth that came again, summed over the peers
 }
 
 // Total is how all blocks together spread. A latency is that of one block at one
@@ -42,7 +42,7 @@ type Total struct {
 	P50, P95, Max                float64
 	HopMax                       int
 	Push, Pull, Catchup, Missing int
-	Duplicates                   int
+	Duplicates                   float64 // bodies' worth that came again
 }
 
 // Merge returns the blocks that the facts speak of, by height.
@@ -69,6 +69,7 @@ func Totals(facts []Fact) Total {
 		}
 		latencies = append(latencies, travelled(group)...)
 	}
+	t.Duplicates = hundredths(t.Duplicates)
 	slices.Sort(latencies)
 	t.Arrivals = len(latencies)
 	t.P50, t.P95, t.Max = Rank(latencies, 50), Rank(latencies, 95), Rank(latencies, 100)
@@ -114,11 +115,15 @@ func summary(group []Fact) Block {
 		b.HopMax = max(b.HopMax, f.Hop)
 		b.Duplicates += f.Duplicates
 	}
+	b.Duplicates = hundredths(b.Duplicates)
 	latencies := travelled(group)
 	slices.Sort(latencies)
 	b.P50, b.P95, b.Max = Rank(latencies, 50), Rank(latencies, 95), Rank(latencies, 100)
 	return b
 }
+
+// hundredths takes out of a sum what adding binary fractions put into it.
+func hundredths(x float64) float64 { return math.Round(100*x) / 100 }
 
 func travelled(group []Fact) []time.Duration {
 	var out []time.Duration

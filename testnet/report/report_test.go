@@ -27,7 +27,7 @@ func logOf(facts ...Fact) string {
 
 func TestReadLogReadsWhatSlogWrites(t *testing.T) {
 	want := Fact{Peer: 3, Height: 7, ID: idA, Txs: 100, Bytes: 12345, Via: ViaPush, From: "12D3KooWabc",
-		Hop: 2, Latency: 3500 * time.Microsecond, Missing: 4, Duplicates: 5}
+		Hop: 2, Latency: 3500 * time.Microsecond, Missing: 4, Duplicates: 0.05}
 	facts, unread, err := ReadLog(3, strings.NewReader(logOf(want)))
 	if err != nil || unread != 0 || len(facts) != 1 {
 		t.Fatalf("got %d facts, %d unread, error %v: want one fact", len(facts), unread, err)
@@ -85,22 +85,22 @@ func TestMerge(t *testing.T) {
 	ms := func(n int) time.Duration { return time.Duration(n) * time.Millisecond }
 	at := func(s int) time.Time { return time.Unix(int64(s), 0) }
 	facts := []Fact{
-		{Peer: 1, Height: 2, ID: idB, Txs: 1, Bytes: 10, Via: ViaCatchup, Latency: ms(900)},
+		{Peer: 1, Height: 2, ID: idB, Txs: 1, Bytes: 10, Via: ViaCatchup, Latency: ms(900), Duplicates: 0.6},
 		{Peer: 0, Height: 1, ID: idA, Txs: 5, Bytes: 50, Via: ViaOwn, Latency: ms(77)},
-		{Peer: 1, Height: 1, ID: idA, Txs: 5, Bytes: 50, Via: ViaPush, Hop: 1, Latency: ms(3), Duplicates: 2, Missing: 1},
-		{Peer: 2, Height: 1, ID: idA, Txs: 5, Bytes: 50, Via: ViaShards, Hop: 2, Latency: ms(4), Duplicates: 1},
+		{Peer: 1, Height: 1, ID: idA, Txs: 5, Bytes: 50, Via: ViaPush, Hop: 1, Latency: ms(3), Duplicates: 0.1, Missing: 1},
+		{Peer: 2, Height: 1, ID: idA, Txs: 5, Bytes: 50, Via: ViaShards, Hop: 2, Latency: ms(4), Duplicates: 0.2},
 		{Peer: 3, Height: 1, ID: idA, Txs: 5, Bytes: 50, Via: ViaPull, Hop: 3, Latency: ms(20), Time: at(1)},
 		{Peer: 3, Height: 1, ID: idA, Txs: 5, Bytes: 50, Via: ViaCatchup, Latency: ms(9000), Time: at(9)}, // again, after a kill
 	}
-	want := `[{"height":1,"id":"` + idA.String() + `","txs":5,"bytes":50,"peers":4,"p50_ms":4,"p95_ms":20,"max_ms":20,"hop_max":3,"push":2,"pull":1,"catchup":0,"duplicates":3},` +
-		`{"height":2,"id":"` + idB.String() + `","txs":1,"bytes":10,"peers":1,"p50_ms":900,"p95_ms":900,"max_ms":900,"hop_max":0,"push":0,"pull":0,"catchup":1,"duplicates":0}]`
+	want := `[{"height":1,"id":"` + idA.String() + `","txs":5,"bytes":50,"peers":4,"p50_ms":4,"p95_ms":20,"max_ms":20,"hop_max":3,"push":2,"pull":1,"catchup":0,"duplicates":0.3},` +
+		`{"height":2,"id":"` + idB.String() + `","txs":1,"bytes":10,"peers":1,"p50_ms":900,"p95_ms":900,"max_ms":900,"hop_max":0,"push":0,"pull":0,"catchup":1,"duplicates":0.6}]`
 	got, err := json.Marshal(Merge(facts))
 	if err != nil || string(got) != want {
 		t.Errorf("got  %s, %v\nwant %s", got, err, want)
 	}
 	total := Totals(facts)
 	wantTotal := Total{Blocks: 2, Txs: 6, Bytes: 60, Arrivals: 4, P50: 4, P95: 900, Max: 900, HopMax: 3,
-		Push: 2, Pull: 1, Catchup: 1, Missing: 1, Duplicates: 3}
+		Push: 2, Pull: 1, Catchup: 1, Missing: 1, Duplicates: 0.9}
 	if total != wantTotal {
 		t.Errorf("totals are %+v\nwant %+v", total, wantTotal)
 	}
@@ -138,7 +138,7 @@ func TestRank(t *testing.T) {
 func ExampleReport_WriteTable() {
 	facts := []Fact{
 		{Peer: 0, Height: 1, ID: idA, Txs: 5, Bytes: 1600, Via: ViaOwn},
-		{Peer: 1, Height: 1, ID: idA, Txs: 5, Bytes: 1600, Via: ViaPush, Hop: 1, Latency: 3 * time.Millisecond},
+		{Peer: 1, Height: 1, ID: idA, Txs: 5, Bytes: 1600, Via: ViaPush, Hop: 1, Latency: 3 * time.Millisecond, Duplicates: 0.04},
 	}
 	var b strings.Builder
 	r := Report{Peers: 2, Height: 1, Agree: true, Blocks: Merge(facts)}
@@ -150,7 +150,7 @@ func ExampleReport_WriteTable() {
 	}
 	// Output:
 	// height        id  txs    bytes  peers     p50     p95     max  hops  push  pull  catch-up  duplicates
-	// 1  aa000000    5  1.6 KiB    2/2  3.0 ms  3.0 ms  3.0 ms     1     1     0         0           0
-	// total  1 blocks    5  1.6 KiB         3.0 ms  3.0 ms  3.0 ms     1     1     0         0           0
+	// 1  aa000000    5  1.6 KiB    2/2  3.0 ms  3.0 ms  3.0 ms     1     1     0         0        0.04
+	// total  1 blocks    5  1.6 KiB         3.0 ms  3.0 ms  3.0 ms     1     1     0         0        0.04
 	// 2 peers, height 1: the ledgers agree
 }

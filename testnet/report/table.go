@@ -12,11 +12,11 @@ func (r Report) WriteTable(w io.Writer, t Total) error {
 	tab := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(tab, "height\tid\ttxs\tbytes\tpeers\tp50\tp95\tmax\thops\tpush\tpull\tcatch-up\tduplicates\t")
 	for _, b := range r.Blocks {
-		fmt.Fprintf(tab, "%d\t%s\t%d\t%s\t%d/%d\t%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t\n",
+		fmt.Fprintf(tab, "%d\t%s\t%d\t%s\t%d/%d\t%s\t%s\t%s\t%d\t%d\t%d\t%d\t%.2f\t\n",
 			b.Height, b.ID.Short(), b.Txs, Size(b.Bytes), b.Peers, r.Peers,
 			millis(b.P50), millis(b.P95), millis(b.Max), b.HopMax, b.Push, b.Pull, b.Catchup, b.Duplicates)
 	}
-	fmt.Fprintf(tab, "total\t%d blocks\t%d\t%s\t\t%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t\n",
+	fmt.Fprintf(tab, "total\t%d blocks\t%d\t%s\t\t%s\t%s\t%s\t%d\t%d\t%d\t%d\t%.2f\t\n",
 		t.Blocks, t.Txs, Size(t.Bytes), millis(t.P50), millis(t.P95), millis(t.Max),
 		t.HopMax, t.Push, t.Pull, t.Catchup, t.Duplicates)
 	if err := tab.Flush(); err != nil {

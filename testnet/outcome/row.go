@@ -88,7 +88,7 @@ func (o *Outcome) Row() Row {
 			pushed++
 		}
 	}
-	r.Coverage = ratio(float64(pushed), float64(o.expected()))
+	r.Coverage = ratio(float64(pushed), float64(o.Expected()))
 	slices.Sort(latencies)
 	r.P50, r.P90, r.P99, r.Max = rank(latencies, 50), rank(latencies, 90), rank(latencies, 99), rank(latencies, 100)
 	o.traffic(&r, bodies)
@@ -145,9 +145,9 @@ func (o *Outcome) Deliveries() []Delivery {
 	return out
 }
 
-// expected is how many pairs of a block and a peer other than its producer there are
+// Expected is how many pairs of a block and a peer other than its producer there are
 // where the peer ran when the block was made.
-func (o *Outcome) expected() int {
+func (o *Outcome) Expected() int {
 	_, producers := o.made()
 	n := 0
 	for i, b := range o.Blocks {

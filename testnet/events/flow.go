@@ -194,7 +194,9 @@ func (f *flow) arrive(w *world, p *piece) {
 			return
 		}
 	} else {
-		f.to.received += onWire(p.bytes - p.lost)
+		if p.sent >= w.first { // else it was sent before bytes are counted
+			f.to.received += onWire(p.bytes - p.lost)
+		}
 		p.stage = answering
 		p.msg.left -= p.bytes - p.lost
 		f.deliver(w, p.msg.lane)

@@ -89,7 +89,7 @@ func (a *access) next(w *world) {
 			w.release(p)
 			continue
 		}
-		if l.codel.drops(w.now, w.now-p.queued, l.pieces.len()) {
+		if l.codel.drops(w.now, w.now-p.queued-a.round(), l.pieces.len() > 0 || p.bytes > packet) {
 			p.lost = min(p.bytes, p.lost+packet)
 		}
 		a.busy, p.stage = true, onDownlink
@@ -118,8 +118,13 @@ func (p *piece) act(w *world) {
 	}
 }
 
+// round returns how long it takes until every flow has had a turn.
+func (a *access) round() int64 { return int64(a.turns.len()) * onWire(segment) * 8e9 / a.rate }
+
 // codel tells when a flow's line has stood for too long (Controlled Delay, RFC 8289
-// §5, with the packet world's target and interval).
+// §5, with the packet world's target and interval). The delay is counted beyond a
+// round of all flows' turns: on a slow link that many flows share, a packet waits for
+// longer than the target however short its own line is, and would be dropped for it.
 type codel struct {
 	above instant // when it has been too slow for an interval; 0: it is fast enough
 	next  instant // of the next drop, while dropping
@@ -132,10 +137,10 @@ const (
 )
 
 // drops says whether a packet of the piece that is next is dropped, which waited for
-// so long and has so many behind it.
-func (c *codel) drops(now instant, delay int64, behind int) bool {
+// so long; more says that it is not the last in line.
+func (c *codel) drops(now instant, delay int64, more bool) bool {
 	switch {
-	case delay < codelTarget || behind == 0:
+	case delay < codelTarget || !more:
 		*c = codel{}
 	case c.above == 0:
 		c.above = now + codelInterval

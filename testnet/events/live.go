@@ -24,7 +24,6 @@ type live struct {
 type dialler struct {
 	incarnation uint64
 	wants       map[int]*target
-	describe    instant // when to say in the own record what has changed
 }
 
 type target struct {
@@ -158,11 +157,17 @@ func (l *live) due(p *peer) time.Time {
 const describeEvery = 5 * time.Second
 
 func (l *live) tick(w *world, p *peer) {
-	if d := l.state[p.number]; w.now >= d.describe {
-		d.describe = w.now + int64(describeEvery)
-		p.member.Update(w.time(), p.info())
+	now := w.time()
+	if !now.Before(p.describe) {
+		p.describe = now.Add(describeEvery)
+		p.member.Update(now, p.info())
+		for _, m := range p.member.Members() {
+			if q := l.byKey[m.Owner]; m.Linked && q != p {
+				p.hear(now, q, m.Height)
+			}
+		}
 	}
-	p.member.Tick(w.time())
+	p.member.Tick(now)
 	p.fresh.Members(p.member.Size())
 }
 

@@ -30,6 +30,7 @@ type blk struct {
 type spreader interface {
 	PeerUp(now time.Time, p wire.PeerID, tip uint64)
 	PeerDown(now time.Time, p wire.PeerID)
+	PeerTip(now time.Time, p wire.PeerID, height uint64)
 	Members(n int)
 	Proposed(now time.Time, a fresh.Announcement, prefill []uint32)
 	Announced(now time.Time, from wire.PeerID, a fresh.Announcement)
@@ -63,9 +64,12 @@ type peer struct {
 	fresh   spreader
 	catchup *catchup.Engine // nil: switched off
 	tip     block.Tip
-	held    []*held // by the block's index; nil: nothing is known of it
+	held    []*held // by height, less one; nil: nothing is known of it
 	ready   []arrival
 	wakeAt  instant // when the timer is set to; 0: it is not
+
+	described uint64    // the height that its record says
+	describe  time.Time // when it compares the record with what is so
 
 	received, sent int64 // bytes on the wire
 	again          int64 // bytes of bodies that were here already
@@ -203,9 +207,17 @@ func (p *peer) setTimer(w *world) {
 	}
 }
 
+// hear takes in what a neighbour's record says of its height.
+func (p *peer) hear(now time.Time, from *peer, height uint64) {
+	p.fresh.PeerTip(now, from.id, height)
+	if p.catchup != nil {
+		p.catchup.PeerTip(now, from.id, height)
+	}
+}
+
 // holds returns what a peer has of a block, which at first is what its pool holds.
 func (p *peer) holds(w *world, b *blk) *held {
-	if h := p.held[b.index]; h != nil {
+	if h := p.held[b.height-1]; h != nil {
 		return h
 	}
 	h := &held{has: make([]uint64, (b.txs+63)/64), lacks: b.txs}
@@ -216,7 +228,7 @@ func (p *peer) holds(w *world, b *blk) *held {
 			}
 		}
 	}
-	p.held[b.index] = h
+	p.held[b.height-1] = h
 	return h
 }
 

@@ -237,7 +237,7 @@ func (m *chunk) arrive(w *world, from, to *peer) {
 		return
 	}
 	to.catchup.Piece(now, from.id, m.number, m.bytes)
-	if h := to.held[m.b.index]; h != nil {
+	if h := to.held[m.b.height-1]; h != nil {
 		to.again += int64((m.b.txs - h.lacks) * m.b.txSize)
 	}
 	if to.catchup.Arrived(now, from.id, m.number, m.b.height, m.b.bytes) {

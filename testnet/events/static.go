@@ -82,6 +82,7 @@ func (s *static) open(w *world) error {
 }
 
 func (s *static) begins(w *world, p *peer) {
+	p.described, p.describe = p.tip.Height, w.time().Add(time.Duration(w.rng.Int64N(int64(describeEvery))))
 	if w.opening {
 		return
 	}
@@ -139,6 +140,16 @@ func (s *static) gone(w *world, p *peer) bool {
 	return true
 }
 
-func (*static) due(*peer) time.Time       { return time.Time{} }
-func (*static) tick(*world, *peer)        {}
+// due is when a peer says in its record how far it is, and hears of its neighbours'.
+func (s *static) due(p *peer) time.Time { return p.describe }
+
+// tick stands in for the records: what they say of heights is up to describeEvery old.
+func (s *static) tick(w *world, p *peer) {
+	now := w.time()
+	p.described, p.describe = p.tip.Height, now.Add(describeEvery)
+	for _, f := range p.flows {
+		p.hear(now, f.to, f.to.described)
+	}
+}
+
 func (*static) settle(*world, *peer) bool { return false }

@@ -41,11 +41,13 @@ type world struct {
 	lives       uint64 // starts of peers so far
 	overflows   int    // messages that a full queue refused
 
-	out     *outcome.Outcome
-	trace   uint64
-	last    instant // of the last acceptance
-	counted bool    // a count of bytes is due
-	pending int     // deliveries of blocks to live peers that are yet to come, of those made
+	out      *outcome.Outcome
+	trace    uint64
+	first    instant // of the first block
+	last     instant // of the last acceptance
+	counting bool    // a count of bytes is due
+	counted  bool
+	pending  int // deliveries of blocks to live peers that are yet to come, of those made
 }
 
 // epoch is the instant at which the network stands, as the cores see it: any time
@@ -103,6 +105,10 @@ func newWorld(plan *scenario.Plan, protocol string) (*world, error) {
 			down: access{rate: int64(pp.Down), own: int64(pp.Down)},
 		}
 		p.held = make([]*held, plan.Load.Blocks)
+		w.out.Peers = append(w.out.Peers, outcome.Peer{})
+		if p.joins > 0 {
+			w.out.Peers[i].Gone(0)
+		}
 		w.peers = append(w.peers, p)
 		w.byID[p.id] = p
 	}
@@ -203,7 +209,7 @@ func (w *world) since() time.Duration { return time.Duration(w.now - w.zero) }
 
 // over says that all blocks stand everywhere, and all bytes are counted.
 func (w *world) over(lastEvent, next instant) bool {
-	return len(w.blocks) > 0 && next > lastEvent && w.pending == 0 && next > w.last+int64(time.Second) && !w.counted
+	return len(w.blocks) > 0 && next > lastEvent && w.pending == 0 && next > w.last+int64(time.Second) && !w.counting
 }
 
 func (w *world) happen(ev scenario.Event) {
@@ -215,10 +221,12 @@ func (w *world) happen(ev scenario.Event) {
 	case scenario.Kill:
 		for _, i := range ev.Peers {
 			w.peers[i].end()
+			w.out.Peers[i].Gone(w.since())
 		}
 	case scenario.Start:
 		for _, i := range ev.Peers {
 			w.peers[i].begin(w)
+			w.out.Peers[i].Back(w.since())
 		}
 	case scenario.CutOff, scenario.Mend:
 		w.divide(ev)
@@ -277,12 +285,13 @@ func (w *world) propose(index int) {
 	b.id = sha256.Sum256(seed[:])
 	w.blocks, w.byName[b.id] = append(w.blocks, b), b
 	if len(w.blocks) == 1 {
+		w.first = w.now
 		for _, q := range w.peers {
 			q.received, q.sent, q.again = 0, 0, 0
 		}
 	}
 	w.out.Blocks = append(w.out.Blocks, outcome.Block{Height: b.height, ID: b.id, Bytes: b.bytes, At: w.since()})
-	p.held[index] = &held{}
+	p.held[b.height-1] = &held{}
 	w.recount()
 	p.fresh.Proposed(w.time(), fresh.Announcement{Block: b.id, Height: b.height, Parent: b.parent, Txs: b.txs}, nil)
 	p.offer(w, arrival{b: b, from: -1})
@@ -293,24 +302,28 @@ func (w *world) propose(index int) {
 func (w *world) recount() {
 	w.pending = 0
 	for _, p := range w.peers {
-		if p.alive && w.reachable(p, w.peers[0]) {
+		if w.belongs(p) {
 			w.pending += len(w.blocks) - int(p.tip.Height)
 		}
 	}
 }
 
+// belongs says whether a peer should have all blocks: it lives, and nothing cuts it off
+// from where they are made.
+func (w *world) belongs(p *peer) bool { return p.alive && p.side == w.peers[0].side }
+
 // accepted notes a block's acceptance.
 func (w *world) accepted(p *peer, x arrival) {
 	w.last = w.now
 	w.trace = mix(mix(w.trace, uint64(w.now)), uint64(p.number)<<32|x.b.height)
-	if w.reachable(p, w.peers[0]) {
+	if w.belongs(p) {
 		w.pending--
 	}
 	w.out.Arrivals = append(w.out.Arrivals, outcome.Arrival{
 		Peer: p.number, Height: x.b.height, ID: x.b.id, At: w.since(), Via: x.via, From: x.from, Hop: x.hop,
 	})
-	if !w.counted {
-		w.counted = true
+	if !w.counting {
+		w.counting = true
 		w.queue.push(w.now+int64(time.Second), doing((*world).count))
 	}
 }
@@ -322,22 +335,22 @@ func (w *world) count() {
 		w.queue.push(due, doing((*world).count))
 		return
 	}
-	w.counted = false
-	w.out.Peers = w.out.Peers[:0]
-	for _, p := range w.peers {
-		w.out.Peers = append(w.out.Peers, outcome.Peer{Received: p.received, Sent: p.sent, Again: p.again})
+	w.counting, w.counted = false, true
+	for i, p := range w.peers {
+		o := &w.out.Peers[i]
+		o.Received, o.Sent, o.Again = p.received, p.sent, p.again
 	}
 }
 
 // close completes the outcome.
 func (w *world) close() *outcome.Outcome {
-	if len(w.out.Peers) == 0 || w.counted {
+	if !w.counted || w.counting {
 		w.last = min(w.last, w.now-int64(time.Second))
 		w.count()
 	}
 	for i, p := range w.peers {
 		o := &w.out.Peers[i]
-		o.Alive, o.Height, o.ID = p.alive && w.reachable(p, w.peers[0]), p.tip.Height, p.tip.ID
+		o.Alive, o.Height, o.ID = w.belongs(p), p.tip.Height, p.tip.ID
 	}
 	w.out.Healed, w.out.End, w.out.Trace = w.plan.Quiet(), w.since(), w.trace
 	return w.out

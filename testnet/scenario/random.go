@@ -36,6 +36,9 @@ func Random(seed uint64) Scenario {
 		s.Peers = d.between(61, 200)
 	}
 	s.Membership = pick(d, Static, Static, Live, Auto)
+	if s.Peers > 60 { // the membership of many for minutes takes minutes to simulate
+		s.Membership = Static
+	}
 	s.Link = d.link()
 	d.load(&s)
 	d.places(&s)

@@ -1,0 +1,164 @@
+package events
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"grapevine/block"
+	"grapevine/dissemination/fresh"
+	"grapevine/testnet/checks"
+	"grapevine/testnet/scenario"
+)
+
+// A core that is broken on purpose must be caught by a check: else the check is empty.
+
+// broken is a core of which a part is changed.
+type broken struct {
+	*fresh.Engine
+	effects func([]fresh.Effect) []fresh.Effect // what becomes of what it wants
+	deaf    bool                                // it is not told what time it is
+}
+
+func (b *broken) Effects() []fresh.Effect {
+	if b.effects == nil {
+		return b.Engine.Effects()
+	}
+	return b.effects(b.Engine.Effects())
+}
+
+func (b *broken) Deadline() time.Time {
+	if b.deaf {
+		return time.Time{}
+	}
+	return b.Engine.Deadline()
+}
+
+// without leaves out the effects of a type.
+func without[T fresh.Effect](list []fresh.Effect) []fresh.Effect {
+	return slices.DeleteFunc(list, func(x fresh.Effect) bool { _, is := x.(T); return is })
+}
+
+// judged runs a scenario of 20 peers whose cores are broken, and judges it.
+func judged(t *testing.T, change func(*scenario.Scenario), wreck func(p *peer, b *broken)) []string {
+	t.Helper()
+	s := scenario.Defaults()
+	s.Name, s.Membership, s.Peers = "broken", "static", 20
+	s.Load.Blocks, s.Load.BlockSizes = 4, []scenario.Bytes{20_000}
+	s.Checks.Coverage = 0.9
+	if change != nil {
+		change(&s)
+	}
+	p, err := s.Plan()
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := newWorld(p, "grapevine")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if wreck != nil {
+		w.newSpreader = func(p *peer, seed uint64) spreader {
+			b := &broken{Engine: fresh.New(w.preset.Fresh, seed, w.time(), p.tip)}
+			wreck(p, b)
+			return b
+		}
+	}
+	o, err := w.run(context.Background(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return checks.Judge(p, o)
+}
+
+func wantBreach(t *testing.T, breaches []string, of string) {
+	t.Helper()
+	if !slices.ContainsFunc(breaches, func(b string) bool { return strings.Contains(b, of) }) {
+		t.Errorf("breaches are %q: want one of %q", breaches, of)
+	}
+}
+
+func TestNothingIsBrokenByItself(t *testing.T) {
+	if b := judged(t, nil, nil); len(b) > 0 {
+		t.Errorf("a sound network breaks %q", b)
+	}
+	if b := judged(t, nil, func(*peer, *broken) {}); len(b) > 0 {
+		t.Errorf("a wrapped core breaks %q", b)
+	}
+}
+
+func TestPeersThatDoNotForwardAreCaught(t *testing.T) {
+	b := judged(t, func(s *scenario.Scenario) { s.Settings.Fanout = 4 }, func(p *peer, b *broken) {
+		if p.number > 0 {
+			b.effects = func(list []fresh.Effect) []fresh.Effect {
+				return slices.DeleteFunc(list, func(x fresh.Effect) bool { a, is := x.(fresh.Announce); return is && !a.Pulled })
+			}
+		}
+	})
+	wantBreach(t, b, "coverage")
+}
+
+func TestAnOrdererThatServesNobodyIsCaught(t *testing.T) {
+	b := judged(t, func(s *scenario.Scenario) { s.Settings.NoCatchup = true }, func(p *peer, b *broken) {
+		if p.number == 0 {
+			b.effects = without[fresh.Serve]
+		}
+	})
+	wantBreach(t, b, "without the tip")
+}
+
+// loseFirst drops a peer's first request for each block.
+func loseFirst(b *broken) {
+	asked := map[block.ID]bool{}
+	b.effects = func(list []fresh.Effect) []fresh.Effect {
+		return slices.DeleteFunc(list, func(x fresh.Effect) bool {
+			f, is := x.(fresh.Fetch)
+			first := is && !asked[f.Block]
+			if is {
+				asked[f.Block] = true
+			}
+			return first
+		})
+	}
+}
+
+func TestALostBodyThatIsNotAskedForAgainIsCaught(t *testing.T) {
+	alone := func(s *scenario.Scenario) { s.Settings.NoCatchup = true }
+	wantBreach(t, judged(t, alone, func(_ *peer, b *broken) {
+		loseFirst(b)
+		b.deaf = true // so nothing makes it ask again
+	}), "without the tip")
+	if b := judged(t, alone, func(_ *peer, b *broken) { loseFirst(b) }); len(b) > 0 {
+		t.Errorf("with its time-outs a peer survives the loss of its first requests; breaches are %q", b)
+	}
+}
+
+// A peer whose ledger loses its end in the middle of the run.
+func TestAHeightThatGoesBackIsCaught(t *testing.T) {
+	s := scenario.Defaults()
+	s.Name, s.Membership, s.Peers = "back", "static", 10
+	s.Load.BlockSizes = []scenario.Bytes{5000}
+	p, err := s.Plan()
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := newWorld(p, "grapevine")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.after(20*time.Second, doing(func(w *world) {
+		p, first := w.peers[3], w.blocks[0]
+		if p.tip.Height < 2 {
+			t.Fatalf("the peer is at height %d after 20 s", p.tip.Height)
+		}
+		p.tip = block.Tip{Height: 1, ID: first.id, TimeNano: w.start + first.at}
+		p.begin(w)
+	}))
+	o, err := w.run(context.Background(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantBreach(t, checks.Judge(p, o), "heights out of order")
+}

@@ -78,6 +78,7 @@ func newRoot() *cobra.Command {
 		blockCommand(),
 		ledgerCommand(),
 		testnetCommand(),
+		simCommand(simWorlds()),
 		&cobra.Command{Use: "exit-codes", Short: "What the exit codes mean", Long: exitHelp},
 		&cobra.Command{Use: "settings", Short: "The settings of a peer", Long: settingsHelp()},
 	)

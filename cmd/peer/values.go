@@ -133,6 +133,21 @@ func (v countValue) Set(s string) error {
 
 func (v countValue) fromTOML(in any) (string, error) { return numberFromTOML(in) }
 
+// fractionValue is a flag's alone: no setting of a peer is a share.
+type fractionValue struct{ to *float64 }
+
+func (v fractionValue) String() string { return strconv.FormatFloat(*v.to, 'g', -1, 64) }
+func (v fractionValue) Type() string   { return "share" }
+
+func (v fractionValue) Set(s string) error {
+	f, err := strconv.ParseFloat(s, 64)
+	if err != nil || !(f >= 0 && f <= 1) {
+		return errors.New("want a number from 0 to 1")
+	}
+	*v.to = f
+	return nil
+}
+
 type seedValue struct{ to *uint64 }
 
 func (v seedValue) String() string { return strconv.FormatUint(*v.to, 10) }

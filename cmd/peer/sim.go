@@ -1,0 +1,237 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"grapevine/testnet/events"
+	"grapevine/testnet/outcome"
+	"grapevine/testnet/scenario"
+)
+
+// simWorld is a network that plays scenarios in virtual time.
+type simWorld struct {
+	name      string
+	protocols []string
+	run       func(ctx context.Context, plan *scenario.Plan, protocol string, progress func(float64)) (*outcome.Outcome, error)
+}
+
+// simWorlds are all that there are.
+func simWorlds() []simWorld {
+	return []simWorld{
+		{scenario.Events, events.Protocols(), events.Run},
+	}
+}
+
+func simCommand(worlds []simWorld) *cobra.Command {
+	cmd := group("sim", "Networks of simulated peers, in virtual time",
+		`  peer sim list
+  peer sim run
+  peer sim run loss --protocol grapevine --plot loss.html`,
+		simRun(worlds), simList())
+	cmd.Long = `Networks of simulated peers, in virtual time: what a scenario describes is played
+with one protocol after another, on the same network with the same faults, and
+measured. In the world "events" the protocols' cores run alone, over modelled links,
+to the bit the same each time; in the world "packets" whole nodes run over simulated
+packets.`
+	return cmd
+}
+
+// simFlags are a scenario's values that the command line overrides.
+type simFlags struct {
+	world             string
+	protocols         []string
+	peers, blocks     int
+	blockSize, txSize scenario.Bytes
+	warm, loss, dead  float64
+	bandwidth         scenario.Rate
+	latency           scenario.Duration
+	seed              uint64
+}
+
+// override is a flag, and what it does to a scenario when it is given.
+type override struct {
+	flag  string
+	value pflag.Value
+	help  string
+	apply func(s *scenario.Scenario)
+}
+
+const manyPeers, manyBlocks = 1 << 20, 1 << 20 // the scenario's own bounds are lower, and say why
+
+func (f *simFlags) table(worlds []string) []override {
+	return []override{
+		{"world", textValue{&f.world, worlds}, "where to run: " + strings.Join(worlds, " or "),
+			func(s *scenario.Scenario) { s.World = f.world }},
+		{"protocol", &listValue{to: &f.protocols}, "what to compare, with commas between",
+			func(s *scenario.Scenario) { s.Protocols = f.protocols }},
+		{"peers", countValue{&f.peers, manyPeers}, "how many peers",
+			func(s *scenario.Scenario) { s.Peers = f.peers }},
+		{"blocks", countValue{&f.blocks, manyBlocks}, "how many blocks",
+			func(s *scenario.Scenario) { s.Load.Blocks = f.blocks }},
+		{"block-size", &f.blockSize, "size of the blocks' bodies, such as 160KiB",
+			func(s *scenario.Scenario) { s.Load.BlockSizes = []scenario.Bytes{f.blockSize} }},
+		{"tx-size", &f.txSize, "size of a transaction, such as 250B",
+			func(s *scenario.Scenario) { s.Load.TxSize = f.txSize }},
+		{"warm", fractionValue{&f.warm}, "how much of a block each peer holds before it is made, from 0 to 1",
+			func(s *scenario.Scenario) { s.Load.Warm = f.warm }},
+		{"bandwidth", &f.bandwidth, "of each peer, up and down, where no class says otherwise, such as 50mbit",
+			func(s *scenario.Scenario) { s.Link.Up, s.Link.Down = f.bandwidth, f.bandwidth }},
+		{"latency", &f.latency, "from peer to peer, one way, where no regions say otherwise, such as 50ms",
+			func(s *scenario.Scenario) { s.Link.Latency = f.latency }},
+		{"loss", fractionValue{&f.loss}, "share of packets that are lost, where no class says otherwise, from 0 to 1",
+			func(s *scenario.Scenario) { s.Link.Loss = f.loss }},
+		{"dead", fractionValue{&f.dead}, "share of peers that crash just before the first block, for ever, from 0 to 1",
+			func(s *scenario.Scenario) {
+				if f.dead > 0 {
+					s.Faults = append(slices.Clip(s.Faults), crashBefore(s.Load.First, f.dead))
+				}
+			}},
+		{"seed", seedValue{&f.seed}, "of all that is left to chance",
+			func(s *scenario.Scenario) { s.Seed = f.seed }},
+	}
+}
+
+// crashBefore is the fault that the flag --dead adds.
+func crashBefore(first scenario.Duration, share float64) scenario.Fault {
+	const before = scenario.Duration(time.Millisecond) // too short for anybody to notice
+	return scenario.Fault{Kind: scenario.Crash, At: max(first-before, 0), Share: share}
+}
+
+// simulation is a scenario as the command line wants it, and where it runs.
+type simulation struct {
+	name  string // as it was given
+	given []string
+	world simWorld
+	plan  *scenario.Plan
+}
+
+// prepare reads the scenario, puts the flags over it, and finds its world. Its errors
+// are about usage: nothing has run.
+func prepare(name string, flags *pflag.FlagSet, table []override, worlds []simWorld) (*simulation, error) {
+	s, err := scenario.Find(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, notFound(err)
+	}
+	if err != nil {
+		return nil, usage(fmt.Errorf("%w (peer sim list names those of the library)", err))
+	}
+	sim := &simulation{name: name}
+	for _, row := range table {
+		if flags.Changed(row.flag) {
+			row.apply(&s)
+			if row.flag != "world" && row.flag != "protocol" && row.flag != "seed" {
+				sim.given = append(sim.given, "--"+row.flag, row.value.String())
+			}
+		}
+	}
+	if sim.world, err = worldOf(s, worlds); err != nil {
+		return nil, usage(err)
+	}
+	if sim.plan, err = s.Plan(); err != nil {
+		return nil, usage(err)
+	}
+	return sim, nil
+}
+
+// worldOf finds where a scenario runs, and whether all of its protocols run there.
+func worldOf(s scenario.Scenario, worlds []simWorld) (simWorld, error) {
+	var names []string
+	for _, w := range worlds {
+		names = append(names, w.name)
+	}
+	at := slices.Index(names, s.World)
+	if at < 0 {
+		return simWorld{}, fmt.Errorf("scenario %s is for the world %q: want --world %s", s.Name, s.World, strings.Join(names, " or --world "))
+	}
+	for _, p := range s.Protocols {
+		if slices.Contains(worlds[at].protocols, p) {
+			continue
+		}
+		for _, w := range worlds {
+			if slices.Contains(w.protocols, p) {
+				return simWorld{}, fmt.Errorf("protocol %q does not run in the world %q, which has %s: take --world %s, or leave it out",
+					p, s.World, strings.Join(worlds[at].protocols, ", "), w.name)
+			}
+		}
+		return simWorld{}, fmt.Errorf("protocol %q: the world %q has %s", p, s.World, strings.Join(worlds[at].protocols, ", "))
+	}
+	return worlds[at], nil
+}
+
+// replay is the command line that runs one protocol of a simulation again.
+func (s *simulation) replay(protocol string) string {
+	words := append([]string{"peer", "sim", "run", s.name, "--world", s.world.name, "--protocol", protocol,
+		"--seed", fmt.Sprint(s.plan.Seed)}, s.given...)
+	for i, w := range words {
+		words[i] = shellQuoted(w)
+	}
+	return strings.Join(words, " ")
+}
+
+// shellQuoted writes a word so that a shell reads it as one.
+func shellQuoted(word string) string {
+	plain := func(r rune) bool {
+		return r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || strings.ContainsRune("-_./=:,+@%", r)
+	}
+	if word != "" && !strings.ContainsFunc(word, func(r rune) bool { return !plain(r) }) {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+}
+
+func simList() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "list",
+		Short: "The scenarios that peer sim run knows by name",
+		Long: `The scenarios that peer sim run knows by name. A scenario is a TOML file; those here
+are part of the program, and stand in testnet/scenarios of its source.`,
+		Example: "  peer sim list\n  peer sim list -o json | jq -r '.[].name'",
+		Args:    cobra.NoArgs,
+	}
+	out := outputFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		list := []listedScenario{}
+		for _, s := range scenario.Library() {
+			list = append(list, listedScenario{s.Name, s.About, s.World, s.Peers, s.Load.Blocks, s.Protocols, s.Seed})
+		}
+		slices.SortStableFunc(list, func(a, b listedScenario) int { // the default first
+			return cmp.Compare(rankOf(a.Name), rankOf(b.Name))
+		})
+		return out.print(cmd, list, func(w io.Writer) {
+			fmt.Fprintln(w, "NAME\tPEERS\tBLOCKS\tWORLD\tPROTOCOLS\tABOUT")
+			for _, s := range list {
+				fmt.Fprintf(w, "%s\t%d\t%d\t%s\t%s\t%s\n", s.Name, s.Peers, s.Blocks, s.World, strings.Join(s.Protocols, ","), s.About)
+			}
+		})
+	}
+	return cmd
+}
+
+func rankOf(name string) int {
+	if name == scenario.Default {
+		return 0
+	}
+	return 1
+}
+
+// listedScenario is a row of peer sim list.
+type listedScenario struct {
+	Name      string   `json:"name"`
+	About     string   `json:"about"`
+	World     string   `json:"world"`
+	Peers     int      `json:"peers"`
+	Blocks    int      `json:"blocks"`
+	Protocols []string `json:"protocols"`
+	Seed      uint64   `json:"seed"`
+}

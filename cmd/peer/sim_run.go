@@ -1,0 +1,143 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"grapevine/testnet/checks"
+	"grapevine/testnet/outcome"
+	"grapevine/testnet/plot"
+	"grapevine/testnet/scenario"
+)
+
+func simRun(worlds []simWorld) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "run [SCENARIO]",
+		Short: "Play a scenario with one protocol after another, and compare them",
+		Long: `Play a scenario, one of peer sim list or a TOML file, with one protocol after
+another, and print a row of figures for each. Flags count over the scenario's values.
+
+  by push        blocks that push or shards brought, of all that peers other than the
+                 producer should have got: those that ran when the block was made
+  p50 … max      from a block's time to its acceptance, over the same
+  bytes/peer     what a peer received per block, all protocols included
+  per body byte  received by all, over the bodies that had to come
+  duplicates     bodies' worth that came again, over the same
+  hops           the most peers that a block passed through
+
+What must hold is checked after each run: that peers agree, that no height goes back,
+that all come to the tip, that nobody is dropped without cause, and, of the protocol
+grapevine, the scenario's bounds. What is broken is named on standard error, with the
+command that runs it again, and the exit code is 6.`,
+		Example: `  peer sim run
+  peer sim run large --peers 500 --blocks 1
+  peer sim run --world packets --protocol grapevine,gossipsub --plot compared.png
+  peer sim run mine.toml --loss 0.2 --dead 0.3 --seed 7 -o json | jq '.[].p99_ms'`,
+		Args: cobra.MaximumNArgs(1),
+	}
+	var names []string
+	for _, w := range worlds {
+		names = append(names, w.name)
+	}
+	var f simFlags
+	table := f.table(names)
+	for _, row := range table {
+		cmd.Flags().VarP(row.value, row.flag, "", row.help)
+		cmd.Flags().Lookup(row.flag).DefValue = "" // the scenario's
+	}
+	picture := cmd.Flags().String("plot", "", "draw latencies, and how a block spread, to this file: .svg, .png or .html")
+	out := outputFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		name := scenario.Default
+		if len(args) > 0 {
+			name = args[0]
+		}
+		if *picture != "" {
+			if err := plot.Check(*picture); err != nil {
+				return usage(err)
+			}
+		}
+		sim, err := prepare(name, cmd.Flags(), table, worlds)
+		if err != nil {
+			return err
+		}
+		return sim.compare(cmd, out, *picture)
+	}
+	return cmd
+}
+
+// compare runs all protocols, and shows what came of it: of those that had ended, too,
+// when one of them could not.
+func (s *simulation) compare(cmd *cobra.Command, out *output, picture string) error {
+	var runs []*outcome.Outcome
+	rows, broken := []outcome.Row{}, 0
+	var failed error
+	for _, protocol := range s.plan.Protocols {
+		o, err := s.play(cmd.Context(), protocol)
+		if err != nil {
+			failed = err
+			break
+		}
+		rows = append(rows, o.Row())
+		if picture != "" {
+			runs = append(runs, o)
+		}
+		broken += s.judge(cmd.ErrOrStderr(), o)
+	}
+	if failed == nil || len(rows) > 0 {
+		err := out.write(cmd, rows, func(w io.Writer) error { return s.writeTable(w, rows) })
+		failed = errors.Join(failed, err)
+	}
+	if len(runs) > 0 {
+		failed = errors.Join(failed, plot.Write(picture, s.plan.Name, runs))
+	}
+	if failed == nil && broken > 0 {
+		return wrong(fmt.Errorf("%d of what must hold did not, as listed", broken))
+	}
+	return failed
+}
+
+func (s *simulation) writeTable(w io.Writer, rows []outcome.Row) error {
+	if _, err := fmt.Fprintf(w, "%s, seed %d\n", s.name, s.plan.Seed); err != nil {
+		return err
+	}
+	return outcome.WriteTable(w, rows)
+}
+
+// play runs one protocol.
+func (s *simulation) play(ctx context.Context, protocol string) (*outcome.Outcome, error) {
+	bar := newProgress(protocol)
+	o, err := s.world.run(ctx, s.plan, protocol, func(share float64) { bar.update(int(share*100), 100, "%") })
+	bar.end()
+	if err != nil && ctx.Err() != nil {
+		return nil, fmt.Errorf("interrupted while %s ran", protocol)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("running %s in the world %q: %w\nto run it again: %s", protocol, s.world.name, err, s.replay(protocol))
+	}
+	return o, nil
+}
+
+// bound is the protocol that a scenario's bounds are for: the others are there to be
+// compared with, and are as slow as they are.
+const bound = "grapevine"
+
+// judge names what a run broke, and returns how much that is.
+func (s *simulation) judge(w io.Writer, o *outcome.Outcome) int {
+	plan := *s.plan
+	if o.Protocol != bound {
+		plan.Checks = scenario.Checks{Reach: plan.Checks.Reach}
+	}
+	breaches := checks.Judge(&plan, o)
+	for _, b := range breaches {
+		fmt.Fprintf(w, "%s, %s, seed %d: %s\n", o.Protocol, o.World, o.Seed, b)
+	}
+	if len(breaches) > 0 {
+		fmt.Fprintf(w, "to run it again: %s\n", s.replay(o.Protocol))
+	}
+	return len(breaches)
+}

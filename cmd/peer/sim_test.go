@@ -1,0 +1,303 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"grapevine/block"
+	"grapevine/testnet/outcome"
+	"grapevine/testnet/scenario"
+)
+
+// ideal is a world in which every block is everywhere 10 ms after it was made.
+func ideal(_ context.Context, p *scenario.Plan, protocol string, progress func(float64)) (*outcome.Outcome, error) {
+	o := &outcome.Outcome{Protocol: protocol, World: "events", Seed: p.Seed, End: p.End(), Peers: make([]outcome.Peer, p.Peers)}
+	for _, e := range p.Events {
+		if e.Kind != scenario.Propose {
+			continue
+		}
+		b := outcome.Block{Height: uint64(e.Block + 1), ID: block.ID{byte(e.Block + 1)}, Bytes: 1000, At: e.At}
+		o.Blocks = append(o.Blocks, b)
+		for i := range o.Peers {
+			a := outcome.Arrival{Peer: i, Height: b.Height, ID: b.ID, At: e.At, Via: outcome.ViaOwn, From: -1}
+			if i > 0 {
+				a.At, a.Via, a.From, a.Hop = e.At+10*time.Millisecond, outcome.ViaPush, 0, 1
+			}
+			o.Arrivals = append(o.Arrivals, a)
+			o.Peers[i].Height, o.Peers[i].ID = b.Height, b.ID
+		}
+		progress(float64(e.Block+1) / float64(p.Load.Blocks))
+	}
+	return o, nil
+}
+
+// idealWorlds are two worlds, and a list that plans are added to as they are played.
+func idealWorlds() ([]simWorld, *[]*scenario.Plan) {
+	var played []*scenario.Plan
+	run := func(ctx context.Context, p *scenario.Plan, protocol string, progress func(float64)) (*outcome.Outcome, error) {
+		played = append(played, p)
+		return ideal(ctx, p, protocol, progress)
+	}
+	return []simWorld{
+		{"events", []string{"grapevine", "fabric", "fabric-enhanced"}, run},
+		{"packets", []string{"grapevine", "gossipsub"}, run},
+	}, &played
+}
+
+// simulate runs a command of peer sim in this process.
+func simulate(ctx context.Context, worlds []simWorld, args ...string) ran {
+	var out, errs bytes.Buffer
+	root := newRoot()
+	for _, c := range root.Commands() {
+		if c.Name() == "sim" {
+			root.RemoveCommand(c)
+		}
+	}
+	root.AddCommand(simCommand(worlds))
+	root.SetOut(&out)
+	root.SetErr(&errs)
+	root.SetArgs(append([]string{"sim"}, args...))
+	err := root.ExecuteContext(ctx)
+	if err != nil {
+		fmt.Fprintln(&errs, err)
+	}
+	return ran{args, exitCode(err), out.String(), errs.String()}
+}
+
+func TestSimRunPlaysTheScenarioAsItIs(t *testing.T) {
+	worlds, played := idealWorlds()
+	r := simulate(t.Context(), worlds, "run").want(t, exitOK)
+	s, err := scenario.Find(scenario.Default)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := s.Plan()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(*played) != 3 || fmt.Sprint((*played)[0].Scenario) != fmt.Sprint(want.Scenario) {
+		t.Errorf("played %d plans, the first %+v: want three times %+v", len(*played), (*played)[0].Scenario, want.Scenario)
+	}
+	lines := strings.Split(strings.TrimSpace(r.out), "\n")
+	if len(lines) != 5 || lines[0] != "default, seed 1" || !strings.Contains(lines[2], "grapevine") ||
+		!strings.Contains(lines[3], "fabric") || !strings.Contains(lines[4], "fabric-enhanced  events     50       5  100.0 %  10.0 ms") {
+		t.Errorf("the table is\n%s", r.out)
+	}
+	if r.err != "" {
+		t.Errorf("standard error is no terminal, and has %q", r.err)
+	}
+}
+
+func TestSimRunFlagsOverrideTheScenario(t *testing.T) {
+	worlds, played := idealWorlds()
+	simulate(t.Context(), worlds, "run", "small", "--world", "packets", "--protocol", "gossipsub,grapevine", "--peers", "20",
+		"--blocks", "3", "--block-size", "160KiB", "--tx-size", "300B", "--warm", "0.5", "--bandwidth", "10mbit",
+		"--latency", "20ms", "--loss", "0.1", "--dead", "0.25", "--seed", "9").want(t, exitOK)
+	s, err := scenario.Find("small")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.World, s.Protocols, s.Peers, s.Seed = "packets", []string{"gossipsub", "grapevine"}, 20, 9
+	s.Load.Blocks, s.Load.BlockSizes, s.Load.TxSize, s.Load.Warm = 3, []scenario.Bytes{160 << 10}, 300, 0.5
+	s.Link = scenario.Link{Up: 10e6, Down: 10e6, Latency: scenario.Duration(20 * time.Millisecond), Loss: 0.1}
+	s.Faults = []scenario.Fault{{Kind: scenario.Crash, At: s.Load.First - scenario.Duration(time.Millisecond), Share: 0.25}}
+	if got := (*played)[0].Scenario; fmt.Sprint(got) != fmt.Sprint(s) {
+		t.Errorf("played\n%+v, want\n%+v", got, s)
+	}
+	for _, e := range (*played)[0].Events {
+		if e.Kind == scenario.Start {
+			t.Errorf("who is dead comes back: %+v", e)
+		}
+	}
+}
+
+func TestSimRunJSONStandsAlone(t *testing.T) {
+	worlds, _ := idealWorlds()
+	r := simulate(t.Context(), worlds, "run", "-o", "json", "--peers", "7").want(t, exitOK)
+	var rows []outcome.Row
+	if err := json.Unmarshal([]byte(r.out), &rows); err != nil {
+		t.Fatalf("%v in %s", err, r.out)
+	}
+	if len(rows) != 3 || rows[0].Protocol != "grapevine" || rows[0].Peers != 7 || rows[0].P99 != 10 || rows[0].Seed != 1 {
+		t.Errorf("rows are %+v", rows)
+	}
+}
+
+func TestSimRunUsage(t *testing.T) {
+	worlds, played := idealWorlds()
+	dir := t.TempDir()
+	for _, c := range []struct {
+		args string
+		code int
+		says []string
+	}{
+		{"run nowhere", exitUsage, []string{`"nowhere"`, "default", "partition"}},
+		{"run defualt", exitUsage, []string{`"default"`}},
+		{"run " + dir + "/none.toml", exitNotFound, []string{"none.toml"}},
+		{"run --world moon", exitFailed, []string{"moon", "events, packets"}}, // cobra's: execute makes it usage
+		{"run --protocol grapewine", exitUsage, []string{"grapewine", "grapevine"}},
+		{"run --protocol nothing", exitUsage, []string{"nothing", "grapevine", "fabric"}},
+		{"run --protocol gossipsub", exitUsage, []string{`"gossipsub" does not run in the world "events"`, "fabric-enhanced", "--world packets"}},
+		{"run --world packets", exitUsage, []string{`"fabric" does not run in the world "packets"`, "--world events"}},
+		{"run --world packets --protocol gossipsub-chunked", exitUsage, []string{`"gossipsub-chunked"`, "grapevine, gossipsub"}},
+		{"run --peers 1", exitUsage, []string{"peers 1", "2 to"}},
+		{"run --latency -1ms", exitFailed, []string{"-1ms", "250ms"}},
+		{"run --warm 1.5", exitFailed, []string{"1.5", "0 to 1"}},
+		{"run --loss 1", exitUsage, []string{"link.loss 1", "less than 1"}},
+		{"run --plot a.pdf", exitUsage, []string{"a.pdf", ".svg, .png or .html"}},
+		{"run --plot " + dir + "/none/a.svg", exitUsage, []string{"none"}},
+		{"run a b", exitFailed, []string{"at most 1"}},
+	} {
+		r := simulate(t.Context(), worlds, strings.Fields(c.args)...).want(t, c.code, c.says...)
+		if r.out != "" || len(*played) > 0 {
+			t.Errorf("peer sim %s: standard output is %q, and %d plans were played", c.args, r.out, len(*played))
+		}
+	}
+}
+
+func TestSimRunAScenarioOfTheProcesses(t *testing.T) {
+	worlds, _ := idealWorlds()
+	file := filepath.Join(t.TempDir(), "mine.toml")
+	if err := os.WriteFile(file, []byte("world = \"processes\"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	simulate(t.Context(), worlds, "run", file).want(t, exitUsage, `mine is for the world "processes"`, "--world events or --world packets")
+	simulate(t.Context(), worlds, "run", file, "--world", "events").want(t, exitOK)
+}
+
+func TestSimRunNamesBreaches(t *testing.T) {
+	worlds, _ := idealWorlds()
+	whole := worlds[0].run
+	worlds[0].run = func(ctx context.Context, p *scenario.Plan, protocol string, progress func(float64)) (*outcome.Outcome, error) {
+		o, err := whole(ctx, p, protocol, progress)
+		if protocol == "fabric" {
+			o.Drops = append(o.Drops, outcome.Drop{Peer: 1, Dropped: 2, Why: "it was slow"})
+		}
+		return o, err
+	}
+	r := simulate(t.Context(), worlds, "run", "--seed", "5", "--peers", "8", "--block-size", "128KiB").want(t, exitWrong,
+		"fabric, events, seed 5: honest peers dropped: peer 1 dropped peer 2 at 0s: it was slow\n",
+		"to run it again: peer sim run default --world events --protocol fabric --seed 5 --peers 8 --block-size 128KiB\n", "1 of what must hold")
+	if strings.Count(r.err, "to run it again") != 1 || !strings.Contains(r.out, "fabric-enhanced") {
+		t.Errorf("standard error is\n%s\nstandard output is\n%s", r.err, r.out)
+	}
+}
+
+func TestSimRunBoundsAreOfGrapevineAlone(t *testing.T) {
+	worlds, _ := idealWorlds()
+	file := filepath.Join(t.TempDir(), "mine.toml")
+	if err := os.WriteFile(file, []byte("protocols = [\"grapevine\", \"fabric\"]\nchecks.p99 = \"9ms\"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := simulate(t.Context(), worlds, "run", file).want(t, exitWrong, "grapevine, events, seed 1: p99 of the latency is 10 ms: want at most 9 ms")
+	if strings.Contains(r.err, "fabric") {
+		t.Errorf("fabric was held to grapevine's bound: %s", r.err)
+	}
+}
+
+func TestSimRunShowsWhatHadEnded(t *testing.T) {
+	worlds, _ := idealWorlds()
+	whole, ctx, cause := worlds[0].run, t.Context(), errors.New("a fault of ours")
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	worlds[0].run = func(ctx context.Context, p *scenario.Plan, protocol string, progress func(float64)) (*outcome.Outcome, error) {
+		if protocol == "fabric" {
+			return nil, cause
+		}
+		return whole(ctx, p, protocol, progress)
+	}
+	r := simulate(ctx, worlds, "run").want(t, exitFailed, `running fabric in the world "events": a fault of ours`,
+		"peer sim run default --world events --protocol fabric --seed 1")
+	if !strings.Contains(r.out, "grapevine") || strings.Contains(r.out, "fabric") {
+		t.Errorf("standard output is\n%s", r.out)
+	}
+	worlds[0].run = func(ctx context.Context, p *scenario.Plan, protocol string, progress func(float64)) (*outcome.Outcome, error) {
+		if protocol == "fabric" {
+			cancel()
+			return nil, ctx.Err()
+		}
+		return whole(ctx, p, protocol, progress)
+	}
+	r = simulate(ctx, worlds, "run", "-o", "json").want(t, exitFailed, "interrupted while fabric ran")
+	if !strings.HasPrefix(r.out, `[{"protocol":"grapevine"`) || strings.Contains(r.err, "again") {
+		t.Errorf("standard output is %s, standard error %s", r.out, r.err)
+	}
+}
+
+func TestSimRunPlots(t *testing.T) {
+	worlds, _ := idealWorlds()
+	file := filepath.Join(t.TempDir(), "a.svg")
+	simulate(t.Context(), worlds, "run", "--plot", file).want(t, exitOK)
+	text, err := os.ReadFile(file)
+	if err != nil || !bytes.Contains(text, []byte("default: 50 peers, 5 blocks")) || !bytes.Contains(text, []byte("fabric-enhanced, block 3")) {
+		t.Errorf("%v, or the picture is not of that run", err)
+	}
+}
+
+func TestSimList(t *testing.T) {
+	var list []listedScenario
+	r := simulate(t.Context(), nil, "list", "-o", "json").want(t, exitOK)
+	if err := json.Unmarshal([]byte(r.out), &list); err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, s := range list {
+		names = append(names, s.Name)
+	}
+	if len(names) != len(scenario.Names()) || names[0] != scenario.Default || !slices.IsSorted(names[1:]) {
+		t.Errorf("listed %v", names)
+	}
+	text := simulate(t.Context(), nil, "list").want(t, exitOK).out
+	for _, s := range list {
+		if s.About == "" || s.Peers == 0 || !strings.Contains(text, s.About) {
+			t.Errorf("the list does not say about %+v", s)
+		}
+	}
+}
+
+func TestShellQuoted(t *testing.T) {
+	for _, word := range []string{"", "plain-0.9/x_y.toml", "a b", "it's", "$HOME", "a;b", "über", "*", "\n", `"\`} {
+		out, err := exec.Command("sh", "-c", "printf %s "+shellQuoted(word)).Output()
+		if err != nil || string(out) != word {
+			t.Errorf("%q came back as %q, %v", word, out, err)
+		}
+	}
+	if got := shellQuoted("default"); got != "default" {
+		t.Errorf("a plain word became %s", got)
+	}
+}
+
+// TestSimReplay breaks a bound in the event world, and runs the command that is named.
+func TestSimReplay(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "it's here")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(dir, "strict.toml")
+	if err := os.WriteFile(file, []byte("peers = 8\nload.blocks = 2\nload.block_sizes = [\"16KiB\"]\nchecks.p99 = \"1ms\"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	first := peer(t, "sim", "run", file, "--peers", "9", "--seed", "3", "-o", "json").want(t, exitWrong, "want at most 1 ms")
+	_, line, _ := strings.Cut(first.err, "to run it again: ")
+	line, _, _ = strings.Cut(line, "\n")
+	path, err := program()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), "sh", "-c", line+" -o json")
+	cmd.Env = append(os.Environ(), "PATH="+filepath.Dir(path)+":"+os.Getenv("PATH"))
+	second := run(t, cmd).want(t, exitWrong)
+	if first.out != second.out || first.err != second.err || !strings.Contains(first.out, `"peers":9,"blocks":2,"seed":3`) {
+		t.Errorf("the first run said\n%s%s\nand the one that it named\n%s%s", first.out, first.err, second.out, second.err)
+	}
+}

@@ -18,11 +18,16 @@ type assembly struct {
 	header  block.SignedHeader
 	id      block.ID
 	key     block.SipKey
-	shorts  []byte
+	shorts  []byte      // none while nobody has named the transactions
 	txs     []*block.Tx // per place; nil where lacking, and nil altogether once durable
 	ids     []block.ID  // the full IDs, as far as they have come; asked for after a collision
 	listing uint32      // the request whose answer ids is
 	again   int         // bytes of transactions that came though they were here
+
+	// While the transactions are not named: the bytes of those that are here, and who
+	// gave each.
+	size   int
+	givers []wire.PeerID
 }
 
 // announced is an announcement that was found right.
@@ -30,7 +35,8 @@ type announced struct {
 	from    wire.PeerID
 	msg     *message.Announce
 	id      block.ID
-	matched []*block.Tx // what the pool has at each place; nil for a header known before
+	matched []*block.Tx // what the pool has at each place, where the announcement is the first that names them; else nil
+	first   bool        // the header was not known before
 	old     bool        // at or below the tip
 }
 
@@ -43,10 +49,15 @@ func (ev announced) apply(d *Driver, now time.Time) {
 	d.catchup.PeerTip(now, ev.from, tip)
 	a := fresh.Announcement{
 		Block: ev.id, Height: m.Header.Height, Parent: m.Header.Parent, Txs: int(m.Header.TxCount),
-		Hop: m.Hop, Complete: m.Complete, Pulled: m.Pulled,
+		Hop: m.Hop, Complete: m.Complete, Pulled: m.Pulled, Body: m.Body, Digest: len(m.Shorts) == 0 && !m.Body,
 	}
 	body := d.bodies[ev.id]
 	switch {
+	case body != nil && body.txs != nil && body.unnamed() && ev.matched != nil:
+		a.Missing, a.New = d.name(body, ev)
+		d.know(body, named)
+		d.fresh.Announced(now, ev.from, a)
+		return
 	case body != nil:
 		d.fresh.Announced(now, ev.from, a)
 		d.place(now, ev.from, 0, body, m.PrefillAt, m.Prefill)
@@ -54,26 +65,14 @@ func (ev announced) apply(d *Driver, now time.Time) {
 	case ev.old:
 		d.fresh.Announced(now, ev.from, a)
 		return
-	case ev.matched == nil: // known when it was checked, and forgotten since
+	case !ev.first: // known when it was checked, and forgotten since
 		return
 	}
 	if d.contradicts(&m.Header, ev.id) {
 		return
 	}
-	body = &assembly{header: m.Header, id: ev.id, key: m.Header.ShortKey(), shorts: m.Shorts, txs: ev.matched}
-	for i, t := range m.Prefill {
-		if at := m.PrefillAt[i]; body.txs[at] == nil {
-			body.txs[at] = t
-			a.New = append(a.New, at)
-		} else {
-			d.cameAgain(body, t.Size())
-		}
-	}
-	for i, t := range body.txs {
-		if t == nil {
-			a.Missing = append(a.Missing, uint32(i))
-		}
-	}
+	body = &assembly{header: m.Header, id: ev.id, key: m.Header.ShortKey(), txs: make([]*block.Tx, m.Header.TxCount)}
+	a.Missing, a.New = d.name(body, ev)
 	d.fresh.Announced(now, ev.from, a)
 	if _, ok := d.fresh.Facts(ev.id); ok {
 		d.remember(body)
@@ -82,9 +81,11 @@ func (ev announced) apply(d *Driver, now time.Time) {
 
 func (d *Driver) remember(body *assembly) {
 	d.bodies[body.id], d.heights[body.header.Height] = body, body
-	d.shared.mu.Lock()
-	d.shared.known[body.id] = true
-	d.shared.mu.Unlock()
+	if body.unnamed() {
+		d.know(body, unnamed)
+	} else {
+		d.know(body, named)
+	}
 }
 
 func (d *Driver) forget(id block.ID) {
@@ -144,6 +145,7 @@ func (ev proposed) apply(d *Driver, now time.Time) {
 	d.fresh.Proposed(now, fresh.Announcement{Block: b.ID(), Height: b.Height, Parent: b.Parent, Txs: len(b.Txs)}, young)
 	if _, ok := d.fresh.Facts(b.ID()); ok {
 		d.remember(body)
+		d.know(body, whole)
 	}
 	d.chain.offer(candidate{block: b, via: viaName(fresh.ViaOwn), done: ev.done})
 }
@@ -184,7 +186,14 @@ func (d *Driver) announce(x fresh.Announce) {
 	if body == nil {
 		return
 	}
-	m := &message.Announce{Header: body.header, Shorts: body.shorts, Hop: min(x.Hop, 255), Complete: x.Complete, Pulled: x.Pulled}
+	if x.Body {
+		d.push(x, body)
+		return
+	}
+	m := &message.Announce{Header: body.header, Hop: min(x.Hop, 255), Complete: x.Complete, Pulled: x.Pulled}
+	if !x.Digest {
+		m.Shorts = body.shorts
+	}
 	size := 0
 	for _, at := range x.Prefill {
 		if t := body.txs[at]; t != nil && size+t.Size() <= message.PrefillBytes {
@@ -224,16 +233,10 @@ func (d *Driver) sendParts(to wire.PeerID, number uint32, id block.ID, at []uint
 			return
 		}
 	}
-	for len(at) > 0 {
-		n, size := 0, 0
-		for n < len(at) && (n == 0 || size+txs[n].Size() <= message.PartBytes) {
-			size += txs[n].Size()
-			n++
-		}
-		if !d.send(to, &message.Part{Number: number, Block: id, At: at[:n], Txs: txs[:n]}) {
+	for m := range pieces(number, id, at, txs) {
+		if !d.send(to, m) {
 			return
 		}
-		at, txs = at[n:], txs[n:]
 	}
 }
 
@@ -247,7 +250,9 @@ func (ev part) apply(d *Driver, now time.Time) {
 	m := ev.msg
 	body := d.bodies[m.Block]
 	switch {
-	case body == nil || body.txs == nil:
+	case body == nil:
+	case body.txs == nil: // durable meanwhile
+		d.cameAgain(body, sizeOf(m.Txs))
 	case m.Missing:
 		d.fresh.Refused(now, ev.from, m.Number, m.Block)
 	case len(m.IDs) > 0:
@@ -280,8 +285,16 @@ func (d *Driver) place(now time.Time, from wire.PeerID, number uint32, body *ass
 		if body.txs[place] != nil {
 			continue
 		}
+		if body.overfull() {
+			return
+		}
 		body.txs[place] = t
+		body.given(place, from)
 		filled = append(filled, at[i])
+	}
+	if body.overfull() {
+		d.mistaken(now, body)
+		return
 	}
 	d.fresh.Arrived(now, from, number, body.id, filled)
 }
@@ -316,7 +329,7 @@ func (a *assembly) fits(place int, id block.ID) bool {
 }
 
 func (a *assembly) fitsShort(place int, id block.ID) bool {
-	return a.key.Short(id) == block.ShortAt(a.shorts, place)
+	return a.unnamed() || a.key.Short(id) == block.ShortAt(a.shorts, place)
 }
 
 // collides says that a transaction has the short ID of the one that belongs at a
@@ -345,6 +358,11 @@ func (d *Driver) list(now time.Time, ev part, body *assembly) {
 		d.fresh.Refused(now, ev.from, m.Number, m.Block)
 		return
 	}
+	if body.unnamed() {
+		body.shorts = body.key.List(body.ids)
+		d.blame(body)
+		d.know(body, named)
+	}
 	var missing []uint32
 	for i, id := range body.ids {
 		if t := body.txs[i]; t != nil && t.ID() == id {
@@ -357,6 +375,15 @@ func (d *Driver) list(now time.Time, ev part, body *assembly) {
 	d.fresh.Listed(now, m.Block, missing)
 }
 
+// complete takes the whole body, which is right.
+func (d *Driver) complete(body *assembly, b *block.Block) {
+	body.txs = b.Txs
+	if body.unnamed() {
+		body.shorts = body.key.List(b.TxIDs())
+	}
+	d.know(body, whole)
+}
+
 // assemble puts a block together of which nothing is lacking, and checks it
 // against its header.
 func (d *Driver) assemble(now time.Time, id block.ID) {
@@ -366,8 +393,7 @@ func (d *Driver) assemble(now time.Time, id block.ID) {
 	}
 	b := block.New(body.header, slices.Clone(body.txs))
 	if block.TxRoot(b.TxIDs()) != body.header.TxRoot {
-		body.ids = nil
-		d.fresh.Mismatched(now, id)
+		d.mistaken(now, body)
 		return
 	}
 	if err := b.Check(d.network, d.limits); err != nil {
@@ -375,6 +401,7 @@ func (d *Driver) assemble(now time.Time, id block.ID) {
 		d.invalid(b, err)
 		return
 	}
+	d.complete(body, b)
 	d.fresh.Checked(now, id)
 	f, _ := d.fresh.Facts(id)
 	d.chain.offer(candidate{block: b, from: f.From, via: viaName(f.Via)})

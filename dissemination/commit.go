@@ -116,7 +116,7 @@ func (ev accepted) apply(d *Driver, now time.Time) {
 		Via: ev.via, From: ev.from, Latency: ev.at.Sub(b.Time()), At: ev.at,
 	}
 	if body := d.bodies[b.ID()]; body != nil {
-		body.txs = b.Txs // catch-up may have been faster than the fetch
+		d.complete(body, b) // catch-up may have been faster than the fetch
 		fact.Again = body.again
 	}
 	f, known := d.fresh.Facts(b.ID())

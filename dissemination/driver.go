@@ -134,7 +134,8 @@ type admission struct {
 // shared is what the readers' goroutines and the loop both use.
 type shared struct {
 	mu      sync.Mutex
-	known   map[block.ID]bool          // headers that were found right, of bodies
+	known   map[block.ID]knowledge     // of bodies
+	pushes  map[wire.PeerID]pushed     // bodies that were announced to follow, the last of each peer
 	fetches map[uint32]fetchAsked      // requests for transactions in flight, by number
 	ranges  map[uint32]rangeAsked      // requests for ranges in flight, by number
 	wants   map[wire.PeerID]int        // transactions asked of a peer's pool and not here yet
@@ -180,7 +181,8 @@ func New(cfg Config) *Driver {
 		heights: map[uint64]*assembly{},
 		chain:   chain{next: tip.Height + 1, ready: map[uint64]candidate{}},
 		shared: shared{
-			known:   map[block.ID]bool{},
+			known:   map[block.ID]knowledge{},
+			pushes:  map[wire.PeerID]pushed{},
 			fetches: map[uint32]fetchAsked{},
 			ranges:  map[uint32]rangeAsked{},
 			wants:   map[wire.PeerID]int{},
@@ -393,7 +395,12 @@ func (d *Driver) AdmitRate() float64 {
 func (d *Driver) PeerUp(p wire.PeerID, hello wire.Hello) { d.post(peerUp{p, hello.Tip, hello.Base}) }
 
 // PeerDown implements p2p.Handler.
-func (d *Driver) PeerDown(p wire.PeerID) { d.post(peerDown{p}) }
+func (d *Driver) PeerDown(p wire.PeerID) {
+	d.shared.mu.Lock()
+	delete(d.shared.pushes, p)
+	d.shared.mu.Unlock()
+	d.post(peerDown{p})
+}
 
 type peerUp struct {
 	peer      wire.PeerID

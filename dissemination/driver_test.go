@@ -13,6 +13,7 @@ import (
 
 	"grapevine/block"
 	"grapevine/block/sig"
+	"grapevine/dissemination/fresh"
 	"grapevine/dissemination/message"
 	"grapevine/genesis"
 	"grapevine/ledger"
@@ -69,6 +70,12 @@ const poolMax = 20
 // open runs a test at a desk with neighbours a, b and c, in a bubble.
 func open(t *testing.T, test func(d *desk)) {
 	t.Helper()
+	openWith(t, fresh.Config{}, test)
+}
+
+// openWith is open with settings for fresh blocks.
+func openWith(t *testing.T, cfg fresh.Config, test func(d *desk)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		orderer := sig.NewKey([32]byte{1})
 		g, err := genesis.New(genesis.Genesis{
@@ -94,7 +101,7 @@ func open(t *testing.T, test func(d *desk)) {
 			halted: make(chan error, 1), ended: make(chan error, 1),
 		}
 		d.driver = New(Config{
-			Genesis: g, Self: "self", Ledger: l, Pool: p, Host: d, Seed: 1,
+			Genesis: g, Self: "self", Ledger: l, Pool: p, Host: d, Seed: 1, Fresh: cfg,
 			OnAccepted: func(f Fact) { d.facts <- f }, Halted: func(err error) { d.halted <- err },
 		})
 		ctx, cancel := context.WithCancel(t.Context())

@@ -128,7 +128,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 		n           uint64
 	}{
 		{"fresh", "announced", s.fresh.Announced}, {"fresh", "duplicate", s.fresh.Duplicates}, {"fresh", "ignored", s.fresh.Ignored},
-		{"fresh", "relayed", s.fresh.Relayed}, {"fresh", "fetch", s.fresh.Fetches}, {"fresh", "fetch-timeout", s.fresh.FetchTimeouts},
+		{"fresh", "relayed", s.fresh.Relayed}, {"fresh", "body", s.fresh.Bodies}, {"fresh", "fetch", s.fresh.Fetches}, {"fresh", "fetch-timeout", s.fresh.FetchTimeouts},
 		{"fresh", "fetch-refused", s.fresh.FetchRefusals}, {"fresh", "mismatch", s.fresh.Mismatches}, {"fresh", "served", s.fresh.Served},
 		{"fresh", "refused", s.fresh.Refused}, {"fresh", "pull", s.fresh.Pulls}, {"fresh", "pull-answered", s.fresh.PullsAnswered},
 		{"fresh", "pull-ignored", s.fresh.PullsIgnored},

@@ -62,21 +62,28 @@ func (d *Driver) charge(from wire.PeerID, err error) {
 }
 
 // onAnnounce checks an announcement: its header's limits, producer and signature,
-// its short IDs, its prefill. Of a header that was found right before only the
-// prefill is left to check.
+// its short IDs, if it has any, its prefill. Of a header that was found right before
+// only the latter are left to check.
 func (d *Driver) onAnnounce(from wire.PeerID, m *message.Announce) error {
 	h := &m.Header
 	id := h.Header.ID()
-	ev := announced{from: from, msg: m, id: id}
 	d.shared.mu.Lock()
-	known := d.shared.known[id]
+	have := d.shared.known[id]
 	d.shared.mu.Unlock()
-	if !known {
+	ev := announced{from: from, msg: m, id: id, first: have == unknown}
+	if ev.first {
 		if err := d.checkHeader(h); err != nil {
 			return err
 		}
 		d.checkAgainstChain(h, id)
 		ev.old = h.Height <= d.cfg.Ledger.Tip().Height
+	}
+	if len(m.Shorts) == 0 {
+		if m.Body {
+			d.allow(from, h, id)
+		}
+		d.post(ev)
+		return nil
 	}
 	if err := h.CheckShorts(m.Shorts); err != nil {
 		return err
@@ -90,7 +97,7 @@ func (d *Driver) onAnnounce(from wire.PeerID, m *message.Announce) error {
 	if err := d.verifyNew(m.Prefill); err != nil {
 		return err
 	}
-	if !known && !ev.old {
+	if have <= unnamed && !ev.old {
 		ev.matched = d.cfg.Pool.Match(key, m.Shorts)
 	}
 	d.post(ev)
@@ -179,6 +186,9 @@ func (ev wanted) apply(d *Driver, now time.Time) {
 // onPart checks the signatures of what a request brought. Which place each belongs
 // to is the loop's to check, against the block's short IDs.
 func (d *Driver) onPart(from wire.PeerID, m *message.Part) error {
+	if m.Number == 0 {
+		return d.onPushed(from, m)
+	}
 	d.shared.mu.Lock()
 	asked, ok := d.shared.fetches[m.Number]
 	d.shared.mu.Unlock()

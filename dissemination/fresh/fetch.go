@@ -147,7 +147,7 @@ func (e *Engine) Refused(now time.Time, from wire.PeerID, number uint32, id bloc
 // commits to: a collision. The full IDs settle which.
 func (e *Engine) Mismatched(now time.Time, id block.ID) {
 	b := e.blocks[id]
-	if b == nil || b.checked {
+	if b == nil || b.checked || b.needIDs {
 		return
 	}
 	e.stats.Mismatches++

@@ -21,8 +21,15 @@ type Message interface {
 	envelope() proto.Message
 }
 
+// Lane implements Message. What announces a body travels in front of it.
+func (m *Announce) Lane() wire.Lane {
+	if m.Body {
+		return wire.Bodies
+	}
+	return wire.Blocks
+}
+
 // Lane implements Message.
-func (*Announce) Lane() wire.Lane  { return wire.Blocks }
 func (*Pull) Lane() wire.Lane      { return wire.Blocks }
 func (*Tip) Lane() wire.Lane       { return wire.Blocks }
 func (*Evidence) Lane() wire.Lane  { return wire.Blocks }
@@ -57,10 +64,14 @@ func Encode(m Message) []byte {
 }
 
 func (m *Announce) envelope() proto.Message {
-	return &pb.Blocks{Message: &pb.Blocks_Announce{Announce: &pb.Announce{
+	a := &pb.Announce{
 		Header: m.Header.Bytes(), ShortIds: m.Shorts, Hop: uint32(m.Hop), Complete: m.Complete, Pulled: m.Pulled,
-		PrefillAt: packPlaces(m.PrefillAt), Prefill: PackTxs(m.Prefill),
-	}}}
+		PrefillAt: packPlaces(m.PrefillAt), Prefill: PackTxs(m.Prefill), Body: m.Body,
+	}
+	if m.Body {
+		return &pb.Bodies{Message: &pb.Bodies_Announce{Announce: a}}
+	}
+	return &pb.Blocks{Message: &pb.Blocks_Announce{Announce: a}}
 }
 
 func (m *Pull) envelope() proto.Message {
@@ -142,6 +153,7 @@ func (d Decoder) Decode(lane wire.Lane, b []byte) (Message, error) {
 				fixed32(1), bytesOf(2, 32), bytesOf(3, 5*uint64(l.MaxBlockTxs)), bytesOf(4, PartBytes+uint64(l.MaxTxBytes)),
 				bytesOf(5, 32*uint64(l.MaxBlockTxs)), varint(6, uint64(l.MaxBlockTxs)), varint(7, 1),
 			}},
+			{decodeBody, []wire.FieldRule{bytesOf(1, block.SignedHeaderSize), varint(3, maxHop), varint(4, 1), varint(8, 1)}},
 		}
 	case wire.Catchup:
 		maxBlock := uint64(block.SignedHeaderSize + l.MaxBodyBytes)
@@ -223,12 +235,28 @@ func decodeAnnounce(b []byte, l block.Limits) (Message, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(txs) != len(at) || (len(at) > 0 && at[len(at)-1] >= h.TxCount) {
-		return nil, malformed("prefill of %d transactions at %d places of %d", len(txs), len(at), h.TxCount)
+	if len(txs) != len(at) || (len(at) > 0 && (at[len(at)-1] >= h.TxCount || len(m.ShortIds) == 0)) {
+		return nil, malformed("prefill of %d transactions at %d places of %d, %d bytes of short IDs", len(txs), len(at), h.TxCount, len(m.ShortIds))
 	}
 	return &Announce{
 		Header: h, Shorts: m.ShortIds, Hop: int(m.Hop), Complete: m.Complete, Pulled: m.Pulled, PrefillAt: at, Prefill: txs,
 	}, nil
+}
+
+// decodeBody reads what announces a body, on its lane.
+func decodeBody(b []byte, _ block.Limits) (Message, error) {
+	var m pb.Announce
+	if err := unmarshal(b, &m); err != nil {
+		return nil, err
+	}
+	h, err := block.DecodeSignedHeader(m.Header)
+	if err != nil {
+		return nil, malformed("%v", err)
+	}
+	if !m.Body {
+		return nil, malformed("an announcement without a body on the lane of bodies")
+	}
+	return &Announce{Header: h, Hop: int(m.Hop), Complete: m.Complete, Body: true}, nil
 }
 
 func decodePull(b []byte, _ block.Limits) (Message, error) {

@@ -16,13 +16,14 @@ import (
 	"grapevine/p2p/wire"
 )
 
-// Announce is the compact block.
+// Announce is the compact block, or without short IDs the name of a block.
 type Announce struct {
 	Header    block.SignedHeader
-	Shorts    []byte // packed short IDs, of the header's count
+	Shorts    []byte // packed short IDs, of the header's count, or none
 	Hop       int
 	Complete  bool // the sender holds the whole body
 	Pulled    bool // it answers a Pull
+	Body      bool // the whole body follows in Parts with number 0; there are no short IDs
 	PrefillAt []uint32
 	Prefill   []*block.Tx // the transactions at PrefillAt
 }
@@ -53,7 +54,8 @@ type Fetch struct {
 }
 
 // Part is a piece of the answer to a Fetch: transactions at places, or IDs from a
-// place on, or that the sender has not got the block.
+// place on, or that the sender has not got the block. With number 0 it is a piece of
+// a body that was announced to follow.
 type Part struct {
 	Number  uint32
 	Block   block.ID

@@ -28,6 +28,8 @@ func samples() []Message {
 	return []Message{
 		&Announce{Header: block.SignedHeader{Header: h}, Shorts: h.ShortKey().List(ids), Hop: 3, Complete: true, PrefillAt: []uint32{0, 2}, Prefill: txs[:2]},
 		&Announce{Header: block.SignedHeader{Header: h}, Shorts: []byte{1}, Pulled: true},
+		&Announce{Header: block.SignedHeader{Header: h}, Hop: 7},
+		&Announce{Header: block.SignedHeader{Header: h}, Hop: 2, Complete: true, Body: true},
 		&Pull{Tip: 9, Upto: 12, Have: ids},
 		&Tip{Height: 4, Base: 1},
 		&Evidence{Proof: []byte{1, 2, 3}},
@@ -57,11 +59,22 @@ func TestDecodeGivesWhatWasEncoded(t *testing.T) {
 	}
 }
 
+// blocksOf and bodiesOf put an announcement on a lane, whether or not it belongs there.
+func blocksOf(m *Announce) []byte { return wrapped(m, 1) }
+func bodiesOf(m *Announce) []byte { return wrapped(m, 3) }
+
+func wrapped(m *Announce, field protowire.Number) []byte {
+	_, _, size := protowire.ConsumeTag(Encode(m))
+	inner, _ := protowire.ConsumeBytes(Encode(m)[size:])
+	return protowire.AppendBytes(protowire.AppendTag(nil, field, protowire.BytesType), inner)
+}
+
 func TestWhatNoHonestPeerSendsIsRefused(t *testing.T) {
 	d := Decoder{limits}
 	big := block.TxFields{Expiry: 1, Payload: make([]byte, limits.MaxTxBytes)}.Seal(block.Signature{})
 	config := block.TxFields{Kind: block.KindConfig, Expiry: 1}.Seal(block.Signature{})
 	two := append(Encode(&Tip{Height: 1}), Encode(&Pull{Tip: 1})...)
+	announced := block.SignedHeader{Header: block.Draft(block.ID{1}, block.Tip{}, 10, block.PublicKey{3}, []*block.Tx{testTx(1)})}
 	many := make([]uint32, 101)
 	for i := range many {
 		many[i] = uint32(i)
@@ -82,6 +95,12 @@ func TestWhatNoHonestPeerSendsIsRefused(t *testing.T) {
 		{"places descending", wire.Bodies, Encode(&Fetch{At: []uint32{5, 5}})},
 		{"more transactions than places", wire.Bodies, Encode(&Part{At: []uint32{1}, Txs: []*block.Tx{testTx(1), testTx(2)}})},
 		{"prefill beyond the count", wire.Blocks, Encode(&Announce{PrefillAt: []uint32{3}, Prefill: []*block.Tx{testTx(1)}})},
+		{"prefill without short IDs", wire.Blocks, Encode(&Announce{Header: announced, PrefillAt: []uint32{0}, Prefill: []*block.Tx{testTx(1)}})},
+		{"body announced on the lane of announcements", wire.Blocks, blocksOf(&Announce{Header: announced, Body: true})},
+		{"announcement without a body on the lane of bodies", wire.Bodies, bodiesOf(&Announce{Header: announced})},
+		{"short IDs with a body", wire.Bodies, bodiesOf(&Announce{Header: announced, Body: true, Shorts: make([]byte, block.ShortSize)})},
+		{"prefill with a body", wire.Bodies, bodiesOf(&Announce{Header: announced, Body: true, PrefillAt: []uint32{0}, Prefill: []*block.Tx{testTx(1)}})},
+		{"body that answers a pull", wire.Bodies, bodiesOf(&Announce{Header: announced, Body: true, Pulled: true})},
 		{"IDs beyond the count", wire.Bodies, Encode(&Part{IDsFrom: 100, IDs: []block.ID{{}}})},
 		{"too many known blocks", wire.Blocks, Encode(&Pull{Have: make([]block.ID, MaxHave+1)})},
 		{"hashes out of order", wire.Txs, Encode(&Want{Hashes: []uint64{2, 1}})},

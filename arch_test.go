@@ -54,6 +54,7 @@ var packages = []struct {
 	{"testnet/plot", "testnet/outcome", "a picture is of what happened, and knows no world"},
 	{"testnet/checks", "api api/apipb block testnet/outcome testnet/scenario", "a check believes what peers answer, or what a world saw, and nothing else"},
 	{"testnet/traffic", "api api/apipb block block/sig mempool", "traffic comes from outside, as a user's would"},
+	{"testnet/baseline", "block p2p", "what we are measured against has nothing of ours but the seam for its sockets"},
 	{"testnet/processes", "api block block/sig genesis", "processes are real peers: what is known of them comes through their API"},
 	{"testnet/events", "block dissemination/catchup dissemination/fresh dissemination/message dissemination/preset p2p/membership p2p/wire testnet/outcome testnet/scenario",
 		"simulated peers are the cores and what stands between them: no network, no disk, no clock"},

@@ -62,7 +62,7 @@ func fieldsOf(t reflect.Type) map[string]reflect.Type {
 func didYouMean(word string, known []string) string {
 	best, least := "", max(2, len(word)/3)+1
 	for _, k := range known {
-		if d := distance(strings.ToLower(word), strings.ToLower(k)); d < least {
+		if d := distance(strings.ToLower(word), k); d < least {
 			best, least = k, d
 		}
 	}

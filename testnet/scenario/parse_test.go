@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -15,11 +16,13 @@ var refusals = []struct{ file, want string }{
 	// keys
 	{`peer = 3`, `unknown key "peer": did you mean "peers"?`},
 	{`Peers = 3`, `unknown key "Peers": did you mean "peers"?`},
+	{`load.WARM = 1.0`, `unknown key "load.WARM": did you mean "warm"?`},
 	{`xyzzy = 3`, `unknown key "xyzzy": want one of about, `},
 	{"[load]\nblocksize = [\"1MiB\"]", `unknown key "load.blocksize": did you mean "block_sizes"?`},
 	{"[[class]]\nname = \"a\"\nshare = 0.1\ndelay = \"1s\"", `unknown key "class[0].delay"`},
 	{"[[fault]]\nkind = \"cut\"\n[[fault]]\nkin = \"cut\"", `unknown key "fault[1].kin": did you mean "kind"?`},
 	{`fault = [{kind = "cut", a = "1s"}]`, `unknown key "fault[0].a"`},
+	{`class = [{name = "a", share = 0.1, "" = 1}]`, `unknown key "class[0]."`},
 	{`peers = `, `toml: line 1`},
 	{`peers = "many"`, `last key "peers"`},
 	{"link = {up = 3}", `rate "3": want bits a second`},
@@ -38,13 +41,17 @@ var refusals = []struct{ file, want string }{
 	{`protocols = ["fabrik"]`, `did you mean "fabric"?`},
 	{`protocols = ["fabric", "fabric"]`, `"fabric" stands there twice`},
 	{"about = \"a\\nb\"", `about "a\nb": want one line`},
+	{`name = " "`, `name " ": want one line`},
 	{`duration = "25h"`, `duration 25h0m0s: want 0s to 24h0m0s`},
 	{`duration = "28s"`, `duration 28s: the last that happens is at 29s`},
 	{"settings.mode = \"shove\"", `settings.mode "shove"`},
 	{"settings.fanout = -1", `settings.fanout -1: want 0 to 1024`},
+	{`settings.pull_every = "25h"`, `settings.pull_every 25h0m0s`},
+	{`settings.fetch_timeout = "25h"`, `settings.fetch_timeout 25h0m0s`},
 
 	// the load
 	{`load.blocks = -1`, `load.blocks -1: want 0`},
+	{`load.first = "25h"`, `load.first 25h0m0s`},
 	{`load.every = "0s"`, `load.every 0s: want more than 0s`},
 	{"load.blocks = 1000\nload.every = \"1h\"", `load.blocks 1000, one every 1h0m0s`},
 	{`load.block_sizes = []`, `load.block_sizes has 0 sizes`},
@@ -126,6 +133,8 @@ var refusals = []struct{ file, want string }{
 	{`checks.coverage = 1.1`, `checks.coverage 1.1: want 0 to 1`},
 	{`checks.redundancy = -1.0`, `checks.redundancy -1`},
 	{`checks.reach = "25h"`, `checks.reach 25h0m0s`},
+	{`checks.p99 = "25h"`, `checks.p99 25h0m0s`},
+	{`checks.max = "25h"`, `checks.max 25h0m0s`},
 	{"checks.p99 = \"2s\"\nchecks.max = \"1s\"", `checks.p99 2s above checks.max 1s`},
 }
 
@@ -138,6 +147,34 @@ func TestRefusals(t *testing.T) {
 		if err == nil || !strings.HasPrefix(err.Error(), "scenario x: ") || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s\n got %v\nwant %s", c.file, err, c.want)
 		}
+	}
+}
+
+// TestRefusalsOfGo is what no file can say, or would be long to say.
+func TestRefusalsOfGo(t *testing.T) {
+	for want, change := range map[string]func(*Scenario){
+		"101 faults: want 100 at most":               func(s *Scenario) { s.Faults = slices.Repeat([]Fault{{Kind: Cut, Share: 0.1}}, 101) },
+		"101 classes: want 100 at most":              func(s *Scenario) { s.Classes = make([]Class, 101) },
+		"101 regions: want 100 at most":              func(s *Scenario) { s.Regions = make([]Region, 101) },
+		"fault[0] (cut).for -1s: want 0s to":         func(s *Scenario) { s.Faults = []Fault{{Kind: Cut, For: Duration(-time.Second)}} },
+		"load.first -1s: want 0s to":                 func(s *Scenario) { s.Load.First = Duration(-time.Second) },
+		"checks.bytes -1B: want 0B":                  func(s *Scenario) { s.Checks.Bytes = -1 },
+		"block_sizes has 1001 sizes: want 1 to 1000": func(s *Scenario) { s.Load.BlockSizes = slices.Repeat(s.Load.BlockSizes, 1001) },
+	} {
+		s := Defaults()
+		change(&s)
+		if _, err := s.Plan(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v\nwant %s", err, want)
+		}
+	}
+	if _, err := (Scenario{}).Plan(); err == nil || !strings.Contains(err.Error(), "peers 0") {
+		t.Errorf("nothing at all: %v", err)
+	}
+	if _, err := Parse("x", bytes.Repeat([]byte("\n"), maxFile+1)); err == nil || !strings.Contains(err.Error(), "2097153 bytes: want 2097152 at most") {
+		t.Errorf("a large file: %v", err)
+	}
+	if _, err := (Scenario{Seed: 1 << 63}).TOML(); err == nil || !strings.Contains(err.Error(), "seed 9223372036854775808") {
+		t.Errorf("a large seed: %v", err)
 	}
 }
 
@@ -190,6 +227,12 @@ func TestFind(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "mine.toml")
 	if err := os.WriteFile(path, []byte("peers = 7"), 0o600); err != nil {
 		t.Fatal(err)
+	}
+	if err := os.WriteFile(strings.TrimSuffix(path, ".toml"), []byte("peers = 8"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if s, err := Find(strings.TrimSuffix(path, ".toml")); err != nil || s.Name != "mine" || s.Peers != 8 {
+		t.Errorf("got %+v, %v", s, err)
 	}
 	if s, err := Find(path); err != nil || s.Name != "mine" || s.Peers != 7 {
 		t.Errorf("got %+v, %v", s, err)

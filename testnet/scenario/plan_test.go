@@ -4,7 +4,6 @@ import (
 	"math"
 	"reflect"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 )
@@ -143,6 +142,76 @@ fault = [
 	}
 }
 
+// TestFaultsTouch: one that begins as another ends does not clash with it, whichever
+// the file names first, and a share of all is everybody but the orderer.
+func TestFaultsTouch(t *testing.T) {
+	p := planned(t, `
+peers = 6
+load.blocks = 0
+region = [{name = "a", weight = 1}, {name = "b", weight = 1}]
+fault = [
+  {kind = "crash", at = "2s", for = "1s", share = 1.0},
+  {kind = "crash", at = "3s", for = "1s", peers = [1, 2, 3, 4, 5]},
+  {kind = "crash", at = "1s", for = "1s"},
+  {kind = "cut", at = "1s", region = "b"},
+]`)
+	checkPlan(t, p)
+	for _, e := range p.Events {
+		if e.Kind == Kill && !reflect.DeepEqual(e.Peers, []int{1, 2, 3, 4, 5}) {
+			t.Errorf("%+v", e)
+		}
+		for i, pp := range p.PeerPlans {
+			if e.Kind == CutOff && slices.Contains(e.Peers, i) != (pp.Region == 1) {
+				t.Errorf("%+v, and peer %d is in region %d", e, i, pp.Region)
+			}
+		}
+	}
+}
+
+// TestOrdererRegion: it is where the file puts it, whatever the seed.
+func TestOrdererRegion(t *testing.T) {
+	elsewhere := 0
+	for seed := range uint64(20) {
+		s := Defaults()
+		s.Seed = seed
+		s.Regions = []Region{{Name: "a", Weight: 1}, {Name: "b", Orderer: true}}
+		p, err := s.Plan()
+		if err != nil || p.PeerPlans[0].Region != 1 || p.PeerPlans[1].Region != 0 {
+			t.Fatalf("%+v, %v", p.PeerPlans[:2], err)
+		}
+		s.Regions[1] = Region{Name: "b", Weight: 1}
+		if p, err = s.Plan(); err != nil {
+			t.Fatal(err)
+		}
+		elsewhere += 1 - p.PeerPlans[0].Region
+	}
+	if elsewhere == 0 || elsewhere == 20 {
+		t.Errorf("of 20 seeds %d draw the orderer into region a", elsewhere)
+	}
+}
+
+func TestClassesSayALink(t *testing.T) {
+	p := planned(t, `
+link = {up = "1mbit", down = "2mbit", latency = "3ms", jitter = "4ms", loss = 0.5}
+class = [
+  {name = "all", peers = [1], up = "6mbit", down = "7mbit", latency = "8ms", jitter = "9ms", loss = 0.25},
+  {name = "none", peers = [2]},
+]`)
+	ms := Duration(time.Millisecond)
+	for peer, want := range []Link{{1e6, 2e6, 3 * ms, 4 * ms, 0.5}, {6e6, 7e6, 8 * ms, 9 * ms, 0.25}, {1e6, 2e6, 3 * ms, 4 * ms, 0.5}} {
+		if got := p.PeerPlans[peer].Link; got != want {
+			t.Errorf("peer %d has %+v, want %+v", peer, got, want)
+		}
+	}
+}
+
+func TestChecksOfOthers(t *testing.T) {
+	c := Checks{Reach: 1, P99: 2, Max: 3, Coverage: 4, Redundancy: 5, Bytes: 6}
+	if c.Of(Grapevine) != c || c.Of("fabric") != (Checks{Reach: 1}) {
+		t.Errorf("got %+v, and %+v of fabric", c.Of(Grapevine), c.Of("fabric"))
+	}
+}
+
 func TestReachable(t *testing.T) {
 	p := planned(t, `
 peers = 6
@@ -234,10 +303,23 @@ func checkDraws(t *testing.T, p *Plan) {
 	if count["slow"] != 50 || count["some"] != 2 || count["a"] < 45 || count["a"] > 90 {
 		t.Errorf("got %v, want 50 slow peers, and a third in region a", count)
 	}
+	var cut, crash []int
 	for i, e := range p.Events {
+		switch e.Kind {
+		case CutOff:
+			cut = e.Peers
+		case Kill:
+			crash = e.Peers
+		}
 		if e.Kind != Propose && (len(e.Peers) != 60 || slices.Contains(e.Peers, 0)) {
 			t.Errorf("event %d befalls %d peers, %v: want 60, and not the orderer", i, len(e.Peers), e.Peers)
 		}
+	}
+	if reflect.DeepEqual(cut, crash) {
+		t.Errorf("two faults draw the same peers, %v", cut)
+	}
+	if p.Random("x", 1).Uint64() == p.Random("x", 2).Uint64() || p.Random("x", 1).Uint64() == p.Random("y", 1).Uint64() || p.Random("x", 1).Uint64() != p.Random("x", 1).Uint64() {
+		t.Error("streams are not their own")
 	}
 }
 
@@ -318,60 +400,24 @@ func TestWarm(t *testing.T) {
 	if same < 400 || same > 600 {
 		t.Errorf("two seeds agree on %d of 1000, want about half", same)
 	}
+	same = 0
+	for tx := range 1000 {
+		if a.Warm(0, 1, tx) == a.Warm(0, 2, tx) {
+			same++
+		}
+		if a.Warm(0, 1, tx) == a.Warm(1, 1, tx) {
+			same++
+		}
+	}
+	if same < 850 || same > 1150 {
+		t.Errorf("two peers, and two blocks, agree on %d of 2000, want about half", same)
+	}
 }
 
 func TestTxRate(t *testing.T) {
 	p := planned(t, "world = \"packets\"\nload.tx_rate = 10.0")
 	if len(p.Events) > 0 || p.Quiet() != 36*time.Second {
 		t.Errorf("%v, quiet at %v: want no blocks of the plan's own, and 36s", p.Events, p.Quiet())
-	}
-}
-
-// TestRandom: whatever a seed draws is a scenario, with a plan, that heals in time.
-func TestRandom(t *testing.T) {
-	seen := map[string]int{}
-	for seed := range uint64(1000) {
-		s := Random(seed << 53) // the highest bits count too
-		p, err := s.Plan()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if seed < 200 {
-			checkPlan(t, p)
-			if got := roundTrip(t, s); !reflect.DeepEqual(got, s) {
-				t.Errorf("wrote %+v\nread  %+v", s, got)
-			}
-		}
-		if again := Random(seed << 53); !reflect.DeepEqual(s, again) {
-			t.Fatalf("seed %d gives another scenario", seed)
-		}
-		if d := p.Checks.Reach.D(); d < 2*time.Minute || d > 20*time.Hour || p.Duration != 0 {
-			t.Errorf("%s has %v to heal", s.Name, d)
-		}
-		note(seen, s)
-	}
-	for _, want := range strings.Fields("cut crash loss slow join static live auto many class region warm cold jitter loss-all nocatchup push pull orderer 4") {
-		if seen[want] < 10 {
-			t.Errorf("of 1000 scenarios %d have %q, want more", seen[want], want)
-		}
-	}
-}
-
-// note counts what a scenario has.
-func note(seen map[string]int, s Scenario) {
-	has := map[string]bool{
-		s.Membership: true, "many": s.Peers > 60, "class": len(s.Classes) > 0, "region": len(s.Regions) > 0,
-		"warm": s.Load.Warm == 1, "cold": s.Load.Warm == 0, "jitter": s.Link.Jitter > 0, "loss-all": s.Link.Loss > 0,
-		"nocatchup": s.Settings.NoCatchup, s.Settings.Mode: true, "4": len(s.Faults) == 4,
-	}
-	for _, f := range s.Faults {
-		has[f.Kind] = true
-		has["orderer"] = has["orderer"] || slices.Contains(f.Peers, 0)
-	}
-	for k, yes := range has {
-		if yes {
-			seen[k]++
-		}
 	}
 }
 

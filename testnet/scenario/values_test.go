@@ -35,7 +35,7 @@ func TestAmountsReadAsPeopleWriteThem(t *testing.T) {
 func TestWhatIsNoAmount(t *testing.T) {
 	for _, text := range []string{
 		"", "B", "1", "1 ", "-1B", "+1B", "1e3B", "0x1B", "1_0B", ".B", "0.1B", "1/2kB", "1GB", "1mib", "1b",
-		"9223372036854775808B", "99999999999999MiB", "111111111111111111111B", "1.0.0B", "infB", "50mbit",
+		"9223372036854775808B", "99999999999999MiB", "111111111111111111111B", "000000000000000000001B", "1.0.0B", "infB", "50mbit",
 	} {
 		b := Bytes(7)
 		if err := b.Set(text); err == nil || b != 7 {

@@ -24,7 +24,7 @@ func number(v uint64) int {
 	return 1 + uvarint(v)
 }
 
-func flag(b bool) int { return 2 * btoi(b) }
+func truth(b bool) int { return 2 * btoi(b) }
 
 // bytesOf is the size of a bytes field; an empty one is not written.
 func bytesOf(n int) int {
@@ -49,8 +49,8 @@ func places(at []uint32) int {
 }
 
 func announceSize(b *blk, shorts bool, x announced, prefill []uint32, body bool) int64 {
-	n := bytesOf(block.SignedHeaderSize) + number(uint64(x.hop)) + flag(x.complete) + flag(x.pulled) +
-		bytesOf(places(prefill)) + bytesOf(len(prefill)*b.txSize) + flag(body)
+	n := bytesOf(block.SignedHeaderSize) + number(uint64(x.hop)) + truth(x.complete) + truth(x.pulled) +
+		bytesOf(places(prefill)) + bytesOf(len(prefill)*b.txSize) + truth(body)
 	if shorts {
 		n += bytesOf(b.txs * block.ShortSize)
 	}
@@ -74,7 +74,7 @@ func partSize(numbered bool, at []uint32, txSize int) int64 {
 	return framed(within(fixed32*btoi(numbered) + bytesOf(32) + bytesOf(places(at)) + bytesOf(len(at)*txSize)))
 }
 
-func refuseSize() int64 { return framed(within(fixed32 + bytesOf(32) + flag(true))) }
+func refuseSize() int64 { return framed(within(fixed32 + bytesOf(32) + truth(true))) }
 
 func rangeSize(from, upto uint64, most int) int64 {
 	return framed(within(fixed32 + number(from) + number(upto) + number(uint64(most))))
@@ -85,5 +85,5 @@ func chunkSize(height uint64, offset, data, whole int) int64 {
 }
 
 func lastChunkSize(tip, base uint64) int64 {
-	return framed(within(fixed32 + flag(true) + number(tip) + number(base)))
+	return framed(within(fixed32 + truth(true) + number(tip) + number(base)))
 }

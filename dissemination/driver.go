@@ -468,12 +468,27 @@ func (d *Driver) awaitBlock(ctx context.Context, b *block.Block) error {
 	}
 }
 
-// SetMembers tells how many members the network has.
-func (d *Driver) SetMembers(n int) { d.post(census{n}) }
+// Height is how far a peer's chain goes, by its own account.
+type Height struct {
+	Peer   wire.PeerID
+	Height uint64
+}
 
-type census struct{ members int }
+// SetMembers tells how many members the network has, and the heights of those that
+// this peer could catch up from.
+func (d *Driver) SetMembers(n int, heights []Height) { d.post(census{n, heights}) }
 
-func (ev census) apply(d *Driver, _ time.Time) { d.fresh.Members(ev.members) }
+type census struct {
+	members int
+	heights []Height
+}
+
+func (ev census) apply(d *Driver, now time.Time) {
+	d.fresh.Members(ev.members)
+	for _, h := range ev.heights {
+		d.catchup.PeerTip(now, h.Peer, h.Height)
+	}
+}
 
 // Spread sends transactions that this peer's pool has accepted to everybody.
 func (d *Driver) Spread(txs []*block.Tx) { d.post(spread{txs}) }

@@ -150,8 +150,8 @@ func (w *world) stop() {
 	w.net.Close()
 }
 
-// logMetrics logs the sums of counters over all nodes, where they are not zero.
-func (w *world) logMetrics(names ...string) {
+// counters returns the sums of counters over all nodes, by name and label values.
+func (w *world) counters() map[string]float64 {
 	sums := map[string]float64{}
 	for _, r := range w.registries {
 		families, err := r.Gather()
@@ -168,6 +168,12 @@ func (w *world) logMetrics(names ...string) {
 			}
 		}
 	}
+	return sums
+}
+
+// logMetrics logs the sums of counters over all nodes, where they are not zero.
+func (w *world) logMetrics(names ...string) {
+	sums := w.counters()
 	for _, key := range slices.Sorted(maps.Keys(sums)) {
 		if name, _, _ := strings.Cut(key, " "); slices.Contains(names, name) && sums[key] > 0 {
 			w.t.Logf("%s: %.0f", key, sums[key])

@@ -54,8 +54,8 @@ type Config struct {
 	// Parallel is how many requests are in flight, each to another neighbour; zero
 	// means 8.
 	Parallel int
-	// Timeout is how long a request may go without a piece of a block; zero means
-	// 3 s: a few times what a full queue of 2 MiB takes over a link of 10 Mbit/s.
+	// Timeout is how long a request may go without a piece of a block at first; zero
+	// means 3 s: a few times what a full queue of 2 MiB takes over a link of 10 Mbit/s.
 	Timeout time.Duration
 }
 
@@ -75,6 +75,9 @@ const (
 	// budget bounds the bytes of blocks that have arrived or are asked for and wait
 	// for one below them. The next block is asked for whatever waits.
 	budget = 32 << 20
+	// maxPatience is how many times its first value the time-out may grow to: a piece
+	// of 60 KiB within it is a kilobyte a second.
+	maxPatience = 16
 	// slowest is what a request must bring in a second, once it has had two time-outs:
 	// a hundredth of a link of 50 Mbit/s. Pieces alone do not keep a peer that
 	// trickles in its place.
@@ -130,15 +133,26 @@ type request struct {
 	from, to uint64
 	next     uint64 // the next height expected
 	sent     time.Time
-	came     int // bytes
+	last     time.Time     // when it was sent, or a piece came
+	came     int           // bytes
+	patience time.Duration // when it was sent
 	deadline time.Time
 }
 
-// progress moves the deadline on.
-func (r *request) progress(now time.Time, size int, timeout time.Duration) {
+// progress moves the deadline of a request on, of which a piece has come. Patience is
+// three times what pieces take, on average, and no less than the first time-out; it
+// doubles with every time-out in between (RFC 6298 §5.5): when links are full or
+// lossy, asking others only fills them more, and what was asked for comes too late.
+func (e *Engine) progress(now time.Time, r *request, size int) {
+	if size > 0 {
+		e.typical += (now.Sub(r.last) - e.typical) / 4
+		e.patience = min(max(3*e.typical, e.cfg.Timeout), maxPatience*e.cfg.Timeout)
+		r.last = now
+	}
 	r.came += size
-	r.deadline = now.Add(timeout)
-	if end := r.sent.Add(2*timeout + time.Duration(r.came)*time.Second/slowest); end.Before(r.deadline) {
+	r.deadline = now.Add(e.patience)
+	at := time.Duration(r.came) * time.Second / slowest * (e.patience / e.cfg.Timeout)
+	if end := r.sent.Add(2*e.patience + at); end.Before(r.deadline) {
 		r.deadline = end
 	}
 }
@@ -156,6 +170,10 @@ type Engine struct {
 	checkAt time.Time      // with Every: when it looks next
 	goal    uint64         // with Every: the height that it saw when it last looked
 	number  uint32
+
+	typical  time.Duration // what a piece takes, on average
+	patience time.Duration // the time-out at present
+
 	effects []Effect
 	stats   Stats
 }
@@ -178,10 +196,11 @@ func New(cfg Config, seed uint64, tip uint64) *Engine {
 		cfg.Timeout = 3 * time.Second
 	}
 	return &Engine{
-		cfg:     cfg,
-		rng:     rand.New(rand.NewPCG(seed, 0x6361746368)),
-		tip:     tip,
-		arrived: map[uint64]int{},
+		cfg:      cfg,
+		rng:      rand.New(rand.NewPCG(seed, 0x6361746368)),
+		tip:      tip,
+		arrived:  map[uint64]int{},
+		patience: cfg.Timeout,
 	}
 }
 
@@ -249,7 +268,7 @@ func (e *Engine) drop(height uint64) {
 // Piece tells that a piece of a block has come, which is not checked yet.
 func (e *Engine) Piece(now time.Time, from wire.PeerID, number uint32, size int) {
 	if n := e.peer(from); n != nil && n.asked != nil && n.asked.number == number {
-		n.asked.progress(now, size, e.cfg.Timeout)
+		e.progress(now, n.asked, size)
 	}
 }
 
@@ -262,7 +281,7 @@ func (e *Engine) Arrived(now time.Time, from wire.PeerID, number uint32, height 
 		return false
 	}
 	n.asked.next++
-	n.asked.progress(now, 0, e.cfg.Timeout)
+	e.progress(now, n.asked, 0)
 	n.penalty = 0
 	if _, twice := e.arrived[height]; twice || height <= e.tip {
 		e.stats.Doubles++
@@ -344,6 +363,7 @@ func (e *Engine) Tick(now time.Time) {
 	for _, n := range e.peers {
 		if n.asked != nil && !n.asked.deadline.After(now) {
 			e.stats.Timeouts++
+			e.patience = min(max(e.patience, 2*n.asked.patience), maxPatience*e.cfg.Timeout)
 			e.abandon(now, n)
 		}
 		if !n.notBefore.IsZero() && !n.notBefore.After(now) {
@@ -421,7 +441,10 @@ func (e *Engine) assign(now time.Time, best uint64) {
 		}
 		e.number++
 		e.stats.Requests++
-		n.asked = &request{number: e.number, from: from, to: to, next: from, sent: now, deadline: now.Add(e.cfg.Timeout)}
+		n.asked = &request{
+			number: e.number, from: from, to: to, next: from,
+			sent: now, last: now, patience: e.patience, deadline: now.Add(e.patience),
+		}
 		e.do(Request{To: n.id, Number: e.number, From: from, Upto: to, MaxBytes: batchBytes})
 		open = append(open, n.asked)
 	}

@@ -141,9 +141,33 @@ func TestLiarIsNotBelieved(t *testing.T) {
 	}
 	e.Tick(at(13_000))
 	requests(e)
-	e.Tick(at(16_000))
-	if got := e.Deadline(); !got.Equal(at(36_000)) {
-		t.Errorf("after the second failure the deadline is %v after the start, want 36 s: the penalty doubles", got.Sub(start))
+	e.Tick(at(19_000))
+	if got := e.Deadline(); !got.Equal(at(39_000)) {
+		t.Errorf("after the second failure, at 19 s, the deadline is %v after the start, want 39 s: time-out and penalty double", got.Sub(start))
+	}
+}
+
+// Over links on which a piece takes eight seconds a peer waits for longer each time,
+// until one comes in time; then it knows how long they take.
+func TestSlowLinksAreWaitedFor(t *testing.T) {
+	e := New(Config{}, 1, 0)
+	for _, p := range []wire.PeerID{"a", "b", "c", "d"} {
+		e.PeerUp(at(0), p, 1, 1)
+	}
+	e.Tick(at(2000))
+	due := map[int][]Request{} // answers, by the second in which they come
+	for s := 2; s < 60 && e.Stats().Blocks == 0; s++ {
+		for _, r := range requests(e) {
+			due[s+8] = append(due[s+8], r)
+		}
+		for _, r := range due[s] {
+			e.Piece(at(1000*s), r.To, r.Number, 60<<10)
+			e.Arrived(at(1000*s), r.To, r.Number, r.From, 60<<10)
+		}
+		e.Tick(at(1000 * s))
+	}
+	if st := e.Stats(); st.Blocks != 1 || st.Timeouts != 2 {
+		t.Errorf("%d blocks came, after %d time-outs: want one, after those of 3 s and 6 s", st.Blocks, st.Timeouts)
 	}
 }
 

@@ -111,6 +111,9 @@ type Config struct {
 	Registry *prometheus.Registry
 }
 
+// Presets returns the values of Config.Preset, our own first.
+func Presets() []string { return preset.Names() }
+
 // Accepted is what a node saw of a block that it accepted.
 type Accepted = dissemination.Fact
 

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -222,7 +223,7 @@ func (n *Node) Run(ctx context.Context) error {
 	n.addMetrics()
 	n.running.Store(true)
 	n.cfg.Logger.Info("node started", "peer", n.host.ID(), "network", n.cfg.Genesis.ChainID, "genesis", n.cfg.Genesis.ID(),
-		"height", n.ledger.Tip().Height, "orderer", n.orderer != nil, "addrs", n.host.Addrs(), "api", n.APIAddr())
+		"height", n.ledger.Tip().Height, "orderer", n.orderer != nil, "preset", cmp.Or(n.cfg.Preset, preset.Grapevine), "addrs", n.host.Addrs(), "api", n.APIAddr())
 	err := g.Wait()
 	n.running.Store(false)
 	if errors.Is(err, errStopped) {

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"grapevine/api"
+	"grapevine/node"
 )
 
 // settings are what a peer is told by its operator.
@@ -20,6 +21,7 @@ type settings struct {
 	Bootstrap           []string
 	API                 string
 	APIPublic           bool
+	Preset              string
 	Mode                string
 	Catchup             bool
 	Fanout              int
@@ -38,6 +40,9 @@ type settings struct {
 // defaultAPI is where a node listens and where the commands look for one.
 const defaultAPI = api.DefaultListen
 
+// modeOfPreset is the value of the setting mode that leaves it to the preset.
+const modeOfPreset = "preset"
+
 // noAPI is the value of the setting api that means none.
 const noAPI = "off"
 
@@ -45,7 +50,8 @@ func defaultSettings() *settings {
 	return &settings{
 		Listen:              []string{"/ip4/0.0.0.0/udp/9701/quic-v1", "/ip4/0.0.0.0/tcp/9701"},
 		API:                 defaultAPI,
-		Mode:                "push-pull",
+		Preset:              node.Presets()[0],
+		Mode:                modeOfPreset,
 		Catchup:             true,
 		LogLevel:            "info",
 		LogFormat:           "text",
@@ -78,9 +84,10 @@ func (s *settings) table() []setting {
 		{"bootstrap", &listValue{to: &s.Bootstrap}, "multiaddrs of peers to connect to first, each ending in /p2p/ and the peer ID"},
 		{"api", textValue{to: &s.API}, "host:port of the HTTP API; \"off\" for none"},
 		{"api_public", boolValue{&s.APIPublic}, "allow an API address that other machines can reach; whoever reaches it can submit"},
-		{"mode", textValue{&s.Mode, []string{"push-pull", "push", "pull"}}, "how fresh blocks travel: push-pull, push or pull"},
+		{"preset", textValue{&s.Preset, node.Presets()}, "whose gossip to speak: grapevine; or fabric or fabric-enhanced, to be measured against it"},
+		{"mode", textValue{&s.Mode, []string{"push-pull", "push", "pull", modeOfPreset}}, "how fresh blocks travel: push-pull, push or pull; preset: as the preset says, push-pull for grapevine"},
 		{"catchup", boolValue{&s.Catchup}, "fetch ranges of blocks when far behind"},
-		{"fanout", countValue{&s.Fanout, 1024}, "neighbours that a fresh block is pushed to; 0: chosen from the network's size"},
+		{"fanout", countValue{&s.Fanout, 1024}, "neighbours that a fresh block is pushed to; 0: as the preset says, for grapevine by the network's size"},
 		{"max_members", countValue{&s.MaxMembers, 1 << 20}, "peers of the network to remember"},
 		{"log_level", textValue{&s.LogLevel, []string{"debug", "info", "warn", "error"}}, "least severe log lines to write: debug, info, warn or error"},
 		{"log_format", textValue{&s.LogFormat, []string{"text", "json"}}, "form of the log on standard error: text or json"},

@@ -36,6 +36,7 @@ var others = map[string][2]string{
 	"bootstrap":             {"/ip4/1.1.1.1/tcp/1/p2p/x", `["/ip4/1.1.1.1/tcp/1/p2p/x"]`},
 	"api":                   {"127.0.0.1:1", `"127.0.0.1:1"`},
 	"api_public":            {"true", "true"},
+	"preset":                {"fabric", `"fabric"`},
 	"mode":                  {"pull", `"pull"`},
 	"catchup":               {"false", "false"},
 	"fanout":                {"5", "5"},
@@ -97,6 +98,7 @@ func TestWrongSettingsAreNamed(t *testing.T) {
 		{`fanout = "3"`, `key "fanout" is 3: want a number, without quotes`},
 		{"fanout = -1", `key "fanout" is -1: want a number from 0 to 1024`},
 		{"mode = 3", "want text in quotes"},
+		{`preset = "besu"`, `key "preset" is besu: want one of grapevine, fabric, fabric-enhanced`},
 		{`mode = "shout"`, `key "mode" is shout: want one of push-pull, push, pull`},
 		{`catchup = "true"`, "want true or false"},
 		{`listen = "/ip4/1.2.3.4/tcp/1"`, "want a list"},
@@ -173,14 +175,14 @@ func TestSizes(t *testing.T) {
 
 func TestNodeConfig(t *testing.T) {
 	cfg := defaultSettings().nodeConfig()
-	if cfg.API != defaultAPI || cfg.NoCatchup || cfg.Mode != "push-pull" || cfg.Cutter.MaxTxs != 0 || cfg.Cutter.Timeout != 300*time.Millisecond {
+	if cfg.API != defaultAPI || cfg.NoCatchup || cfg.Mode != "" || cfg.Preset != "grapevine" || cfg.Cutter.MaxTxs != 0 || cfg.Cutter.Timeout != 300*time.Millisecond {
 		t.Errorf("the defaults mean %+v", cfg)
 	}
-	s, err := loaded(t, "", "--api=off", "--catchup=false", "--block-max-txs=5", "--seed=3")
+	s, err := loaded(t, "", "--api=off", "--catchup=false", "--block-max-txs=5", "--seed=3", "--preset=fabric", "--mode=push")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if cfg = s.nodeConfig(); cfg.API != "" || !cfg.NoCatchup || cfg.Cutter.MaxTxs != 5 || cfg.Seed != 3 {
+	if cfg = s.nodeConfig(); cfg.API != "" || !cfg.NoCatchup || cfg.Cutter.MaxTxs != 5 || cfg.Seed != 3 || cfg.Preset != "fabric" || cfg.Mode != "push" {
 		t.Errorf("other settings mean %+v", cfg)
 	}
 }

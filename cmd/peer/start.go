@@ -106,7 +106,7 @@ func (s *settings) nodeConfig() node.Config {
 		Listen: s.Listen, Advertise: s.Advertise, Bootstrap: s.Bootstrap,
 		API: s.API, APIPublic: s.APIPublic,
 		Software: "grapevine/" + version,
-		Mode:     s.Mode, NoCatchup: !s.Catchup, Fanout: s.Fanout, MaxMembers: s.MaxMembers,
+		Preset:   s.Preset, NoCatchup: !s.Catchup, Fanout: s.Fanout, MaxMembers: s.MaxMembers,
 		Cutter: ordering.CutterConfig{
 			Timeout:        s.BlockTimeout,
 			MaxTxs:         unless(s.BlockMaxTxs, def.BlockMaxTxs),
@@ -117,6 +117,9 @@ func (s *settings) nodeConfig() node.Config {
 	}
 	if s.API == noAPI {
 		cfg.API = ""
+	}
+	if s.Mode != modeOfPreset {
+		cfg.Mode = s.Mode
 	}
 	return cfg
 }

@@ -59,6 +59,7 @@ type entry struct {
 	sources  []source // who announced it, in that order, at most sourcesMax
 	lacks    []bool   // per place; nil once complete
 	lacking  int      // how many of lacks are set
+	wanted   []uint32 // these; nil when they have changed
 	needIDs  bool     // short IDs rebuilt a wrong body: the full ones are wanted first
 	checked  bool     // the body is whole and right: it may be served
 	checking bool     // the driver was told Complete
@@ -143,7 +144,7 @@ func (b *entry) untry() {
 
 // setMissing makes the places the ones that are lacking.
 func (b *entry) setMissing(places []uint32) {
-	b.lacks, b.lacking = make([]bool, b.txs), 0
+	b.lacks, b.lacking, b.wanted = make([]bool, b.txs), 0, nil
 	for _, i := range places {
 		if int(i) < b.txs && !b.lacks[i] {
 			b.lacks[i] = true
@@ -159,20 +160,24 @@ func (b *entry) fill(places []uint32) bool {
 		if int(i) < len(b.lacks) && b.lacks[i] {
 			b.lacks[i] = false
 			b.lacking--
+			b.wanted = nil
 		}
 	}
 	return b.lacking < before
 }
 
-// missing returns the lacking places, ascending.
+// missing returns the lacking places, ascending. Nobody may change the slice, which
+// goes into every request until one is answered.
 func (b *entry) missing() []uint32 {
-	out := make([]uint32, 0, b.lacking)
-	for i, lacks := range b.lacks {
-		if lacks {
-			out = append(out, uint32(i))
+	if b.wanted == nil {
+		b.wanted = make([]uint32, 0, b.lacking)
+		for i, lacks := range b.lacks {
+			if lacks {
+				b.wanted = append(b.wanted, uint32(i))
+			}
 		}
 	}
-	return out
+	return b.wanted
 }
 
 // Proposed tells of a block that this peer made and checked. Prefill are the
@@ -303,7 +308,7 @@ func (e *Engine) Checked(now time.Time, id block.ID) {
 	if b == nil || b.checked {
 		return
 	}
-	b.checked, b.needIDs, b.bare, b.fetch, b.late, b.lacks, b.lacking = true, false, false, nil, nil, nil, 0
+	b.checked, b.needIDs, b.bare, b.fetch, b.late, b.lacks, b.lacking, b.wanted = true, false, false, nil, nil, nil, 0, nil
 	b.retryAt, b.holdTill = time.Time{}, time.Time{}
 	e.serveWaiters(b)
 	e.passHeld(now, b)

@@ -127,7 +127,10 @@ func (f *flow) due() int64 {
 	}
 	for range wire.NumLanes {
 		if q := &f.lanes[f.turn]; q.out.len() > 0 {
-			return min(q.out.at(0).unsent, segment)
+			if left := q.out.at(0).unsent; left < long {
+				return min(left, segment)
+			}
+			return 2 * segment
 		}
 		f.turn = (f.turn + 1) % wire.NumLanes
 	}

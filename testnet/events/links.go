@@ -6,8 +6,10 @@ package events
 
 const (
 	// segment is how many bytes are sent at a time: a few packets. Finer segments cost
-	// events; coarser ones make a hop of a small message slower than it is.
+	// events; coarser ones make a hop of a small message slower than it is. Of what is
+	// long anyhow twice as much goes at a time.
 	segment = 4 << 10
+	long    = 32 << 10
 	// packet is a datagram's payload once QUIC has found the path's MTU of 1,500.
 	packet = 1452
 )

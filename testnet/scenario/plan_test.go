@@ -205,13 +205,6 @@ class = [
 	}
 }
 
-func TestChecksOfOthers(t *testing.T) {
-	c := Checks{Reach: 1, P99: 2, Max: 3, Coverage: 4, Redundancy: 5, Bytes: 6}
-	if c.Of(Grapevine) != c || c.Of("fabric") != (Checks{Reach: 1}) {
-		t.Errorf("got %+v, and %+v of fabric", c.Of(Grapevine), c.Of("fabric"))
-	}
-}
-
 func TestReachable(t *testing.T) {
 	p := planned(t, `
 peers = 6

@@ -115,7 +115,8 @@ type Fault struct {
 
 // Checks are the bounds that a run must keep, besides the ones that hold for every
 // run: no two peers differ at a height, no height goes back, no honest peer is
-// dropped. Zero means no bound, but for Reach. Of says which a protocol must keep.
+// dropped. Zero means no bound, but for Reach. They are bounds of grapevine's: other
+// protocols, which run to be compared, are held to Reach alone.
 type Checks struct {
 	// Reach is how long after the last block, and after the last fault that ended,
 	// every live peer that nothing cuts off has the tip; zero means 30 s.
@@ -125,13 +126,4 @@ type Checks struct {
 	Coverage   float64  `toml:"coverage,omitzero"`   // at least
 	Redundancy float64  `toml:"redundancy,omitzero"` // at most
 	Bytes      Bytes    `toml:"bytes,omitzero"`      // received per peer and block, at most
-}
-
-// Of returns what the checks ask of a protocol: all of grapevine, and Reach alone of
-// the others, which run to be compared.
-func (c Checks) Of(protocol string) Checks {
-	if protocol == Grapevine {
-		return c
-	}
-	return Checks{Reach: c.Reach}
 }

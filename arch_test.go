@@ -55,12 +55,15 @@ var packages = []struct {
 	{"testnet/checks", "api api/apipb block testnet/outcome testnet/scenario", "a check believes what peers answer, or what a world saw, and nothing else"},
 	{"testnet/traffic", "api api/apipb block block/sig mempool", "traffic comes from outside, as a user's would"},
 	{"testnet/baseline", "block p2p", "what we are measured against has nothing of ours but the seam for its sockets"},
+	{"testnet/packets", "block block/sig dissemination/preset genesis ledger node p2p/wire testnet/baseline testnet/outcome testnet/scenario",
+		"whole nodes on simulated links: it knows their doors, and nothing of what is behind"},
 	{"testnet/processes", "api block block/sig genesis", "processes are real peers: what is known of them comes through their API"},
 	{"testnet/events", "block dissemination/catchup dissemination/fresh dissemination/message dissemination/preset p2p/membership p2p/wire testnet/outcome testnet/scenario",
 		"simulated peers are the cores and what stands between them: no network, no disk, no clock"},
 	{"cmd/peer", "api api/apipb block block/sig genesis ledger node ordering testnet/checks testnet/events testnet/outcome testnet/packets testnet/plot testnet/processes testnet/report testnet/scenario testnet/traffic",
 		"the command line is at the top: nothing imports it"},
 
+	{"scripts/bench", "testnet/outcome testnet/report", "a tool: it starts the program as anybody would, and reads its rows"},
 	{"scripts/genproto", "", "a tool: it may not depend on what it generates"},
 	{".", "", "only this test"},
 }
@@ -74,7 +77,9 @@ var testImports = map[string]string{
 	"ordering":        "ledger",
 	"cmd/peer":        "api/apipb/apipbconnect",
 	"testnet/events":  "block/sig genesis testnet/checks",
+	"scripts/bench":   "testnet/scenario",
 	"testnet/checks":  "ledger mempool",
+	"testnet/packets": "testnet/checks",
 	"testnet/traffic": "ledger",
 }
 
@@ -92,7 +97,7 @@ var guards = []struct {
 	{"go.uber.org/fx", "p2p testnet/packets testnet/baseline", "it is needed for the socket's seam alone (STYLE §6)"},
 	{"github.com/marcopolo/simnet", "p2p node dissemination testnet/packets testnet/baseline", "simulated links are for tests and testnets; a check below keeps it out of the node itself"},
 	{"connectrpc.com/connect", "api api/apipb/apipbconnect cmd/peer", "RPC is the API's business, and the exit codes'"},
-	{"github.com/prometheus", "api node p2p dissemination", "metrics are read from Stats by drivers; cores and stores have no registry"},
+	{"github.com/prometheus", "api node p2p dissemination testnet/packets", "metrics are read from Stats by drivers, and by whoever runs nodes; cores and stores have no registry"},
 	{"github.com/spf13", "cmd/peer", "flags exist in the command line alone"},
 	{"github.com/BurntSushi", "cmd/peer testnet/scenario", "config files exist in the command line alone; a scenario is a file too"},
 	{"gonum.org", "testnet/plot", "one package draws"},

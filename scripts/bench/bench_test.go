@@ -1,0 +1,219 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"grapevine/testnet/outcome"
+	"grapevine/testnet/scenario"
+)
+
+// row is one that every figure of is known.
+func row(protocol, world string) outcome.Row {
+	return outcome.Row{Protocol: protocol, World: world, Peers: 50, Blocks: 5, Seed: 1, Coverage: 0.95, P50: 100, P90: 200, P99: 300, Max: 400,
+		BytesPerPeer: 100000, Redundancy: 1.5, Duplicates: 0.5, HopMax: 3, Trace: "00000000000000aa"}
+}
+
+// pair is committed and fresh results that are the same, of a run in each world.
+func pair() (committed, fresh results) {
+	of := func() results {
+		var r results
+		r.Source = "same"
+		for _, at := range runs[:2] {
+			r.Runs = append(r.Runs, result{at, []outcome.Row{row("grapevine", at.World)}, []string{}})
+		}
+		return r
+	}
+	return of(), of()
+}
+
+const inPackets, inEvents = 0, 1
+
+func TestCompare(t *testing.T) {
+	nan := outcome.Figure(math.NaN())
+	for _, c := range []struct {
+		name   string
+		change func(committed, fresh *results)
+		says   string // a part of the only difference; "" for none
+	}{
+		{"nothing", func(_, _ *results) {}, ""},
+		{"a little, in packets", func(_, f *results) {
+			r := &f.Runs[inPackets].Rows[0]
+			r.P50, r.P90, r.P99, r.Max, r.BytesPerPeer, r.Redundancy, r.Duplicates, r.Coverage = 119, 161, 359, 559, 119000, 1.79, 0.41, 0.8
+		}, ""},
+		{"a little, in events", func(c, f *results) {
+			f.Source = "another"
+			r := &f.Runs[inEvents].Rows[0]
+			r.P50, r.P99, r.Max, r.BytesPerPeer, r.Trace = 101.9, 306, 415, 98001, "00000000000000bb"
+		}, ""},
+		{"a run that was not played", func(_, f *results) { f.Runs = f.Runs[1:] }, ""},
+		{"a new run", func(c, _ *results) { c.Runs = c.Runs[1:] }, "packets (peer sim run default --protocol grapevine,fabric,fabric-enhanced,gossipsub,gossipsub-chunked --world packets): there is no committed result"},
+		{"a new row", func(_, f *results) { f.Runs[1].Rows = append(f.Runs[1].Rows, row("new", events)) }, "new, events (peer sim run default "},
+		{"another trace of the same code", func(_, f *results) { f.Runs[inEvents].Rows[0].Trace = "00000000000000bb" },
+			"trace is 00000000000000bb, committed is 00000000000000aa, and the code is the same"},
+		{"p50 in packets", func(_, f *results) { f.Runs[inPackets].Rows[0].P50 = 121 }, "p50_ms is 121, committed is 100: +21.0 %, want at most 20 %"},
+		{"p90 in events", func(_, f *results) { f.Runs[inEvents].Rows[0].P90 = 195 }, "p90_ms is 195, committed is 200: -2.5 %, want at most 2 %"},
+		{"p99 in events", func(_, f *results) { f.Runs[inEvents].Rows[0].P99 = 307 }, "p99_ms is 307"},
+		{"max in events", func(_, f *results) { f.Runs[inEvents].Rows[0].Max = 417 }, "max_ms is 417, committed is 400: +4.2 %, want at most 4 %"},
+		{"coverage in events", func(_, f *results) { f.Runs[inEvents].Rows[0].Coverage = 0.93 }, "coverage is 0.93"},
+		{"bytes in events", func(_, f *results) { f.Runs[inEvents].Rows[0].BytesPerPeer = 102100 }, "bytes_per_peer is 102100"},
+		{"redundancy in packets", func(_, f *results) { f.Runs[inPackets].Rows[0].Redundancy = 1.9 }, "redundancy is 1.9"},
+		{"duplicates in packets", func(_, f *results) { f.Runs[inPackets].Rows[0].Duplicates = 0.7 }, "duplicates is 0.7"},
+		{"almost nothing, thrice as much", func(c, f *results) {
+			c.Runs[1].Rows[0].Duplicates, f.Runs[1].Rows[0].Duplicates = 0.005, 0.015
+			c.Runs[1].Rows[0].P50, f.Runs[1].Rows[0].P50 = 0.3, 0.9
+		}, ""},
+		{"a figure that is not known any more", func(_, f *results) { f.Runs[inEvents].Rows[0].P99 = nan }, "p99_ms is NaN, committed is 300"},
+		{"figures that never were", func(c, f *results) { c.Runs[1].Rows[0].P99, f.Runs[1].Rows[0].P99 = nan, nan }, ""},
+		{"a breach", func(_, f *results) { f.Runs[1].Breaches = []string{"bytes from nowhere"} }, "broken: bytes from nowhere"},
+		{"a breach that is known", func(c, f *results) {
+			c.Runs[1].Breaches, f.Runs[1].Breaches = []string{"late by 2 ms"}, []string{"late by 3 ms"}
+		}, ""},
+	} {
+		committed, fresh := pair()
+		c.change(&committed, &fresh)
+		got := compare(committed, fresh)
+		if c.says == "" && len(got) > 0 || c.says != "" && (len(got) != 1 || !strings.Contains(got[0], c.says)) {
+			t.Errorf("%s: %q, want %q", c.name, got, c.says)
+		}
+	}
+}
+
+// program writes a shell script that stands where the peer program does.
+func program(t *testing.T, text string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "peer")
+	if err := os.WriteFile(file, []byte("#!/bin/sh\n"+text), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+func TestPlay(t *testing.T) {
+	r := run{"a title", events, "small --peers 5", "a.svg"}
+	got, err := r.play(t.Context(), program(t, `
+echo "grapevine, events, seed 1: p99 of the latency is 2 ms: want at most 1 ms" >&2
+echo "to run it again: peer sim run" >&2
+echo '[{"protocol":"'"$*"'","p99_ms":2}]'
+exit 6`), true)
+	if err != nil || len(got.Rows) != 1 || got.Rows[0].Protocol != "sim run small --peers 5 --world events -o json --plot a.svg" || got.Rows[0].P99 != 2 {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	if fmt.Sprint(got.Breaches) != "[grapevine, events, seed 1: p99 of the latency is 2 ms: want at most 1 ms]" {
+		t.Errorf("breaches are %q", got.Breaches)
+	}
+	if got, err := r.play(t.Context(), program(t, `echo '[{"protocol":"'"$*"'"}]'`), false); err != nil || strings.Contains(got.Rows[0].Protocol, "plot") || len(got.Breaches) != 0 {
+		t.Errorf("without a picture, or a breach: %+v, %v", got, err)
+	}
+	for text, says := range map[string]string{"echo no scenario >&2; exit 2": "no scenario", "echo no JSON": "printed no rows"} {
+		if got, err := r.play(t.Context(), program(t, text), false); err == nil || !strings.Contains(err.Error(), says) || !strings.Contains(err.Error(), "small --peers 5") {
+			t.Errorf("%q: %+v, %v", text, got, err)
+		}
+	}
+}
+
+// TestBench goes the whole way, with a program that is quick and always the same.
+func TestBench(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "results.json")
+	const same = `echo '[{"protocol":"grapevine","world":"events","peers":9,"coverage":0.9996,"p50_ms":12.5,"p99_ms":1234.5,"bytes_per_peer":2048,"redundancy":null}]'`
+	do := func(o options, says, fails string) string {
+		t.Helper()
+		var out, notes bytes.Buffer
+		o.file = file
+		err := bench(t.Context(), o, &out, &notes)
+		if (err == nil) != (fails == "") || err != nil && !strings.Contains(err.Error(), fails) {
+			t.Errorf("%+v: error %v, want %q", o, err, fails)
+		}
+		if !strings.Contains(notes.String(), says) {
+			t.Errorf("%+v: the notes do not say %q: %s", o, says, notes.String())
+		}
+		return out.String()
+	}
+	do(options{peer: program(t, same)}, "there is no committed result", "differences from "+file)
+	if _, err := os.Stat(file); err == nil {
+		t.Error("results were written without --update")
+	}
+	do(options{peer: program(t, same), update: true}, "there is no committed result", "")
+	table := do(options{peer: program(t, same)}, "nothing differs", "")
+	const line = "| grapevine | events | 9 | 0.999 | 0.01 s | 0.00 s | 1.23 s | 0.00 s | 2.0 KiB | – | 0.00 | 0 |"
+	if strings.Count(table, "\n**") != len(titles(all())) || !strings.Contains(table, line) {
+		t.Errorf("tables are\n%s", table)
+	}
+	if again := do(options{print: true}, "", ""); again != table {
+		t.Errorf("tables of the committed results are\n%s", again)
+	}
+	other := program(t, strings.ReplaceAll(same, "12.5", "15"))
+	do(options{peer: other, quick: true}, "p50_ms is 15, committed is 12.5: +20.0 %, want at most 2 %", "differences")
+	do(options{peer: other, quick: true, update: true}, "", "")
+	got, err := load(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, r := range got.Runs {
+		want := outcome.Figure(12.5)
+		if r.World == events {
+			want = 15
+		}
+		if r.run != runs[i] || r.Rows[0].P50 != want {
+			t.Errorf("%s in %s was written as %+v, want p50 %v", r.Title, r.World, r.Rows, want)
+		}
+	}
+	do(options{peer: program(t, "exit 1")}, "", "exit status 1")
+	if err := os.WriteFile(file, []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	do(options{print: true}, "", file)
+}
+
+// all is a result without rows for each run.
+func all() []result {
+	var out []result
+	for _, r := range runs {
+		out = append(out, result{run: r})
+	}
+	return out
+}
+
+func TestRunsAreOfTheLibraryAndDistinct(t *testing.T) {
+	for i, r := range runs {
+		if slices.Contains(runs[:i], r) {
+			t.Errorf("%+v stands there twice", r)
+		}
+		if name, _, _ := strings.Cut(r.Args, " "); !slices.Contains(scenario.Names(), name) {
+			t.Errorf("%q is no scenario of the library", name)
+		}
+		if r.World != events && r.World != packets {
+			t.Errorf("%q is no world", r.World)
+		}
+	}
+}
+
+func TestSourceHash(t *testing.T) {
+	a, err := sourceHash(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := sourceHash(t.Context())
+	if err != nil || a != b || len(a) != 32 {
+		t.Errorf("hashes %q and %q, %v", a, b, err)
+	}
+	var x, y bytes.Buffer
+	for i, text := range []string{"package a", "package b"} {
+		file := filepath.Join(t.TempDir(), "x.go")
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := hashFile([]*bytes.Buffer{&x, &y}[i], file); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if x.String() == y.String() || strings.Contains(x.String(), os.TempDir()) {
+		t.Errorf("files are hashed as %q and %q", x.String(), y.String())
+	}
+}

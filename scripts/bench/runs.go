@@ -47,18 +47,18 @@ var runs = []run{
 	{"1 MiB cold, 50 peers", events, "default" + presets, ""},
 	{"160 KiB cold, 100 peers", packets, "default --peers 100 --block-size 160KiB" + baselines, ""},
 	{"160 KiB cold, 100 peers", events, "default --peers 100 --block-size 160KiB" + presets, ""},
-	{"4 MiB cold, 20 peers", packets, "default --peers 20 --block-size 4MiB --blocks 3" + baselines, ""},
-	{"4 MiB cold, 20 peers", events, "default --peers 20 --block-size 4MiB --blocks 3" + presets, ""},
+	{"4 MiB cold, 20 peers", packets, "default --peers 20 --block-size 4MiB --tx-size 1KiB --blocks 1" + baselines, ""},
+	{"4 MiB cold, 20 peers", events, "default --peers 20 --block-size 4MiB --tx-size 1KiB --blocks 1" + presets, ""},
 	{"1 MiB of which 95 % is there, 100 peers", packets, "warm" + ours, ""},
 	{"1 MiB of which 95 % is there, 100 peers", events, "warm" + presets, ""},
 	{"growth: 1 MiB cold", events, "default --peers 100 --blocks 2" + presets, ""},
 	{"growth: 1 MiB cold", events, "large" + presets, ""},
 	{"growth: 1 MiB cold", events, "growth" + ours, ""},
-	{"20 % of packets lost, 1 MiB cold, 50 peers", packets, "default --loss 0.2 --blocks 3" + ours, ""},
-	{"20 % of packets lost, 1 MiB cold, 50 peers", events, "default --loss 0.2" + presets, ""},
+	{"20 % of packets lost, 1 MiB cold, 50 peers", packets, "default --loss 0.2 --blocks 1" + ours, ""},
+	{"20 % of packets lost, 1 MiB cold, 50 peers", events, "default --loss 0.2 --blocks 1" + presets, ""},
 	{"30 % of peers dead, 256 KiB cold, 40 peers", packets, "default --dead 0.3 --peers 40 --block-size 256KiB" + ours, ""},
 	{"30 % of peers dead, 256 KiB cold, 40 peers", events, "default --dead 0.3 --peers 40 --block-size 256KiB" + presets, ""},
-	{"Fabric's push: 4 KiB, 100 peers, 200 blocks", events, "small --blocks 200 --protocol fabric,fabric-enhanced,grapevine", ""},
+	{"Fabric's push: 4 KiB, 100 peers, 100 blocks", events, "small --blocks 100 --protocol fabric,fabric-enhanced,grapevine", ""},
 }
 
 // titles returns the tables' titles, each once, in their order.

@@ -65,6 +65,9 @@ type override struct {
 	value pflag.Value
 	help  string
 	apply func(s *scenario.Scenario)
+	// same says that the network and its load stay what they are, so that the
+	// scenario's bounds still hold.
+	same bool
 }
 
 const manyPeers, manyBlocks = 1 << 20, 1 << 20 // the scenario's own bounds are lower, and say why
@@ -72,33 +75,33 @@ const manyPeers, manyBlocks = 1 << 20, 1 << 20 // the scenario's own bounds are 
 func (f *simFlags) table(worlds []string) []override {
 	return []override{
 		{"world", textValue{&f.world, worlds}, "where to run: " + strings.Join(worlds, " or "),
-			func(s *scenario.Scenario) { s.World = f.world }},
+			func(s *scenario.Scenario) { s.World = f.world }, true},
 		{"protocol", &listValue{to: &f.protocols}, "what to compare, with commas between",
-			func(s *scenario.Scenario) { s.Protocols = f.protocols }},
+			func(s *scenario.Scenario) { s.Protocols = f.protocols }, true},
 		{"peers", countValue{&f.peers, manyPeers}, "how many peers",
-			func(s *scenario.Scenario) { s.Peers = f.peers }},
+			func(s *scenario.Scenario) { s.Peers = f.peers }, false},
 		{"blocks", countValue{&f.blocks, manyBlocks}, "how many blocks",
-			func(s *scenario.Scenario) { s.Load.Blocks = f.blocks }},
+			func(s *scenario.Scenario) { s.Load.Blocks = f.blocks }, true},
 		{"block-size", &f.blockSize, "size of the blocks' bodies, such as 160KiB",
-			func(s *scenario.Scenario) { s.Load.BlockSizes = []scenario.Bytes{f.blockSize} }},
+			func(s *scenario.Scenario) { s.Load.BlockSizes = []scenario.Bytes{f.blockSize} }, false},
 		{"tx-size", &f.txSize, "size of a transaction, such as 250B",
-			func(s *scenario.Scenario) { s.Load.TxSize = f.txSize }},
+			func(s *scenario.Scenario) { s.Load.TxSize = f.txSize }, false},
 		{"warm", fractionValue{&f.warm}, "how much of a block each peer holds before it is made, from 0 to 1",
-			func(s *scenario.Scenario) { s.Load.Warm = f.warm }},
+			func(s *scenario.Scenario) { s.Load.Warm = f.warm }, false},
 		{"bandwidth", &f.bandwidth, "of each peer, up and down, where no class says otherwise, such as 50mbit",
-			func(s *scenario.Scenario) { s.Link.Up, s.Link.Down = f.bandwidth, f.bandwidth }},
+			func(s *scenario.Scenario) { s.Link.Up, s.Link.Down = f.bandwidth, f.bandwidth }, false},
 		{"latency", &f.latency, "from peer to peer, one way, where no regions say otherwise, such as 50ms",
-			func(s *scenario.Scenario) { s.Link.Latency = f.latency }},
+			func(s *scenario.Scenario) { s.Link.Latency = f.latency }, false},
 		{"loss", fractionValue{&f.loss}, "share of packets that are lost, where no class says otherwise, from 0 to 1",
-			func(s *scenario.Scenario) { s.Link.Loss = f.loss }},
+			func(s *scenario.Scenario) { s.Link.Loss = f.loss }, false},
 		{"dead", fractionValue{&f.dead}, "share of peers that crash just before the first block, for ever, from 0 to 1",
 			func(s *scenario.Scenario) {
 				if f.dead > 0 {
 					s.Faults = append(slices.Clip(s.Faults), crashBefore(s.Load.First, f.dead))
 				}
-			}},
+			}, false},
 		{"seed", seedValue{&f.seed}, "of all that is left to chance",
-			func(s *scenario.Scenario) { s.Seed = f.seed }},
+			func(s *scenario.Scenario) { s.Seed = f.seed }, true},
 	}
 }
 
@@ -130,6 +133,9 @@ func prepare(name string, flags *pflag.FlagSet, table []override, worlds []simWo
 	for _, row := range table {
 		if flags.Changed(row.flag) {
 			row.apply(&s)
+			if !row.same {
+				s.Checks = scenario.Checks{Reach: s.Checks.Reach}
+			}
 			if row.flag != "world" && row.flag != "protocol" && row.flag != "seed" {
 				sim.given = append(sim.given, "--"+row.flag, row.value.String())
 			}

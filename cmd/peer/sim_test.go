@@ -110,6 +110,7 @@ func TestSimRunFlagsOverrideTheScenario(t *testing.T) {
 	s.World, s.Protocols, s.Peers, s.Seed = "packets", []string{"gossipsub", "grapevine"}, 20, 9
 	s.Load.Blocks, s.Load.BlockSizes, s.Load.TxSize, s.Load.Warm = 3, []scenario.Bytes{160 << 10}, 300, 0.5
 	s.Link = scenario.Link{Up: 10e6, Down: 10e6, Latency: scenario.Duration(20 * time.Millisecond), Loss: 0.1}
+	s.Checks = scenario.Checks{Reach: s.Checks.Reach}
 	s.Faults = []scenario.Fault{{Kind: scenario.Crash, At: s.Load.First - scenario.Duration(time.Millisecond), Share: 0.25}}
 	if got := (*played)[0].Scenario; fmt.Sprint(got) != fmt.Sprint(s) {
 		t.Errorf("played\n%+v, want\n%+v", got, s)
@@ -193,7 +194,7 @@ func TestSimRunNamesBreaches(t *testing.T) {
 	}
 }
 
-func TestSimRunBoundsAreOfGrapevineAlone(t *testing.T) {
+func TestSimRunBoundsAreOfGrapevineAndTheNetworkAsItIs(t *testing.T) {
 	worlds, _ := idealWorlds()
 	file := filepath.Join(t.TempDir(), "mine.toml")
 	if err := os.WriteFile(file, []byte("protocols = [\"grapevine\", \"fabric\"]\nchecks.p99 = \"9ms\"\n"), 0o600); err != nil {
@@ -202,6 +203,10 @@ func TestSimRunBoundsAreOfGrapevineAlone(t *testing.T) {
 	r := simulate(t.Context(), worlds, "run", file).want(t, exitWrong, "grapevine, events, seed 1: p99 of the latency is 10 ms: want at most 9 ms")
 	if strings.Contains(r.err, "fabric") {
 		t.Errorf("fabric was held to grapevine's bound: %s", r.err)
+	}
+	simulate(t.Context(), worlds, "run", file, "--seed", "2", "--blocks", "3", "--world", "events").want(t, exitWrong, "at most 9 ms")
+	for _, other := range []string{"--peers=51", "--block-size=1MB", "--tx-size=300B", "--warm=0.1", "--bandwidth=60mbit", "--latency=1ms", "--loss=0.1", "--dead=0.1"} {
+		simulate(t.Context(), worlds, "run", file, other).want(t, exitOK)
 	}
 }
 
@@ -284,10 +289,10 @@ func TestSimReplay(t *testing.T) {
 		t.Fatal(err)
 	}
 	file := filepath.Join(dir, "strict.toml")
-	if err := os.WriteFile(file, []byte("peers = 8\nload.blocks = 2\nload.block_sizes = [\"16KiB\"]\nchecks.p99 = \"1ms\"\n"), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte("peers = 9\nload.blocks = 3\nload.block_sizes = [\"16KiB\"]\nchecks.p99 = \"1ms\"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	first := peer(t, "sim", "run", file, "--peers", "9", "--seed", "3", "-o", "json").want(t, exitWrong, "want at most 1 ms")
+	first := peer(t, "sim", "run", file, "--blocks", "2", "--seed", "3", "-o", "json").want(t, exitWrong, "want at most 1 ms")
 	_, line, _ := strings.Cut(first.err, "to run it again: ")
 	line, _, _ = strings.Cut(line, "\n")
 	path, err := program()

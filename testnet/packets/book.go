@@ -1,0 +1,139 @@
+package packets
+
+import (
+	"sync"
+	"time"
+
+	"grapevine/block"
+	"grapevine/testnet/outcome"
+)
+
+// book is what happened, written down by all peers.
+type book struct {
+	news chan struct{} // has an item when a block was accepted since it was last taken
+
+	mu     sync.Mutex
+	t0     time.Time       // guarded by mu; when the network stood
+	names  map[string]int  // guarded by mu; the peers' numbers by their IDs
+	out    outcome.Outcome // guarded by mu
+	closed bool            // guarded by mu; nothing is written down any more
+}
+
+// accepted is a block that a peer has, as it says so.
+type accepted struct {
+	height uint64
+	id     block.ID
+	bytes  int
+	made   time.Time // the header's time
+	via    string
+	from   string // peer ID of who announced it first; "" is nobody
+	hop    int
+}
+
+func newBook(peers int) *book {
+	return &book{
+		news: make(chan struct{}, 1), names: map[string]int{},
+		out: outcome.Outcome{World: "packets", Peers: make([]outcome.Peer, peers)},
+	}
+}
+
+// name notes a peer's ID.
+func (b *book) name(peer int, id string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.names[id] = peer
+}
+
+// stands begins time.
+func (b *book) stands(now time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.t0 = now
+}
+
+// accept notes that a peer accepted a block now. The producer's own acceptance is what
+// makes it a block.
+func (b *book) accept(peer int, a accepted) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		return
+	}
+	if a.via == outcome.ViaOwn {
+		b.out.Blocks = append(b.out.Blocks, outcome.Block{Height: a.height, ID: a.id, Bytes: a.bytes, At: a.made.Sub(b.t0)})
+	}
+	from, known := b.names[a.from]
+	if !known || from == peer {
+		from = -1
+	}
+	b.out.Arrivals = append(b.out.Arrivals, outcome.Arrival{
+		Peer: peer, Height: a.height, ID: a.id, At: time.Since(b.t0), Via: a.via, From: from, Hop: a.hop,
+	})
+	select {
+	case b.news <- struct{}{}:
+	default: // it is known already that there are some
+	}
+}
+
+// drop notes that a peer let go of another for what it did.
+func (b *book) drop(peer int, other, why string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		return
+	}
+	dropped, known := b.names[other]
+	if !known {
+		dropped = -1
+	}
+	b.out.Drops = append(b.out.Drops, outcome.Drop{Peer: peer, Dropped: dropped, At: time.Since(b.t0), Why: why})
+}
+
+// gone and back note when a peer does not run.
+func (b *book) gone(peer int, at time.Duration) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.out.Peers[peer].Gone(at)
+}
+
+func (b *book) back(peer int, at time.Duration) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.out.Peers[peer].Back(at)
+}
+
+// height returns that of the last block made.
+func (b *book) height() uint64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if n := len(b.out.Blocks); n > 0 {
+		return b.out.Blocks[n-1].Height
+	}
+	return 0
+}
+
+// close ends the book and hands it over.
+func (b *book) close() *outcome.Outcome {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.closed = true
+	return &b.out
+}
+
+// blocks returns how many were made.
+func (b *book) blocks() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.out.Blocks)
+}
+
+// tally is the traffic of all peers up to some moment.
+type tally []struct{ received, sent, coming int64 }
+
+func (f *fabric) tally() tally {
+	t := make(tally, len(f.ports))
+	for i, p := range f.ports {
+		t[i].received, t[i].sent, t[i].coming = p.received.Load(), p.sent.Load(), p.coming.Load()
+	}
+	return t
+}

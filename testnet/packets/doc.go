@@ -1,0 +1,40 @@
+// Package packets is the packet world: whole nodes, over libp2p and QUIC as they are, on
+// simulated links, in virtual time.
+//
+//	scenario.Plan ──▶ Run ══ a process of its own ═▶ Child ─ testing.Main ─ synctest.Test ─ play
+//	outcome, error ◀──────── gob on its stdout ◀────────────────────────────────────────────┘
+//
+//	play: world ── kind: nodes (node.Node: grapevine, fabric, fabric-enhanced)
+//	        │            gossip (baseline.Peer: gossipsub, gossipsub-chunked)
+//	        └── fabric: simnet, and a port for every peer: cuts, losses, rates, counts
+//
+// The world's time begins when everybody who is there from the beginning is connected as
+// they should be, and eleven seconds more: up to 128 nodes all are neighbours of all,
+// more have 64 neighbours or more each; peers of the baseline have the connections that
+// they dial, ten each.
+//
+// What is simulated, and how:
+//
+//   - A link has a rate up and a rate down, each behind a queue with FQ-CoDel (simnet).
+//     Between two links lies a latency, and jitter that never reorders.
+//   - A lost packet is thrown away behind its receiver's link (or, when a fault of the
+//     sender's loses it, before its own); who loses what is drawn from the seed.
+//   - A cut throws packets away on both sides; those under way too.
+//   - slow exchanges the peer's link for another. What stands in the queue towards the
+//     peer at that moment is lost.
+//   - A crashed peer falls silent at once; its goroutines end soon after. When it comes
+//     back it is a new node with the ledger of the old one, and an empty pool.
+//   - Memory is the disk: a block is durable when it is accepted. Computing takes no
+//     time, so a plan's transactions are signed and checked for nothing.
+//
+// What is counted is the UDP payload at each peer's packet connection, from just before
+// the first block (with tx_rate: transaction) until a second after the last acceptance.
+// What a cut stops was never sent, what is lost was.
+//
+// Runs of one seed are alike and not the same: goroutines are not in the seed's hand,
+// nor are libp2p's random choices. So there is no trace.
+//
+// A baseline's peer accepts a block when all of it is here; its height is that up to
+// which it has every block, so one that missed a block stays there. The hop is not known
+// and zero.
+package packets

@@ -1,0 +1,84 @@
+package packets
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"grapevine/block"
+	"grapevine/block/sig"
+)
+
+// orderer makes the plan's blocks, in place of peer 0's own. It makes their
+// transactions too, when they are due: that costs no time in a bubble, and no memory
+// before.
+type orderer struct {
+	nodes  *nodes
+	sender sig.Key
+	nonce  uint64
+	due    chan int // numbers of blocks
+}
+
+func newOrderer(ns *nodes) *orderer {
+	return &orderer{nodes: ns, sender: sig.NewKey(ns.seed("sender", 0)), due: make(chan int, ns.w.plan.Load.Blocks)}
+}
+
+// Run implements node.Orderer.
+func (o *orderer) Run(ctx context.Context, propose func(context.Context, *block.Block) error) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case number := <-o.due:
+			if err := propose(ctx, o.make(number)); err != nil && ctx.Err() == nil {
+				return fmt.Errorf("block %d of the plan: %w", number, err)
+			}
+		}
+	}
+}
+
+// make fills the pools, as warm as the plan wants them, and makes the block.
+func (o *orderer) make(number int) *block.Block {
+	ns := o.nodes
+	tip := ns.life(0).Tip()
+	txs := o.transactions(number, tip.Height+1)
+	for i := range ns.w.plan.Peers {
+		if nd := ns.life(i); nd != nil && i != 0 {
+			var held []*block.Tx
+			for k, t := range txs {
+				if ns.w.plan.Warm(number, i, k) {
+					held = append(held, t)
+				}
+			}
+			if len(held) > 0 {
+				nd.Offer(held)
+			}
+		}
+	}
+	key := ns.keys[0]
+	h := block.Draft(ns.genesis.ID(), tip, time.Now().UnixNano(), key.Public(), txs)
+	return block.New(key.SignHeader(h), txs)
+}
+
+// lifetime is for how many heights a transaction may stand in a block.
+const lifetime = 1000
+
+func (o *orderer) transactions(number int, height uint64) []*block.Tx {
+	plan := o.nodes.w.plan
+	txs := make([]*block.Tx, plan.TxCount(number))
+	rng := plan.Random("payload", uint64(number))
+	for k := range txs {
+		payload := make([]byte, plan.TxBytes(number)-block.TxOverhead)
+		fill(payload, rng)
+		o.nonce++
+		txs[k] = o.sender.SignTx(o.nodes.genesis.ID(), block.TxFields{Nonce: o.nonce, Expiry: height + lifetime, Payload: payload})
+	}
+	return txs
+}
+
+// forget drops what is due and not begun: a crash.
+func (o *orderer) forget() {
+	for len(o.due) > 0 {
+		<-o.due
+	}
+}

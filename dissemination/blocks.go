@@ -268,6 +268,7 @@ func (d *Driver) place(now time.Time, from wire.PeerID, number uint32, body *ass
 		return
 	}
 	var filled []uint32
+	came := 0
 	for i, t := range list {
 		place := int(at[i])
 		if place < len(body.txs) && body.collides(place, t.ID()) { // its sender cannot know
@@ -290,12 +291,13 @@ func (d *Driver) place(now time.Time, from wire.PeerID, number uint32, body *ass
 		}
 		body.txs[place] = t
 		body.given(place, from)
-		filled = append(filled, at[i])
+		filled, came = append(filled, at[i]), came+t.Size()
 	}
 	if body.overfull() {
 		d.mistaken(now, body)
 		return
 	}
+	d.catchup.Came(came)
 	d.fresh.Arrived(now, from, number, body.id, filled)
 }
 

@@ -101,8 +101,8 @@ type Request struct {
 	MaxBytes int
 }
 
-// Discard says that the driver may throw away what has come of a request: it timed
-// out, or its peer is gone, and the blocks will be asked of another.
+// Discard says that the driver may throw away what has come of a request: its peer is
+// gone, what it sent was wrong, or it timed out and its peer is asked for something new.
 type Discard struct {
 	Peer   wire.PeerID
 	Number uint32
@@ -124,37 +124,9 @@ type neighbour struct {
 	id        wire.PeerID
 	tip, base uint64
 	asked     *request
+	late      *request      // it timed out; if its answer comes after all, it is taken up again
 	notBefore time.Time     // of its penalty; zero: it serves none
 	penalty   time.Duration // the last one, if no block came since
-}
-
-type request struct {
-	number   uint32
-	from, to uint64
-	next     uint64 // the next height expected
-	sent     time.Time
-	last     time.Time     // when it was sent, or a piece came
-	came     int           // bytes
-	patience time.Duration // when it was sent
-	deadline time.Time
-}
-
-// progress moves the deadline of a request on, of which a piece has come. Patience is
-// three times what pieces take, on average, and no less than the first time-out; it
-// doubles with every time-out in between (RFC 6298 §5.5): when links are full or
-// lossy, asking others only fills them more, and what was asked for comes too late.
-func (e *Engine) progress(now time.Time, r *request, size int) {
-	if size > 0 {
-		e.typical += (now.Sub(r.last) - e.typical) / 4
-		e.patience = min(max(3*e.typical, e.cfg.Timeout), maxPatience*e.cfg.Timeout)
-		r.last = now
-	}
-	r.came += size
-	r.deadline = now.Add(e.patience)
-	at := time.Duration(r.came) * time.Second / slowest * (e.patience / e.cfg.Timeout)
-	if end := r.sent.Add(2*e.patience + at); end.Before(r.deadline) {
-		r.deadline = end
-	}
 }
 
 // Engine is the catch-up protocol's state at one peer.
@@ -167,6 +139,7 @@ type Engine struct {
 	waiting int            // their sum
 	active  bool           // until the best neighbour's height is nearly reached
 	sinceAt time.Time      // since when this peer is behind without progress; zero: it is not
+	came    int            // bytes of missing blocks that push and pull have brought since then
 	checkAt time.Time      // with Every: when it looks next
 	goal    uint64         // with Every: the height that it saw when it last looked
 	number  uint32
@@ -233,8 +206,10 @@ func (e *Engine) PeerDown(now time.Time, p wire.PeerID) {
 	if !found {
 		return
 	}
-	if r := e.peers[i].asked; r != nil {
-		e.do(Discard{p, r.number})
+	for _, r := range []*request{e.peers[i].asked, e.peers[i].late} {
+		if r != nil {
+			e.do(Discard{p, r.number})
+		}
 	}
 	e.peers = slices.Delete(e.peers, i, i+1)
 	e.step(now)
@@ -263,74 +238,6 @@ func (e *Engine) Accepted(now time.Time, height uint64) {
 func (e *Engine) drop(height uint64) {
 	e.waiting -= e.arrived[height]
 	delete(e.arrived, height)
-}
-
-// Piece tells that a piece of a block has come, which is not checked yet.
-func (e *Engine) Piece(now time.Time, from wire.PeerID, number uint32, size int) {
-	if n := e.peer(from); n != nil && n.asked != nil && n.asked.number == number {
-		e.progress(now, n.asked, size)
-	}
-}
-
-// Arrived tells that a block of an answer has come, its size in bytes, and that it
-// is right in itself. It says whether the driver is to keep it.
-func (e *Engine) Arrived(now time.Time, from wire.PeerID, number uint32, height uint64, size int) bool {
-	n := e.peer(from)
-	if n == nil || n.asked == nil || n.asked.number != number || height != n.asked.next || height > n.asked.to {
-		e.stats.Doubles++
-		return false
-	}
-	n.asked.next++
-	e.progress(now, n.asked, 0)
-	n.penalty = 0
-	if _, twice := e.arrived[height]; twice || height <= e.tip {
-		e.stats.Doubles++
-		return false
-	}
-	e.stats.Blocks++
-	e.arrived[height] = size
-	e.waiting += size
-	return true
-}
-
-// Ended tells that an answer is complete, and what the peer says it holds. An
-// answer that ends early for its byte budget is no fault, nor is one without a block
-// that the peer says it does not hold; one without a block that it holds is.
-func (e *Engine) Ended(now time.Time, from wire.PeerID, number uint32, tip, base uint64) {
-	n := e.peer(from)
-	if n == nil || n.asked == nil || n.asked.number != number {
-		return
-	}
-	empty := n.asked.next == n.asked.from && n.asked.from >= base && n.asked.from <= tip
-	n.asked, n.tip, n.base = nil, tip, base
-	if empty {
-		e.stats.Failures++
-		n.punish(now)
-	}
-	e.step(now)
-}
-
-// Failed tells that an answer was wrong: nothing more of it is taken, and its peer
-// is not asked again for a while.
-func (e *Engine) Failed(now time.Time, from wire.PeerID, number uint32) {
-	n := e.peer(from)
-	if n == nil || n.asked == nil || n.asked.number != number {
-		return
-	}
-	e.stats.Failures++
-	e.abandon(now, n)
-	e.step(now)
-}
-
-func (e *Engine) abandon(now time.Time, n *neighbour) {
-	e.do(Discard{n.id, n.asked.number})
-	n.asked = nil
-	n.punish(now)
-}
-
-func (n *neighbour) punish(now time.Time) {
-	n.penalty = min(max(2*n.penalty, penalty), maxPenalty)
-	n.notBefore = now.Add(n.penalty)
 }
 
 // Deadline returns when Tick is due next; the zero time means never.
@@ -364,7 +271,7 @@ func (e *Engine) Tick(now time.Time) {
 		if n.asked != nil && !n.asked.deadline.After(now) {
 			e.stats.Timeouts++
 			e.patience = min(max(e.patience, 2*n.asked.patience), maxPatience*e.cfg.Timeout)
-			e.abandon(now, n)
+			e.tooLate(now, n)
 		}
 		if !n.notBefore.IsZero() && !n.notBefore.After(now) {
 			n.notBefore = time.Time{}
@@ -390,10 +297,15 @@ func (e *Engine) step(now time.Time) {
 		e.active, e.sinceAt = false, time.Time{}
 		return
 	case e.sinceAt.IsZero():
-		e.sinceAt = now
+		e.since(now)
+	}
+	over := !now.Before(e.sinceAt.Add(e.cfg.Patience))
+	if over && time.Duration(e.came) >= slowest*e.cfg.Patience/time.Second {
+		e.since(now)
+		over = false
 	}
 	switch {
-	case best > e.tip+e.cfg.Gap || !now.Before(e.sinceAt.Add(e.cfg.Patience)):
+	case best > e.tip+e.cfg.Gap || over:
 		e.active = true
 	case best <= e.tip+e.cfg.Gap/4: // push and pull carry on from here
 		e.active = false
@@ -402,6 +314,14 @@ func (e *Engine) step(now time.Time) {
 		e.assign(now, best)
 	}
 }
+
+// since begins to wait for push and pull.
+func (e *Engine) since(now time.Time) { e.sinceAt, e.came = now, 0 }
+
+// Came tells of bytes of a missing block that push or pull has brought. While they
+// bring them at a fair pace a small gap is left to them: to fetch the same by catch-up
+// as well would halve the pace.
+func (e *Engine) Came(bytes int) { e.came += bytes }
 
 // check looks whether to catch up, if it is time to, and goes on until the height is
 // reached that was the best by then.

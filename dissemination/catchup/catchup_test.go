@@ -147,27 +147,65 @@ func TestLiarIsNotBelieved(t *testing.T) {
 	}
 }
 
-// Over links on which a piece takes eight seconds a peer waits for longer each time,
-// until one comes in time; then it knows how long they take.
-func TestSlowLinksAreWaitedFor(t *testing.T) {
+// Over links on which a piece takes eight seconds the answer comes after the time-out.
+// It is taken all the same, and from then on this peer knows how long pieces take.
+func TestLateAnswersAreTaken(t *testing.T) {
 	e := New(Config{}, 1, 0)
-	for _, p := range []wire.PeerID{"a", "b", "c", "d"} {
-		e.PeerUp(at(0), p, 1, 1)
-	}
+	e.PeerUp(at(0), "a", 2, 1)
 	e.Tick(at(2000))
-	due := map[int][]Request{} // answers, by the second in which they come
-	for s := 2; s < 60 && e.Stats().Blocks == 0; s++ {
-		for _, r := range requests(e) {
-			due[s+8] = append(due[s+8], r)
-		}
-		for _, r := range due[s] {
-			e.Piece(at(1000*s), r.To, r.Number, 60<<10)
-			e.Arrived(at(1000*s), r.To, r.Number, r.From, 60<<10)
-		}
-		e.Tick(at(1000 * s))
+	r := requests(e)[0]
+	e.Tick(at(5000)) // time out
+	if st := e.Stats(); st.Timeouts != 1 || len(e.Effects()) > 0 {
+		t.Fatalf("after 3 s without a piece: %+v, want one time-out, and nothing discarded", st)
 	}
-	if st := e.Stats(); st.Blocks != 1 || st.Timeouts != 2 {
-		t.Errorf("%d blocks came, after %d time-outs: want one, after those of 3 s and 6 s", st.Blocks, st.Timeouts)
+	for i := range 8 {
+		now := at(10_000 + 8000*i)
+		e.Tick(now)
+		e.Piece(now, "a", r.Number, 60<<10)
+		if i%4 == 3 && !e.Arrived(now, "a", r.Number, uint64(1+i/4), 240<<10) {
+			t.Errorf("block %d of the late answer is not kept", 1+i/4)
+		}
+	}
+	if st := e.Stats(); st.Timeouts != 1 || st.Blocks != 2 || st.Requests != 1 {
+		t.Errorf("%+v: want two blocks of one request, after one time-out", st)
+	}
+}
+
+// Of two requests that are too late the first stays: it is answered first.
+func TestTheFirstLateRequestStays(t *testing.T) {
+	e := New(Config{}, 1, 0)
+	e.PeerUp(at(0), "a", 1, 1)
+	e.Tick(at(2000))
+	first := requests(e)[0]
+	e.Tick(at(5000))
+	e.Tick(at(15_000)) // the penalty is over,
+	e.Tick(at(17_000)) // and a small gap has stood for long enough
+	second := requests(e)[0]
+	e.Tick(at(23_000))
+	if list := e.Effects(); len(list) != 1 || list[0] != (Discard{"a", second.Number}) {
+		t.Errorf("effects are %+v: want the second request discarded", list)
+	}
+	e.Piece(at(24_000), "a", first.Number, 100)
+	if !e.Arrived(at(24_000), "a", first.Number, 1, 100) {
+		t.Error("the first answer is not kept")
+	}
+}
+
+// While push brings a block at a fair pace it is not fetched by catch-up as well.
+func TestWhatComesByPushIsLeftToIt(t *testing.T) {
+	for _, c := range []struct {
+		bytes  int // a second
+		active bool
+	}{{250_000, false}, {20_000, true}} {
+		e := New(Config{}, 1, 0)
+		e.PeerUp(at(0), "a", 2, 1)
+		for ms := 0; ms <= 3000; ms += 100 {
+			e.Came(c.bytes / 10)
+			e.Tick(at(ms))
+		}
+		if e.Active() != c.active {
+			t.Errorf("at %d bytes a second catch-up is active: %v, want %v", c.bytes, e.Active(), c.active)
+		}
 	}
 }
 

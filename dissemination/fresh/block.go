@@ -56,20 +56,21 @@ type entry struct {
 	parent   block.ID
 	txs      int
 	facts    Facts
-	sources  []source // who announced it, in that order, at most sourcesMax
-	lacks    []bool   // per place; nil once complete
-	lacking  int      // how many of lacks are set
-	wanted   []uint32 // these; nil when they have changed
-	needIDs  bool     // short IDs rebuilt a wrong body: the full ones are wanted first
-	checked  bool     // the body is whole and right: it may be served
-	checking bool     // the driver was told Complete
-	bare     bool     // its transactions are not named yet
-	prefill  []uint32 // places that go along with our announcement
-	relayed  bool     // it was passed on
-	passed   []bool   // hops that it was passed on with; only with Contagion
-	passes   []pass   // what is passed on when the body is here, at most one per hop
-	fetch    *fetch   // the request in flight
-	late     []*fetch // requests that timed out, at most sourcesMax: their answers still tell how long they take
+	sources  []source  // who announced it, in that order, at most sourcesMax
+	lacks    []bool    // per place; nil once complete
+	lacking  int       // how many of lacks are set
+	wanted   []uint32  // these; nil when they have changed
+	needIDs  bool      // short IDs rebuilt a wrong body: the full ones are wanted first
+	checked  bool      // the body is whole and right: it may be served
+	checking bool      // the driver was told Complete
+	bare     bool      // its transactions are not named yet
+	prefill  []uint32  // places that go along with our announcement
+	relayed  bool      // it was passed on
+	passed   []bool    // hops that it was passed on with; only with Contagion
+	passes   []pass    // what is passed on when the body is here, at most one per hop
+	fetch    *fetch    // the request in flight
+	late     []*fetch  // requests that timed out, at most sourcesMax: their answers still tell how long they take
+	lateTill time.Time // an answer to one of late is coming: nobody else is asked before
 	retryAt  time.Time
 	holdTill time.Time // it was pulled, and is not fetched before; zero: it may be
 	waiters  []waiter  // at most one per neighbour
@@ -87,7 +88,8 @@ type fetch struct {
 	to       wire.PeerID
 	number   uint32
 	sent     time.Time
-	deadline time.Time // moved on by every part that arrives
+	wait     time.Duration // the time-out, when it was sent
+	deadline time.Time     // moved on by every part that arrives
 	answered bool
 }
 
@@ -273,7 +275,7 @@ func (b *entry) expect(now time.Time, from wire.PeerID, patience time.Duration) 
 	if b.checked || b.checking || b.needIDs || b.lacking == 0 || b.fetch != nil {
 		return
 	}
-	b.retryAt, b.fetch = time.Time{}, &fetch{to: from, sent: now, deadline: now.Add(patience)}
+	b.retryAt, b.fetch = time.Time{}, &fetch{to: from, sent: now, wait: patience, deadline: now.Add(patience)}
 }
 
 func (e *Engine) add(now time.Time, a Announcement) *entry {

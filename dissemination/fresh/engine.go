@@ -148,6 +148,7 @@ type Engine struct {
 	number   uint32        // of the last request
 	typical  time.Duration // what answers take, on average
 	patience time.Duration // the fetch time-out at present
+	silence  int           // time-outs without an answer since the last answer
 	pullAt   time.Time
 	gapAt    time.Time // when the gap is to be pulled; zero: there is none
 	effects  []Effect
@@ -246,8 +247,11 @@ func (e *Engine) learn(took time.Duration) {
 		e.typical = took
 	}
 	e.typical += (took - e.typical) / 4
-	e.patience = min(max(3*e.typical, e.cfg.FetchTimeout), maxPatience*e.cfg.FetchTimeout, maxWait)
+	e.patience, e.silence = min(max(3*e.typical, e.cfg.FetchTimeout), e.longest()), 0
 }
+
+// longest is what the fetch time-out may grow to.
+func (e *Engine) longest() time.Duration { return min(maxPatience*e.cfg.FetchTimeout, maxWait) }
 
 // sample draws up to n random neighbours that pass the filter.
 func (e *Engine) sample(n int, pass func(*neighbour) bool) []*neighbour {

@@ -312,3 +312,33 @@ func TestMemoryIsBounded(t *testing.T) {
 		t.Errorf("after %d blocks %d are kept and %d known: want at most %d", 3*keep, len(e.kept), len(e.blocks), keep)
 	}
 }
+
+// On a slow link answers come after the time-out. The first time-out may be one peer's
+// fault; from the second on each waits twice as long, until an answer says how long
+// they take; and while one is coming nobody else is asked for the same.
+func TestSlowAnswersAreWaitedFor(t *testing.T) {
+	e := engine("a", "b", "c", "d")
+	first := ann(1, 1, 0, 1, 2)
+	for i, p := range []wire.PeerID{"a", "b", "c", "d"} {
+		e.Announced(at(i), p, first)
+	}
+	var waits []time.Duration
+	for ms := 4; ms < 3200; ms++ {
+		for _, x := range e.Effects() {
+			if f, ok := x.(Fetch); ok {
+				waits = append(waits, f.Wait)
+			}
+		}
+		e.Tick(at(ms))
+	}
+	if want := []time.Duration{500 * time.Millisecond, 500 * time.Millisecond, time.Second, 2 * time.Second}; !slices.Equal(waits, want) {
+		t.Errorf("requests waited for %v: want %v", waits, want)
+	}
+	e.Arrived(at(3200), "a", 1, blockID(1), []uint32{0}) // late by 2.7 s
+	e.Tick(at(4500))                                     // the last request would be over by now
+	if list := e.Effects(); len(list) > 0 {
+		t.Errorf("while an answer is coming the engine wants %+v", list)
+	}
+	e.Arrived(at(5000), "a", 1, blockID(1), []uint32{1, 2})
+	want(t, e, Complete{blockID(1)})
+}

@@ -38,11 +38,14 @@ func (e *Engine) ask(now time.Time, b *entry) {
 	case shunned && now.Before(more):
 		b.retryAt = more
 		return
+	case now.Before(b.lateTill):
+		b.retryAt = b.lateTill
+		return
 	}
 	e.number++
 	e.stats.Fetches++
 	b.retryAt = time.Time{}
-	b.fetch = &fetch{to: b.sources[best].peer, number: e.number, sent: now, deadline: now.Add(e.patience)}
+	b.fetch = &fetch{to: b.sources[best].peer, number: e.number, sent: now, wait: e.patience, deadline: now.Add(e.patience)}
 	f := Fetch{To: b.fetch.to, Block: b.id, Number: e.number, Wait: e.patience}
 	if !b.needIDs {
 		f.At = b.missing()
@@ -112,13 +115,23 @@ func (e *Engine) Arrived(now time.Time, from wire.PeerID, number uint32, id bloc
 	if b.needIDs || !b.fill(at) {
 		return
 	}
-	if f := b.fetch; f != nil && f.to == from && f.number == number {
-		f.deadline = now.Add(e.patience)
-	}
+	e.progressed(now, b, number)
 	e.serveWaiters(b)
 	if b.lacking == 0 {
 		b.fetch = nil
 		e.advance(now, b)
+	}
+}
+
+// progressed gives more time to whatever is to bring the rest of a block, of which a
+// part has come. If it answers a request that had timed out, that one is coming after
+// all: to ask others for the same would only keep it back.
+func (e *Engine) progressed(now time.Time, b *entry, number uint32) {
+	if b.fetch != nil {
+		b.fetch.deadline = now.Add(e.patience)
+	}
+	if slices.ContainsFunc(b.late, func(f *fetch) bool { return f.number == number }) {
+		b.lateTill = now.Add(e.patience)
 	}
 }
 
@@ -234,6 +247,18 @@ func (e *Engine) refuseWaiters(b *entry) {
 	b.waiters = nil
 }
 
+// timedOut doubles the time-out for what is left unanswered (RFC 6298 §5.5), but not
+// for the first in a row: that may have been one peer's fault, two are the network's.
+func (e *Engine) timedOut(f *fetch) {
+	e.stats.FetchTimeouts++
+	if f.answered {
+		return
+	}
+	if e.silence++; e.silence > 1 {
+		e.patience = min(max(e.patience, 2*f.wait), e.longest())
+	}
+}
+
 // tickBlock does what is due for one block.
 func (e *Engine) tickBlock(now time.Time, b *entry) {
 	b.waiters = slices.DeleteFunc(b.waiters, func(w waiter) bool {
@@ -244,7 +269,7 @@ func (e *Engine) tickBlock(now time.Time, b *entry) {
 		return false
 	})
 	if b.fetch != nil && due(b.fetch.deadline, now) {
-		e.stats.FetchTimeouts++
+		e.timedOut(b.fetch)
 		if len(b.late) < sourcesMax {
 			b.late = append(b.late, b.fetch)
 		}

@@ -86,8 +86,8 @@ func TestLargeFabricPushReachesSomeOfAHundred(t *testing.T) {
 	if c < 2.75 || c > 2.95 {
 		t.Errorf("%.3f copies per peer: want about 2.86, of which pull brings 0.06", c)
 	}
-	if r := o.Row(); r.P99 < 3900 || r.P99 > 4800 {
-		t.Errorf("p99 is %v ms: want about 4.3 s, of a pull every 4 s and its wait of a second", r.P99)
+	if r := o.Row(); r.P99 < 3600 || r.P99 > 4600 {
+		t.Errorf("p99 is %v ms: want about 4.3 s, of a pull every 4 s and its wait of a second, or a little less, for catch-up finds some gaps first", r.P99)
 	}
 }
 

@@ -70,3 +70,25 @@ func playRandom(t *testing.T, seed uint64) {
 		t.Errorf("seed %d (%d peers, %d faults; GRAPEVINE_SIM_SEEDS=%d plays it again): %s", seed, len(p.PeerPlans), len(p.Faults), seed, b)
 	}
 }
+
+// The named scenarios keep their bounds, as far as they take seconds.
+func TestLargeLibraryKeepsItsBounds(t *testing.T) {
+	for _, s := range scenario.Library() {
+		if s.Peers > 200 {
+			continue
+		}
+		t.Run(s.Name, func(t *testing.T) {
+			p, err := s.Plan()
+			if err != nil {
+				t.Fatal(err)
+			}
+			o, err := Run(context.Background(), p, preset.Grapevine, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, b := range checks.Judge(p, o) {
+				t.Error(b)
+			}
+		})
+	}
+}

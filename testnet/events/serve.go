@@ -170,6 +170,9 @@ func (m *fetched) arrive(w *world, from, to *peer) {
 
 func (m *part) arrive(w *world, from, to *peer) {
 	filled := to.take(w, m.b, m.at)
+	if to.catchup != nil {
+		to.catchup.Came(len(filled) * m.b.txSize)
+	}
 	to.fresh.Arrived(w.time(), from.id, m.number, m.b.id, filled)
 }
 

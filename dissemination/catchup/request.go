@@ -1,0 +1,138 @@
+package catchup
+
+import (
+	"time"
+
+	"grapevine/p2p/wire"
+)
+
+// request is what one neighbour was asked for.
+type request struct {
+	number   uint32
+	from, to uint64
+	next     uint64 // the next height expected
+	sent     time.Time
+	last     time.Time     // when it was sent, or a piece came
+	came     int           // bytes
+	patience time.Duration // when it was sent
+	deadline time.Time
+	revived  bool // it was late once
+}
+
+// progress moves the deadline of a request on, of which a piece has come. Patience is
+// three times what pieces take, on average, and no less than the first time-out; it
+// doubles with every time-out in between (RFC 6298 §5.5): when links are full or
+// lossy, asking others only fills them more, and what was asked for comes too late.
+func (e *Engine) progress(now time.Time, r *request, size int) {
+	if size > 0 {
+		if e.typical == 0 {
+			e.typical = now.Sub(r.last)
+		}
+		e.typical += (now.Sub(r.last) - e.typical) / 4
+		e.patience = min(max(3*e.typical, e.cfg.Timeout), maxPatience*e.cfg.Timeout)
+		r.last = now
+	}
+	r.came += size
+	r.deadline = now.Add(e.patience)
+	at := time.Duration(r.came) * time.Second / slowest * (e.patience / e.cfg.Timeout)
+	if end := r.sent.Add(2*e.patience + at); end.Before(r.deadline) {
+		r.deadline = end
+	}
+}
+
+// Piece tells that a piece of a block has come, which is not checked yet.
+func (e *Engine) Piece(now time.Time, from wire.PeerID, number uint32, size int) {
+	n := e.peer(from)
+	if n == nil {
+		return
+	}
+	if r := n.late; r != nil && r.number == number && !r.revived {
+		r.revived = true
+		n.asked, n.late, n.notBefore = r, n.asked, time.Time{}
+	}
+	if n.asked != nil && n.asked.number == number {
+		e.progress(now, n.asked, size)
+	}
+}
+
+// Arrived tells that a block of an answer has come, its size in bytes, and that it
+// is right in itself. It says whether the driver is to keep it.
+func (e *Engine) Arrived(now time.Time, from wire.PeerID, number uint32, height uint64, size int) bool {
+	n := e.peer(from)
+	if n == nil || n.asked == nil || n.asked.number != number || height != n.asked.next || height > n.asked.to {
+		e.stats.Doubles++
+		return false
+	}
+	n.asked.next++
+	e.progress(now, n.asked, 0)
+	n.penalty = 0
+	if _, twice := e.arrived[height]; twice || height <= e.tip {
+		e.stats.Doubles++
+		return false
+	}
+	e.stats.Blocks++
+	e.arrived[height] = size
+	e.waiting += size
+	return true
+}
+
+// Ended tells that an answer is complete, and what the peer says it holds. An
+// answer that ends early for its byte budget is no fault, nor is one without a block
+// that the peer says it does not hold; one without a block that it holds is.
+func (e *Engine) Ended(now time.Time, from wire.PeerID, number uint32, tip, base uint64) {
+	n := e.peer(from)
+	if n != nil && n.late != nil && n.late.number == number {
+		n.late = nil
+		return
+	}
+	if n == nil || n.asked == nil || n.asked.number != number {
+		return
+	}
+	empty := n.asked.next == n.asked.from && n.asked.from >= base && n.asked.from <= tip
+	n.asked, n.tip, n.base = nil, tip, base
+	if empty {
+		e.stats.Failures++
+		n.punish(now)
+	}
+	e.step(now)
+}
+
+// Failed tells that an answer was wrong: nothing more of it is taken, and its peer
+// is not asked again for a while.
+func (e *Engine) Failed(now time.Time, from wire.PeerID, number uint32) {
+	n := e.peer(from)
+	switch {
+	case n == nil:
+		return
+	case n.late != nil && n.late.number == number:
+		n.late = nil
+	case n.asked != nil && n.asked.number == number:
+		n.asked = nil
+	default:
+		return
+	}
+	e.stats.Failures++
+	e.do(Discard{n.id, number})
+	n.punish(now)
+	e.step(now)
+}
+
+// tooLate ends the wait for an answer. It is still taken if it comes; of two such
+// requests the first stays, since a neighbour answers in order.
+func (e *Engine) tooLate(now time.Time, n *neighbour) {
+	r := n.asked
+	n.asked = nil
+	if l := n.late; l != nil {
+		if l.number < r.number {
+			r, l = l, r
+		}
+		e.do(Discard{n.id, l.number})
+	}
+	n.late = r
+	n.punish(now)
+}
+
+func (n *neighbour) punish(now time.Time) {
+	n.penalty = min(max(2*n.penalty, penalty), maxPenalty)
+	n.notBefore = now.Add(n.penalty)
+}

@@ -25,6 +25,8 @@ type settings struct {
 	Mode                string
 	Catchup             bool
 	Fanout              int
+	PullEvery           time.Duration
+	FetchTimeout        time.Duration
 	MaxMembers          int
 	LogLevel            string
 	LogFormat           string
@@ -88,6 +90,8 @@ func (s *settings) table() []setting {
 		{"mode", textValue{&s.Mode, []string{"push-pull", "push", "pull", modeOfPreset}}, "how fresh blocks travel: push-pull, push or pull; preset: as the preset says, push-pull for grapevine"},
 		{"catchup", boolValue{&s.Catchup}, "fetch ranges of blocks when far behind"},
 		{"fanout", countValue{&s.Fanout, 1024}, "neighbours that a fresh block is pushed to; 0: as the preset says, for grapevine by the network's size"},
+		{"pull_every", durationValue{&s.PullEvery}, "mean time between periodic pulls of fresh blocks; 0s: as the preset says, 2s for grapevine"},
+		{"fetch_timeout", durationValue{&s.FetchTimeout}, "how long a request for a block's transactions may go without progress at first, 1m at most; 0s: as the preset says, 500ms for grapevine"},
 		{"max_members", countValue{&s.MaxMembers, 1 << 20}, "peers of the network to remember"},
 		{"log_level", textValue{&s.LogLevel, []string{"debug", "info", "warn", "error"}}, "least severe log lines to write: debug, info, warn or error"},
 		{"log_format", textValue{&s.LogFormat, []string{"text", "json"}}, "form of the log on standard error: text or json"},

@@ -40,6 +40,8 @@ var others = map[string][2]string{
 	"mode":                  {"pull", `"pull"`},
 	"catchup":               {"false", "false"},
 	"fanout":                {"5", "5"},
+	"pull_every":            {"3s", `"3s"`},
+	"fetch_timeout":         {"750ms", `"750ms"`},
 	"max_members":           {"500", "500"},
 	"log_level":             {"debug", `"debug"`},
 	"log_format":            {"json", `"json"`},
@@ -178,11 +180,12 @@ func TestNodeConfig(t *testing.T) {
 	if cfg.API != defaultAPI || cfg.NoCatchup || cfg.Mode != "" || cfg.Preset != "grapevine" || cfg.Cutter.MaxTxs != 0 || cfg.Cutter.Timeout != 300*time.Millisecond {
 		t.Errorf("the defaults mean %+v", cfg)
 	}
-	s, err := loaded(t, "", "--api=off", "--catchup=false", "--block-max-txs=5", "--seed=3", "--preset=fabric", "--mode=push")
+	s, err := loaded(t, "", "--api=off", "--catchup=false", "--block-max-txs=5", "--seed=3", "--preset=fabric", "--mode=push", "--pull-every=3s", "--fetch-timeout=750ms")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if cfg = s.nodeConfig(); cfg.API != "" || !cfg.NoCatchup || cfg.Cutter.MaxTxs != 5 || cfg.Seed != 3 || cfg.Preset != "fabric" || cfg.Mode != "push" {
+	if cfg = s.nodeConfig(); cfg.API != "" || !cfg.NoCatchup || cfg.Cutter.MaxTxs != 5 || cfg.Seed != 3 || cfg.Preset != "fabric" || cfg.Mode != "push" ||
+		cfg.PullEvery != 3*time.Second || cfg.FetchTimeout != 750*time.Millisecond {
 		t.Errorf("other settings mean %+v", cfg)
 	}
 }

@@ -106,7 +106,8 @@ func (s *settings) nodeConfig() node.Config {
 		Listen: s.Listen, Advertise: s.Advertise, Bootstrap: s.Bootstrap,
 		API: s.API, APIPublic: s.APIPublic,
 		Software: "grapevine/" + version,
-		Preset:   s.Preset, NoCatchup: !s.Catchup, Fanout: s.Fanout, MaxMembers: s.MaxMembers,
+		Preset:   s.Preset, NoCatchup: !s.Catchup, Fanout: s.Fanout,
+		PullEvery: s.PullEvery, FetchTimeout: s.FetchTimeout, MaxMembers: s.MaxMembers,
 		Cutter: ordering.CutterConfig{
 			Timeout:        s.BlockTimeout,
 			MaxTxs:         unless(s.BlockMaxTxs, def.BlockMaxTxs),

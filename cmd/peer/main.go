@@ -16,12 +16,15 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"grapevine/testnet/packets"
 )
 
 // version is the software's, as --version and other peers show it.
 const version = "0.1.0"
 
 func main() {
+	packets.Child() // in the process of a simulation, all there is to do
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	os.Exit(execute(ctx, os.Args[1:]))

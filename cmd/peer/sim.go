@@ -16,6 +16,7 @@ import (
 
 	"grapevine/testnet/events"
 	"grapevine/testnet/outcome"
+	"grapevine/testnet/packets"
 	"grapevine/testnet/scenario"
 )
 
@@ -30,6 +31,7 @@ type simWorld struct {
 func simWorlds() []simWorld {
 	return []simWorld{
 		{scenario.Events, events.Protocols(), events.Run},
+		{scenario.Packets, packets.Protocols(), packets.Run},
 	}
 }
 

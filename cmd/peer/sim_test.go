@@ -282,6 +282,20 @@ func TestShellQuoted(t *testing.T) {
 	}
 }
 
+// TestSimWorlds plays the same small scenario in every world, in the program itself.
+func TestSimWorlds(t *testing.T) {
+	for _, w := range simWorlds() {
+		r := peer(t, "sim", "run", "small", "--world", w.name, "--protocol", "grapevine", "--peers", "5", "--blocks", "2", "-o", "json").want(t, exitOK)
+		var rows []outcome.Row
+		if err := json.Unmarshal([]byte(r.out), &rows); err != nil || len(rows) != 1 || r.err != "" {
+			t.Fatalf("%s: %v in %s%s", w.name, err, r.out, r.err)
+		}
+		if got := rows[0]; got.World != w.name || got.Peers != 5 || got.Blocks != 2 || !(got.P99 > 50 && got.P99 < 1000) || (got.Trace == "") != (w.name == scenario.Packets) {
+			t.Errorf("%s: the row is %+v", w.name, got)
+		}
+	}
+}
+
 // TestSimReplay breaks a bound in the event world, and runs the command that is named.
 func TestSimReplay(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "it's here")

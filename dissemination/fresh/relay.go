@@ -86,7 +86,9 @@ func (e *Engine) passBatch() {
 		return
 	}
 	highest := slices.MaxFunc(batch, func(a, b pass) int { return byHeight(a.block, b.block.height) })
-	highest.from = ""
+	if slices.ContainsFunc(batch, func(p pass) bool { return p.from != highest.from }) {
+		highest.from = "" // each is left out where it is needed
+	}
 	drawn := e.draw(e.fanout(), highest)
 	for _, p := range batch {
 		e.announce(p, drawn[:min(len(drawn), e.fanoutOf(p))])

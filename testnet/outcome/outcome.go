@@ -31,6 +31,10 @@ type Outcome struct {
 	Drops    []Drop        // peers that one charged so much that it let go of them
 	Healed   time.Duration // when the last fault ended that ends
 	End      time.Duration
+	// Sampled says that the peers' bytes were asked of them now and then. What one
+	// counted just before it was killed is missing, so that sent and received need not
+	// balance.
+	Sampled bool
 	// Trace is a hash of all messages, of whom to whom and when; zero in a world that
 	// does not repeat.
 	Trace uint64
@@ -63,7 +67,7 @@ type Peer struct {
 	ID     block.ID // at Height
 	Away   []Span   // when it did not run, in order; Gone and Back write it
 	// Received is all bytes that came: UDP payload in the packet world, encoded frames
-	// and 5 % in the event world. Sent likewise.
+	// and 5 % in the others. Sent likewise.
 	Received, Sent int64
 	// Again is the bytes of block bodies that came though they were here already.
 	Again int64

@@ -48,7 +48,12 @@ type Line struct {
 	Level string
 	Msg   string
 	Fact  *Fact
+
+	raw []byte
 }
+
+// Decode reads the line's other attributes, into a struct with JSON tags.
+func (l Line) Decode(into any) error { return json.Unmarshal(l.raw, into) }
 
 // ErrNotJSON says that a log line is not one that a peer's logger wrote whole: a
 // panic's trace, or what a killed process left unfinished.
@@ -83,7 +88,7 @@ func parseObject(peer int, raw []byte) (Line, error) {
 	if err := json.Unmarshal(raw, &head); err != nil {
 		return Line{}, fmt.Errorf("%w: %w", ErrNotJSON, err)
 	}
-	l := Line{Time: head.Time, Level: head.Level, Msg: head.Msg}
+	l := Line{Time: head.Time, Level: head.Level, Msg: head.Msg, raw: raw}
 	if head.Msg != Accepted {
 		return l, nil
 	}
@@ -101,20 +106,30 @@ func parseObject(peer int, raw []byte) (Line, error) {
 // ReadLog returns the facts of one peer's log. It counts the lines that it cannot
 // read, and passes over a last line that is still being written.
 func ReadLog(peer int, r io.Reader) (facts []Fact, unread int, err error) {
+	unread, err = ReadLines(peer, r, func(l Line) {
+		if l.Fact != nil {
+			facts = append(facts, *l.Fact)
+		}
+	})
+	return facts, unread, err
+}
+
+// ReadLines calls with every line of one peer's log that ReadLog reads, in order.
+func ReadLines(peer int, r io.Reader, with func(Line)) (unread int, err error) {
 	in := bufio.NewReaderSize(r, 64<<10)
 	for {
 		raw, err := in.ReadBytes('\n')
 		if errors.Is(err, io.EOF) {
-			return facts, unread, nil
+			return unread, nil
 		}
 		if err != nil {
-			return nil, 0, fmt.Errorf("reading log of peer %d: %w", peer, err)
+			return unread, fmt.Errorf("reading log of peer %d: %w", peer, err)
 		}
 		l, err := ParseLine(peer, raw)
 		if err != nil {
 			unread++
-		} else if l.Fact != nil {
-			facts = append(facts, *l.Fact)
+		} else {
+			with(l)
 		}
 	}
 }

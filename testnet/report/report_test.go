@@ -60,6 +60,22 @@ func TestReadLogOfAKilledPeer(t *testing.T) {
 	}
 }
 
+func TestOtherLines(t *testing.T) {
+	const text = `{"time":"2026-01-02T03:04:05Z","level":"INFO","msg":"node sta` + // killed here
+		`{"time":"2026-01-02T03:04:06Z","level":"INFO","msg":"node started","height":4}` + "\n"
+	var got struct{ Height uint64 }
+	var lines []string
+	unread, err := ReadLines(0, strings.NewReader(text), func(l Line) {
+		lines = append(lines, l.Msg)
+		if err := l.Decode(&got); err != nil {
+			t.Error(err)
+		}
+	})
+	if err != nil || unread != 0 || fmt.Sprint(lines) != "[node started]" || got.Height != 4 {
+		t.Errorf("read %q with height %d, %d unread, %v: want one line, with height 4", lines, got.Height, unread, err)
+	}
+}
+
 func TestParseLineRefuses(t *testing.T) {
 	for name, line := range map[string]string{
 		"text":           "goroutine 1 [running]:",

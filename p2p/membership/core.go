@@ -189,6 +189,26 @@ func (c *Core) writeOwn(now time.Time, incarnation, version uint64) {
 	c.nextUpdate = now.Add(max(minUpdate, time.Duration(c.size())*time.Second/updatesPer))
 }
 
+// Own returns the own record.
+func (c *Core) Own() *Record { return c.self.Record }
+
+// Restore takes in the records of members that are known from before, as if a
+// connection had shown each to exist, so that the core need not get to know them. Those
+// that it knows are left out, and those that there is no room for.
+func (c *Core) Restore(now time.Time, records []*Record) {
+	for _, r := range records[:min(len(records), c.cfg.MaxMembers)] {
+		if c.view.get(r.Owner) == nil && len(c.view.order) < c.cfg.MaxMembers {
+			_, linked := c.links[r.Owner]
+			m := &member{state: Alive, met: true, linked: linked, heard: now, since: now}
+			m.replace(r)
+			c.view.order = append(c.view.order, m)
+			c.view.byKey[r.Owner] = m
+		}
+	}
+	slices.SortFunc(c.view.order, func(a, b *member) int { return compareKeys(a.Owner, b.Owner) })
+	c.choose(now)
+}
+
 // Update tells what the own record is to say. It is said soon, not at once: a
 // record for every block would be more traffic than the blocks. The info must pass
 // Record.Check.

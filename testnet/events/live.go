@@ -18,6 +18,8 @@ import (
 type live struct {
 	byKey map[block.PublicKey]*peer
 	state []*dialler // by the peer's number
+
+	instant bool // dials succeed at once
 }
 
 // dialler is a peer's side of its connections: p2p's, in small.
@@ -74,34 +76,52 @@ func (p *peer) info() membership.Info {
 	return membership.Info{Addrs: []string{addrOf(p.number)}, Orderer: p.number == 0, Software: "grapevine", Base: 1, Height: p.tip.Height, Tip: p.tip.ID}
 }
 
-// open lets the peers start within a second, and find each other.
+// open lets the peers start within a second, and find each other. Where they are more
+// than are all neighbours, they know each other from before: for everybody to make sure
+// of everybody takes N² connections, which is another story than what comes after.
 func (l *live) open(w *world) error {
-	there := 0
+	var there []*peer
 	for _, p := range w.peers {
 		if p.joins == 0 {
-			there++
-			w.after(time.Duration(w.rng.Int64N(int64(time.Second))), doing(func(w *world) { p.begin(w) }))
+			there = append(there, p)
 		}
 	}
-	for limit := w.now + int64(standsBy); ; {
+	if len(there) > full {
+		l.restore(w, there)
+		return nil
+	}
+	for _, p := range there {
+		w.after(time.Duration(w.rng.Int64N(int64(time.Second))), doing(func(w *world) { p.begin(w) }))
+	}
+	for limit := w.now + int64(standsBy); !l.stands(w, there); {
 		if w.now >= limit {
-			return fmt.Errorf("%d peers have not found each other within %v", there, standsBy)
+			return fmt.Errorf("%d peers have not found each other within %v", len(there), standsBy)
 		}
 		w.play(w.now + int64(time.Second))
-		if l.stands(w, there) {
-			return nil
-		}
 	}
+	return nil
 }
 
-// stands says whether everybody knows of everybody who is there, and has the
-// neighbours that it wants.
-func (l *live) stands(w *world, there int) bool {
-	for _, p := range w.peers {
-		if p.joins > 0 {
-			continue
-		}
-		if !p.alive || p.member.Size() < there || len(p.flows) < min(there-1, active*3/4) || there <= full && len(p.flows) < there-1 {
+// restore starts peers that know each other: one after the other draws its neighbours
+// and is connected to them.
+func (l *live) restore(w *world, there []*peer) {
+	records := make([]*membership.Record, len(there))
+	for i, p := range there {
+		p.begin(w)
+		records[i] = p.member.Own()
+	}
+	l.instant = true
+	for _, p := range there {
+		p.member.Restore(w.time(), records)
+		p.settle(w)
+	}
+	l.instant = false
+}
+
+// stands says whether everybody who is there knows everybody, and all are neighbours.
+func (l *live) stands(w *world, there []*peer) bool {
+	for _, p := range there {
+		if !p.alive || p.member.Size() < len(there) || len(p.flows) < len(there)-1 {
 			return false
 		}
 	}
@@ -121,6 +141,10 @@ func (l *live) dial(w *world, a, b *peer, wait time.Duration) {
 	d := l.state[a.number]
 	t := d.wants[b.number]
 	if t.dialling || a.flow(b.number) != nil {
+		return
+	}
+	if l.instant {
+		w.connect(a, b)
 		return
 	}
 	t.dialling = true

@@ -110,8 +110,8 @@ func TestEveryCommandHasHelpWithAnExample(t *testing.T) {
 			t.Errorf("peer %v: the example does not show it: %s", words, c.Example)
 		}
 	})
-	if count != 21 {
-		t.Errorf("%d commands: want the 21 that there are", count)
+	if count != 22 {
+		t.Errorf("%d commands: want the 22 that there are", count)
 	}
 	r := peer(t, "testnet", "load", "--help").want(t, exitOK)
 	if !strings.Contains(r.out, "Examples:") {

@@ -115,34 +115,21 @@ func crashBefore(first scenario.Duration, share float64) scenario.Fault {
 
 // simulation is a scenario as the command line wants it, and where it runs.
 type simulation struct {
-	name  string // as it was given
-	given []string
-	world simWorld
-	plan  *scenario.Plan
+	command string // that runs it
+	name    string // as it was given
+	given   []string
+	world   simWorld
+	plan    *scenario.Plan
 }
 
 // prepare reads the scenario, puts the flags over it, and finds its world. Its errors
 // are about usage: nothing has run.
 func prepare(name string, flags *pflag.FlagSet, table []override, worlds []simWorld) (*simulation, error) {
-	s, err := scenario.Find(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, notFound(err)
-	}
+	s, err := findScenario(name)
 	if err != nil {
-		return nil, usage(fmt.Errorf("%w (peer sim list names those of the library)", err))
+		return nil, err
 	}
-	sim := &simulation{name: name}
-	for _, row := range table {
-		if flags.Changed(row.flag) {
-			row.apply(&s)
-			if !row.same {
-				s.Checks = scenario.Checks{Reach: s.Checks.Reach}
-			}
-			if row.flag != "world" && row.flag != "protocol" && row.flag != "seed" {
-				sim.given = append(sim.given, "--"+row.flag, row.value.String())
-			}
-		}
-	}
+	sim := &simulation{command: "peer sim run", name: name, given: overridden(&s, flags, table)}
 	if sim.world, err = worldOf(s, worlds); err != nil {
 		return nil, usage(err)
 	}
@@ -152,6 +139,37 @@ func prepare(name string, flags *pflag.FlagSet, table []override, worlds []simWo
 	return sim, nil
 }
 
+func findScenario(name string) (scenario.Scenario, error) {
+	s, err := scenario.Find(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return s, notFound(err)
+	}
+	if err != nil {
+		return s, usage(fmt.Errorf("%w (peer sim list names those of the library)", err))
+	}
+	return s, nil
+}
+
+// overridden puts the flags over the scenario, and returns those that a replay must give
+// again besides the ones that it always gives.
+func overridden(s *scenario.Scenario, flags *pflag.FlagSet, table []override) (given []string) {
+	for _, row := range table {
+		if flags.Changed(row.flag) {
+			row.apply(s)
+			if !row.same {
+				unbind(s)
+			}
+			if row.flag != "world" && row.flag != "protocol" && row.flag != "seed" {
+				given = append(given, "--"+row.flag, row.value.String())
+			}
+		}
+	}
+	return given
+}
+
+// unbind takes the scenario's bounds away: they are of the network that it describes.
+func unbind(s *scenario.Scenario) { s.Checks = scenario.Checks{Reach: s.Checks.Reach} }
+
 // worldOf finds where a scenario runs, and whether all of its protocols run there.
 func worldOf(s scenario.Scenario, worlds []simWorld) (simWorld, error) {
 	var names []string
@@ -160,7 +178,7 @@ func worldOf(s scenario.Scenario, worlds []simWorld) (simWorld, error) {
 	}
 	at := slices.Index(names, s.World)
 	if at < 0 {
-		return simWorld{}, fmt.Errorf("scenario %s is for the world %q: want --world %s", s.Name, s.World, strings.Join(names, " or --world "))
+		return simWorld{}, fmt.Errorf("scenario %s is for the world %q: want --world %s, or peer testnet run", s.Name, s.World, strings.Join(names, " or --world "))
 	}
 	for _, p := range s.Protocols {
 		if slices.Contains(worlds[at].protocols, p) {
@@ -179,12 +197,15 @@ func worldOf(s scenario.Scenario, worlds []simWorld) (simWorld, error) {
 
 // replay is the command line that runs one protocol of a simulation again.
 func (s *simulation) replay(protocol string) string {
-	words := append([]string{"peer", "sim", "run", s.name, "--world", s.world.name, "--protocol", protocol,
-		"--seed", fmt.Sprint(s.plan.Seed)}, s.given...)
+	words := []string{s.name}
+	if s.world.name != scenario.Processes { // whose command has no other
+		words = append(words, "--world", s.world.name)
+	}
+	words = append(append(words, "--protocol", protocol, "--seed", fmt.Sprint(s.plan.Seed)), s.given...)
 	for i, w := range words {
 		words[i] = shellQuoted(w)
 	}
-	return strings.Join(words, " ")
+	return s.command + " " + strings.Join(words, " ")
 }
 
 // shellQuoted writes a word so that a shell reads it as one.

@@ -50,17 +50,15 @@ command that runs it again, and the exit code is 6.`,
 		cmd.Flags().VarP(row.value, row.flag, "", row.help)
 		cmd.Flags().Lookup(row.flag).DefValue = "" // the scenario's
 	}
-	picture := cmd.Flags().String("plot", "", "draw latencies, and how a block spread, to this file: .svg, .png or .html")
+	picture := plotFlag(cmd)
 	out := outputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		name := scenario.Default
 		if len(args) > 0 {
 			name = args[0]
 		}
-		if *picture != "" {
-			if err := plot.Check(*picture); err != nil {
-				return usage(err)
-			}
+		if err := checkPlot(*picture); err != nil {
+			return err
 		}
 		sim, err := prepare(name, cmd.Flags(), table, worlds)
 		if err != nil {
@@ -69,6 +67,21 @@ command that runs it again, and the exit code is 6.`,
 		return sim.compare(cmd, out, *picture)
 	}
 	return cmd
+}
+
+func plotFlag(cmd *cobra.Command) *string {
+	return cmd.Flags().String("plot", "", "draw latencies, and how a block spread, to this file: .svg, .png or .html")
+}
+
+// checkPlot says before anything runs whether the picture can be drawn.
+func checkPlot(path string) error {
+	if path == "" {
+		return nil
+	}
+	if err := plot.Check(path); err != nil {
+		return usage(err)
+	}
+	return nil
 }
 
 // compare runs all protocols, and shows what came of it: of those that had ended, too,

@@ -24,12 +24,14 @@ func testnetCommand() *cobra.Command {
   peer testnet report
   peer testnet kill 3; peer testnet load --rate 200 --duration 10s; peer testnet start 3
   peer testnet check --acknowledged
-  peer testnet down`,
+  peer testnet down
+  peer testnet run crash --peers 10      a network of its own, which ends`,
 		testnetUp(), testnetStatus(), testnetSubmit(), testnetLoad(), testnetWatch(),
-		testnetKill(), testnetStart(), testnetReport(), testnetCheck(), testnetDown())
+		testnetKill(), testnetStart(), testnetReport(), testnetCheck(), testnetDown(), testnetRun())
 	cmd.Long = `Networks of peer processes on the loopback interface, numbered from 0. Peer 0 is
 the orderer. They go on when the command ends; all there is to know of them is in
-the directory that --dir names, so any shell can look after them.`
+the directory that --dir names, so any shell can look after them. Only peer testnet
+run, which plays a scenario, leaves none behind.`
 	return cmd
 }
 
@@ -44,7 +46,7 @@ func testnetError(err error) error {
 		return nil
 	case errors.Is(err, processes.ErrNone), errors.Is(err, processes.ErrNoPeer):
 		return notFound(err)
-	case errors.Is(err, processes.ErrRunning), errors.Is(err, processes.ErrNotRunning), errors.Is(err, processes.ErrBusy):
+	case errors.Is(err, processes.ErrRunning), errors.Is(err, processes.ErrNotRunning), errors.Is(err, processes.ErrBusy), errors.Is(err, processes.ErrThere):
 		return refused(err)
 	}
 	return err
@@ -94,8 +96,8 @@ a new testnet's peers all get them in their config.toml.`,
 	s := defaultSettings()
 	s.addFlags(cmd.Flags(), "listen", "advertise", "bootstrap", "api", "api_public", "log_format")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if *n < 1 || *n > 200 {
-			return usagef("-n is %d: want 1 to 200 peers", *n)
+		if *n < 1 || *n > processes.MaxPeers {
+			return usagef("-n is %d: want 1 to %d peers", *n, processes.MaxPeers)
 		}
 		binary, err := os.Executable()
 		if err != nil {

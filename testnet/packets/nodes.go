@@ -99,7 +99,6 @@ func (ns *nodes) open(i int) (runner, error) {
 		cfg.Preset = ns.preset
 	}
 	if i == 0 && ns.orderer != nil {
-		ns.orderer.forget()
 		cfg.Orderer = ns.orderer
 	}
 	nd, err := node.New(cfg)

@@ -75,10 +75,3 @@ func (o *orderer) transactions(number int, height uint64) []*block.Tx {
 	}
 	return txs
 }
-
-// forget drops what is due and not begun: a crash.
-func (o *orderer) forget() {
-	for len(o.due) > 0 {
-		<-o.due
-	}
-}

@@ -73,6 +73,9 @@ func Run(ctx context.Context, plan *scenario.Plan, protocol string, progress fun
 	if err := check(plan, protocol); err != nil {
 		return nil, err
 	}
+	if os.Getenv(childVariable) != "" {
+		return nil, errors.New("this process is a simulation's already: its program must call packets.Child before all else")
+	}
 	if progress == nil {
 		progress = func(float64) {}
 	}

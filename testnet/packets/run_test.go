@@ -17,7 +17,7 @@ import (
 func TestEveryProtocolReachesEverybody(t *testing.T) {
 	for _, protocol := range Protocols() {
 		t.Run(protocol, func(t *testing.T) {
-			p := planned(t, func(s *scenario.Scenario) { s.Peers, s.Load.Blocks = 6, 3 })
+			p := planned(t, func(s *scenario.Scenario) { s.Peers, s.Load.Blocks, s.Load.Every = 6, 3, seconds(3) })
 			o := playing(t, p, protocol)
 			judge(t, p, o)
 			checkWhole(t, p, o)
@@ -97,6 +97,16 @@ func TestUsersSubmit(t *testing.T) {
 	}
 }
 
+// Between two transactions the network has nothing to do, and the run is not over.
+func TestUsersTakeTheirTime(t *testing.T) {
+	p := planned(t, func(s *scenario.Scenario) { s.Peers, s.Load.Blocks, s.Load.TxRate = 3, 12, 0.25 })
+	o := playing(t, p, grapevine)
+	judge(t, p, o)
+	if len(o.Blocks) != 3 {
+		t.Errorf("%d blocks, want one for each of 3 transactions", len(o.Blocks))
+	}
+}
+
 func TestRefusals(t *testing.T) {
 	for want, change := range map[string]func(s *scenario.Scenario) string{
 		`protocol "chaos"`:               func(*scenario.Scenario) string { return "chaos" },
@@ -154,6 +164,15 @@ func TestCrashOfTheProcessIsTold(t *testing.T) {
 	t.Setenv(crashVariable, "1")
 	_, err := Run(t.Context(), planned(t, func(s *scenario.Scenario) { s.Peers = 2 }), grapevine, nil)
 	if err == nil || !strings.Contains(err.Error(), "a crash that was asked for") || !strings.Contains(err.Error(), "exit status 2") {
+		t.Errorf("error is %v", err)
+	}
+}
+
+// A program that does not call Child would start itself for ever.
+func TestProgramThatForgotChild(t *testing.T) {
+	t.Setenv(childVariable, "1")
+	_, err := Run(t.Context(), planned(t, func(s *scenario.Scenario) { s.Peers = 2 }), grapevine, nil)
+	if err == nil || !strings.Contains(err.Error(), "packets.Child") {
 		t.Errorf("error is %v", err)
 	}
 }

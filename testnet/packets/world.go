@@ -54,7 +54,7 @@ type world struct {
 	ends     chan int
 	t0       time.Time
 	events   []scenario.Event // still to come
-	asked    int              // blocks that peer 0 was asked for, but for those lost in a crash
+	asked    int              // blocks that peer 0 was asked for
 	quiet    time.Time        // when the traffic is to be noted; zero: it has been
 	from, to tally
 	progress func(float64)
@@ -182,9 +182,6 @@ func (w *world) start(i int) error {
 	}
 	synctest.Wait()
 	w.book.back(i, time.Since(w.t0))
-	if i == 0 {
-		w.asked = w.book.blocks()
-	}
 	w.launch(i, r)
 	return nil
 }

@@ -17,6 +17,7 @@ import (
 // Home is what a peer's home directory is to hold.
 type Home struct {
 	Dir     string
+	Peer    int // its number
 	Key     sig.Key
 	Genesis *genesis.Genesis
 	// Settings are keys of config.toml, with their values as on the command line.
@@ -57,7 +58,7 @@ func create(cfg Config) (*Network, error) {
 	}
 	n.ChainID, n.GenesisID = g.ChainID, g.ID()
 	for i, p := range n.Peers {
-		home := Home{Dir: p.Home, Key: keys[i], Genesis: g, Settings: n.settings(i, cfg.Settings)}
+		home := Home{Dir: p.Home, Peer: i, Key: keys[i], Genesis: g, Settings: n.settings(i, cfg.Settings)}
 		if err := cfg.Prepare(home); err != nil {
 			return nil, fmt.Errorf("%s: %w", p.Name(), err)
 		}

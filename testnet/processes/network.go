@@ -48,15 +48,7 @@ func (c Config) withDefaults() Config {
 // is left, and the error shows the end of the log of the peer that it failed at.
 func Up(ctx context.Context, cfg Config) (*Network, error) {
 	cfg = cfg.withDefaults()
-	dir, err := filepath.Abs(cfg.Dir) // for other shells, in other directories
-	if err != nil {
-		return nil, err
-	}
-	cfg.Dir = dir
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return nil, fmt.Errorf("making testnet: %w", err)
-	}
-	unlock, err := lock(dir)
+	unlock, err := cfg.hold()
 	if err != nil {
 		return nil, err
 	}
@@ -70,6 +62,18 @@ func Up(ctx context.Context, cfg Config) (*Network, error) {
 		return nil, errors.Join(err, downErr, n.save())
 	}
 	return n, nil
+}
+
+// hold makes the directory, names it for other shells in other directories too, and
+// locks it.
+func (c *Config) hold() (unlock func(), err error) {
+	if c.Dir, err = filepath.Abs(c.Dir); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(c.Dir, 0o755); err != nil {
+		return nil, fmt.Errorf("making testnet: %w", err)
+	}
+	return lock(c.Dir)
 }
 
 func openOrCreate(cfg Config) (*Network, error) {
@@ -119,19 +123,37 @@ func (n *Network) running() ([]int, error) {
 	return is, nil
 }
 
+// all returns the indices of all peers.
+func (n *Network) all() []int {
+	is := make([]int, len(n.Peers))
+	for i := range is {
+		is[i] = i
+	}
+	return is
+}
+
 func (n *Network) startAll(ctx context.Context, cfg Config) error {
-	starts := make([]*started, len(n.Peers))
-	for i := range n.Peers {
-		s, err := n.start(i)
-		if err != nil {
-			return err
-		}
-		starts[i] = s
-		if err := n.save(); err != nil {
-			return err
-		}
+	starts, err := n.launchAll(n.all())
+	if err != nil {
+		return err
 	}
 	return awaitAll(ctx, cfg, starts)
+}
+
+// launchAll starts peers, without waiting for them.
+func (n *Network) launchAll(peers []int) ([]*started, error) {
+	var starts []*started
+	for _, i := range peers {
+		s, err := n.start(i)
+		if err != nil {
+			return nil, err
+		}
+		starts = append(starts, s)
+		if err := n.save(); err != nil {
+			return nil, err
+		}
+	}
+	return starts, nil
 }
 
 // awaitAll returns when all peers are ready, or with the first error: a peer that

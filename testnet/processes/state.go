@@ -45,6 +45,7 @@ var (
 	ErrRunning    = errors.New("running already")
 	ErrNotRunning = errors.New("does not run")
 	ErrBusy       = errors.New("busy")
+	ErrThere      = errors.New("holds a testnet already")
 )
 
 const stateVersion = 1

@@ -51,7 +51,7 @@ var packages = []struct {
 	{"testnet/scenarios", "", "files, and the one line that embeds them"},
 	{"testnet/report", "block", "a report is made of facts, wherever the network ran"},
 	{"testnet/outcome", "block testnet/report", "what happened is data, whatever world it happened in"},
-	{"testnet/plot", "testnet/outcome", "a picture is of what happened, and knows no world"},
+	{"testnet/plot", "block testnet/outcome", "a picture is of what happened, and knows no world"},
 	{"testnet/checks", "api api/apipb block testnet/outcome testnet/scenario", "a check believes what peers answer, or what a world saw, and nothing else"},
 	{"testnet/traffic", "api api/apipb block block/sig mempool", "traffic comes from outside, as a user's would"},
 	{"testnet/baseline", "block p2p", "what we are measured against has nothing of ours but the seam for its sockets"},

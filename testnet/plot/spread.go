@@ -12,6 +12,7 @@ import (
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
 
+	"grapevine/block"
 	"grapevine/testnet/outcome"
 )
 
@@ -45,16 +46,16 @@ type point struct {
 // among the run's blocks.
 func typical(o *outcome.Outcome) spread {
 	all := make([]spread, len(o.Blocks))
+	index := make(map[block.ID]int, len(all))
 	for i, b := range o.Blocks {
-		all[i] = spread{block: b, of: len(o.Peers)}
+		all[i], index[b.ID] = spread{block: b, of: len(o.Peers)}, i
 	}
 	if len(all) == 0 {
 		return spread{}
 	}
 	seen := map[[2]int]bool{}
 	for _, a := range o.Arrivals {
-		i := slices.IndexFunc(o.Blocks, func(b outcome.Block) bool { return b.ID == a.ID })
-		if i >= 0 && !seen[[2]int{i, a.Peer}] {
+		if i, ok := index[a.ID]; ok && !seen[[2]int{i, a.Peer}] {
 			seen[[2]int{i, a.Peer}] = true
 			all[i].points = append(all[i].points, point{Arrival: a, after: a.At - all[i].block.At, from: -1})
 		}

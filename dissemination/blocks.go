@@ -234,7 +234,8 @@ func (d *Driver) sendParts(to wire.PeerID, number uint32, id block.ID, at []uint
 		}
 	}
 	for m := range pieces(number, id, at, txs) {
-		if !d.send(to, m) {
+		if !d.send(to, m) { // the queue is full: there is still room to say so
+			d.send(to, &message.Part{Number: number, Block: id, Missing: true})
 			return
 		}
 	}

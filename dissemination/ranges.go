@@ -55,7 +55,7 @@ func (d *Driver) onGetRange(from wire.PeerID, m *message.GetRange) {
 		}
 		for _, b := range blocks {
 			if !d.sendBlock(from, m.Number, b) {
-				return
+				break // the queue is full: there is still room to say that no more comes
 			}
 		}
 	}

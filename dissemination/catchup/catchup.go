@@ -87,6 +87,10 @@ const (
 	// block comes between, up to maxPenalty.
 	penalty    = 10 * time.Second
 	maxPenalty = 4 * penalty
+	// maxSilence takes maxPenalty's place for a neighbour that has not even begun to
+	// answer: a request is not lost while its connection stands, and would only have to
+	// be answered twice.
+	maxSilence = 64 * penalty
 )
 
 // Effect is something the engine wants done.

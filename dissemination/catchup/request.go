@@ -133,6 +133,10 @@ func (e *Engine) tooLate(now time.Time, n *neighbour) {
 }
 
 func (n *neighbour) punish(now time.Time) {
-	n.penalty = min(max(2*n.penalty, penalty), maxPenalty)
+	most := maxPenalty
+	if n.late != nil && n.late.came == 0 {
+		most = maxSilence
+	}
+	n.penalty = min(max(2*n.penalty, penalty), most)
 	n.notBefore = now.Add(n.penalty)
 }

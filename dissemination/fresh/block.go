@@ -81,6 +81,10 @@ type source struct {
 	peer     wire.PeerID
 	complete bool
 	tried    bool // it was asked since the last round began, and failed
+	// A request is not lost while its connection stands, so it is not soon repeated:
+	// what a slow link has not brought yet it would have to bring twice.
+	silences int       // time-outs since it last answered
+	restTill time.Time // it is not asked before
 }
 
 // fetch is a request in flight, or with number 0 a body that comes unasked.
@@ -105,6 +109,12 @@ type waiter struct {
 // the block are gone, or have all failed.
 func (b *entry) stranded() bool {
 	return !b.checked && !b.checking && b.fetch == nil && b.holdTill.IsZero()
+}
+
+// awaited says that somebody was asked whose answer may yet come, late as it is. Other
+// sources are looked for at the pull's own pace then.
+func (b *entry) awaited(now time.Time) bool {
+	return slices.ContainsFunc(b.sources, func(s source) bool { return s.restTill.After(now) })
 }
 
 func (b *entry) deadline() time.Time {

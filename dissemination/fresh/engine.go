@@ -124,11 +124,12 @@ func (c Config) withDefaults() Config {
 // neighbour is what the engine knows of an active neighbour.
 type neighbour struct {
 	id        wire.PeerID
-	tip       uint64    // highest block it is known to hold
-	pulledAt  time.Time // when it was last asked by a pull
-	pullUntil time.Time // a pull to it is in flight until then; zero: none
-	servedAt  time.Time // when its last pull was answered
-	shunUntil time.Time // it left a request unanswered
+	tip       uint64        // highest block it is known to hold
+	pulledAt  time.Time     // when it was last asked by a pull
+	pullUntil time.Time     // a pull to it is in flight until then; zero: none
+	pullWait  time.Duration // for the next one: it doubles while none is answered
+	servedAt  time.Time     // when its last pull was answered
+	shunUntil time.Time     // it left a request unanswered
 }
 
 // Engine is the fresh-block protocol's state at one peer. It is not safe for

@@ -80,7 +80,7 @@ func (e *Engine) best(now time.Time, b *entry) (best int, shunned bool) {
 		if !s.complete {
 			rank++
 		}
-		if !s.tried && rank < lowest {
+		if !s.tried && !s.restTill.After(now) && rank < lowest {
 			best, lowest = i, rank
 		}
 	}
@@ -142,6 +142,7 @@ func (e *Engine) timeAnswer(now time.Time, b *entry, from wire.PeerID, number ui
 		if f != nil && f.to == from && f.number == number && number > 0 && !f.answered {
 			f.answered = true
 			e.learn(now.Sub(f.sent))
+			b.heard(from)
 		}
 	}
 }
@@ -149,10 +150,17 @@ func (e *Engine) timeAnswer(now time.Time, b *entry, from wire.PeerID, number ui
 // Refused tells that a peer has not got what it was asked for.
 func (e *Engine) Refused(now time.Time, from wire.PeerID, number uint32, id block.ID) {
 	b := e.blocks[id]
-	if b == nil || b.fetch == nil || b.fetch.to != from || b.fetch.number != number {
+	if b == nil {
+		return
+	}
+	if slices.ContainsFunc(b.late, func(f *fetch) bool { return f.to == from && f.number == number }) {
+		b.heard(from)
+	}
+	if b.fetch == nil || b.fetch.to != from || b.fetch.number != number {
 		return
 	}
 	e.stats.FetchRefusals++
+	b.heard(from)
 	e.failed(now, b)
 }
 
@@ -247,12 +255,27 @@ func (e *Engine) refuseWaiters(b *entry) {
 	b.waiters = nil
 }
 
+// heard notes that a source answers.
+func (b *entry) heard(from wire.PeerID) {
+	for i := range b.sources {
+		if s := &b.sources[i]; s.peer == from {
+			s.silences, s.restTill = 0, time.Time{}
+		}
+	}
+}
+
 // timedOut doubles the time-out for what is left unanswered (RFC 6298 §5.5), but not
 // for the first in a row: that may have been one peer's fault, two are the network's.
-func (e *Engine) timedOut(f *fetch) {
+func (e *Engine) timedOut(b *entry, f *fetch) {
 	e.stats.FetchTimeouts++
 	if f.answered {
 		return
+	}
+	for i := range b.sources {
+		if s := &b.sources[i]; s.peer == f.to {
+			s.restTill = f.sent.Add(e.longest() << min(s.silences, 8))
+			s.silences++
+		}
 	}
 	if e.silence++; e.silence > 1 {
 		e.patience = min(max(e.patience, 2*f.wait), e.longest())
@@ -269,7 +292,7 @@ func (e *Engine) tickBlock(now time.Time, b *entry) {
 		return false
 	})
 	if b.fetch != nil && due(b.fetch.deadline, now) {
-		e.timedOut(b.fetch)
+		e.timedOut(b, b.fetch)
 		if len(b.late) < sourcesMax {
 			b.late = append(b.late, b.fetch)
 		}

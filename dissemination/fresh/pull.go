@@ -32,10 +32,10 @@ func (e *Engine) firstPull(now time.Time) {
 }
 
 // contiguous returns the height up to which every block is known and on its way.
-func (e *Engine) contiguous() uint64 {
+func (e *Engine) contiguous(now time.Time) uint64 {
 	h := e.tip.Height
 	for _, b := range e.above {
-		if b.height != h+1 || b.stranded() {
+		if b.height != h+1 || b.stranded() && !b.awaited(now) {
 			break
 		}
 		h++
@@ -58,7 +58,7 @@ func (e *Engine) highest() uint64 {
 // watchGap sets or clears the time at which the gap between what is known here and
 // what others show is pulled.
 func (e *Engine) watchGap(now time.Time) {
-	known, shown := e.contiguous(), e.highest()
+	known, shown := e.contiguous(now), e.highest()
 	if n := len(e.above); n > 0 && e.above[n-1].height > known {
 		shown = e.above[n-1].height // the orderer signed it; what neighbours say may be a lie
 	}
@@ -74,7 +74,7 @@ func (e *Engine) watchGap(now time.Time) {
 // that has been asked and has not answered in time is passed over.
 func (e *Engine) pullGap(now time.Time) {
 	e.gapAt = now.Add(e.cfg.FetchTimeout) // unless it is answered before
-	next := e.contiguous() + 1
+	next := e.contiguous(now) + 1
 	ask := e.sample(1, func(n *neighbour) bool { return n.tip >= next && !n.pullUntil.After(now) })
 	if len(ask) == 0 { // a child was announced by peers that hold it no more than we do
 		ask = e.sample(1, func(n *neighbour) bool { return !n.pullUntil.After(now) })
@@ -86,7 +86,7 @@ func (e *Engine) pullGap(now time.Time) {
 
 // pullAnswered ends a pull: what it left open is a new gap.
 func (e *Engine) pullAnswered(n *neighbour) {
-	n.pullUntil = time.Time{}
+	n.pullUntil, n.pullWait = time.Time{}, 0
 	e.gapAt = time.Time{}
 }
 
@@ -105,7 +105,8 @@ func (e *Engine) pullFrom(now time.Time, n *neighbour) {
 			have = append(have, b.id)
 		}
 	}
-	n.pulledAt, n.pullUntil = now, now.Add(e.cfg.FetchTimeout)
+	wait := max(n.pullWait, e.cfg.FetchTimeout)
+	n.pulledAt, n.pullUntil, n.pullWait = now, now.Add(wait), min(2*wait, e.longest())
 	e.stats.Pulls++
 	e.do(Pull{To: n.id, Tip: e.tip.Height, Upto: e.tip.Height + Window, Have: have})
 }

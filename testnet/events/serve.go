@@ -113,6 +113,7 @@ func (p *peer) sendParts(w *world, to *peer, number uint32, b *blk, at []uint32)
 	for len(at) > 0 {
 		n := min(each, len(at))
 		if !p.send(w, to, wire.Bodies, partSize(number != 0, at[:n], b.txSize), &part{b, number, at[:n]}) {
+			p.send(w, to, wire.Bodies, refuseSize(), &refused{b, number})
 			return
 		}
 		at = at[n:]
@@ -209,6 +210,7 @@ func (p *peer) applyCatchup(w *world, x catchup.Effect) {
 // arrive answers with blocks, in pieces, as many as were asked for and fit.
 func (m *rangeAsked) arrive(w *world, from, to *peer) {
 	bytes := 0
+blocks:
 	for h := m.from; h <= min(m.upto, to.tip.Height); h++ {
 		b := w.blocks[h-1]
 		size := b.bytes + block.SignedHeaderSize
@@ -219,7 +221,7 @@ func (m *rangeAsked) arrive(w *world, from, to *peer) {
 			n := min(message.PartBytes, size-off)
 			c := &chunk{number: m.number, b: b, bytes: n, whole: off+n == size}
 			if !to.send(w, from, wire.Catchup, chunkSize(b.height, off, n, size), c) {
-				return
+				break blocks
 			}
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"runtime/debug"
 	"testing"
 	"testing/synctest"
@@ -39,6 +40,7 @@ func Child() {
 	if os.Getenv(childVariable) == "" {
 		return
 	}
+	signal.Ignore(os.Interrupt) // a terminal sends it to both processes; the parent decides
 	debug.SetGCPercent(garbage)
 	frames := gob.NewEncoder(os.Stdout)
 	os.Stdout = os.Stderr // what testing has to say must not come between the frames

@@ -109,11 +109,14 @@ func (g *gossip) missing() string {
 	return ""
 }
 
-func (g *gossip) propose(number int) error {
+func (g *gossip) propose(number int) error { return g.publish(0, number) }
+
+// publish has a peer make a block.
+func (g *gossip) publish(peer, number int) error {
 	body := make([]byte, g.w.plan.BodyBytes(number))
 	fill(body, g.w.plan.Random("body", uint64(number)))
 	g.height++
-	return g.peers[0].Publish(context.Background(), g.height, body)
+	return g.peers[peer].Publish(context.Background(), g.height, body)
 }
 
 // fill writes noise, in whole words.

@@ -80,7 +80,7 @@ var testImports = map[string]string{
 	"testnet/events":  "block/sig genesis testnet/checks",
 	"scripts/bench":   "testnet/scenario",
 	"testnet/checks":  "ledger mempool",
-	"testnet/packets": "testnet/checks",
+	"testnet/packets": "testnet/checks testnet/events",
 	"testnet/traffic": "ledger",
 }
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -122,6 +124,31 @@ grapevine_message_bytes_total{direction="in",type="gossip"} 800000
 	}
 }
 
+// TestCounted: peer 0 runs in its first life, peer 1 in its second, peer 2 no more.
+func TestCounted(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(w, "%s{direction=\"in\"} 1000\n%s{direction=\"out\"} 600\n%s 40\n", laneBytes, laneBytes, againBytes)
+	}))
+	defer server.Close()
+	addr := strings.TrimPrefix(server.URL, "http://")
+	w := &world{
+		net: &Network{Peers: []Peer{{API: addr}, {API: addr}, {API: addr}}}, lives: []*started{{}, {}, nil}, out: &outcome.Outcome{Peers: make([]outcome.Peer, 3)},
+		from: []tally{{200, 400, 30}, {}, {}}, past: []tally{{}, {2000, 1000, 2}, {3000, 2000, 5}},
+	}
+	if err := w.counted(t.Context(), []int{0, 1}); err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range [][3]int64{{840, 210, 10}, {3150, 1680, 42}, {3150, 2100, 5}} {
+		if p := w.out.Peers[i]; p.Received != want[0] || p.Sent != want[1] || p.Again != want[2] {
+			t.Errorf("peer %d received %d, sent %d, and %d again: want %v", i, p.Received, p.Sent, p.Again, want)
+		}
+	}
+	server.Close()
+	if err := w.counted(t.Context(), []int{0, 1}); err == nil || !strings.Contains(err.Error(), "peer 0: ") {
+		t.Errorf("of peers that do not answer: %v, want an error that names them", err)
+	}
+}
+
 // logged writes log lines, as times in milliseconds and what follows.
 func logged(t0 time.Time, lines ...string) string {
 	var b strings.Builder
@@ -151,7 +178,10 @@ func TestDiaries(t *testing.T) {
 	a, b, c, d := block.ID{1}, block.ID{2}, block.ID{3}, block.ID{4}
 	w := &world{
 		t0: t0, lives: []*started{nil, {}, {}, nil}, net: &Network{},
-		out: &outcome.Outcome{End: 900 * ms, Peers: make([]outcome.Peer, 4), Blocks: []outcome.Block{{1, a, 1000, 100 * ms}, {2, b, 1000, 200 * ms}, {3, c, 1000, 300 * ms}}},
+		out: &outcome.Outcome{End: 900 * ms, Peers: make([]outcome.Peer, 4)},
+	}
+	for i, id := range []block.ID{a, b, c} {
+		w.out.Blocks = append(w.out.Blocks, outcome.Block{Height: uint64(i + 1), ID: id, Bytes: 1000, At: time.Duration(100*i+100) * ms})
 	}
 	w.out.Peers[0].Gone(450 * ms)
 	for i := range 2 {

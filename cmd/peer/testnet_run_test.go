@@ -1,0 +1,183 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"grapevine/testnet/outcome"
+	"grapevine/testnet/processes"
+)
+
+// scene writes a scenario of four peers.
+func scene(t *testing.T, blocks int, more string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "scene.toml")
+	write(t, fmt.Sprintf("peers = 4\nload.blocks = %d\nload.first = \"500ms\"\nload.every = \"500ms\"\nload.block_sizes = [\"32KiB\"]\n%s", blocks, more), path)
+	return path
+}
+
+// temporaries has the program make its temporary directories in one that is empty, and
+// returns what is in it.
+func temporaries(t *testing.T) func() []string {
+	dir := t.TempDir()
+	t.Setenv("TMPDIR", dir)
+	return func() []string {
+		found, err := filepath.Glob(filepath.Join(dir, "*"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return found
+	}
+}
+
+func TestTestnetRun(t *testing.T) {
+	file := scene(t, 4, "fault = [{kind = \"crash\", at = \"1200ms\", for = \"700ms\", peers = [2]}, {kind = \"join\", at = \"1500ms\", peers = [3]}]\n")
+	dir := filepath.Join(t.TempDir(), "runs")
+	r := peer(t, "testnet", "run", file, "--dir", dir, "-o", "json").want(t, exitOK, "peers are on loopback")
+	var rows []outcome.Row
+	if err := json.Unmarshal([]byte(r.out), &rows); err != nil || len(rows) != 1 {
+		t.Fatalf("printed %s, %v", r.out, err)
+	}
+	got := rows[0]
+	if got.Protocol != "grapevine" || got.World != "processes" || got.Peers != 4 || got.Blocks != 4 || got.Seed != 1 || got.Trace != "" {
+		t.Errorf("the row is %+v", got)
+	}
+	// One copy of every body comes to each, and transactions come more than once. Three
+	// peers received each of the four blocks, and all four took part.
+	const body = 32 << 10 / 250 * 250
+	perPeer := float64(got.Redundancy) * 3 * body / 4
+	if !(got.Max > 0) || !(got.Coverage > 0.5) || !(got.Redundancy > 1) || !(got.Redundancy < 20) || math.Abs(perPeer-float64(got.BytesPerPeer)) > 1 {
+		t.Errorf("the row is %+v: want known figures, and %v bytes per peer", got, perPeer)
+	}
+	n := testnet{filepath.Join(dir, "grapevine")}
+	if pids := n.pids(t); len(pids) != 0 {
+		t.Errorf("processes %v are noted as running", pids)
+	}
+	net, err := processes.Open(n.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, starts := range []int{1, 1, 2, 1} {
+		if got := strings.Count(read(t, net.Peers[i].Log()), `"msg":"node started"`); got != starts {
+			t.Errorf("peer %d was started %d times, want %d", i, got, starts)
+		}
+	}
+	if strings.Count(read(t, net.Peers[2].Log()), `"msg":"node stopped"`) != 1 {
+		t.Error("peer 2 stopped in order before it was killed, or not at the end")
+	}
+	peer(t, "testnet", "run", file, "--dir", dir).want(t, exitRefused, n.dir, "holds a testnet already", "another directory")
+	n.do(t, "up").want(t, exitOK) // what it left can be looked at
+	defer n.do(t, "down")
+	if r := n.do(t, "report", "-o", "json").want(t, exitOK); !strings.Contains(r.out, `"height":4,"agree":true`) {
+		t.Errorf("report of what is left says %s", r.out)
+	}
+}
+
+func TestTestnetRunOfUsers(t *testing.T) {
+	left := temporaries(t)
+	file := scene(t, 4, "world = \"processes\"\nload.tx_rate = 50\nprotocols = [\"fabric\", \"grapevine\"]\n")
+	r := peer(t, "testnet", "run", file, "--peers", "3", "--blocks", "1", "-o", "json").want(t, exitOK)
+	var rows []outcome.Row
+	if err := json.Unmarshal([]byte(r.out), &rows); err != nil || len(rows) != 2 || rows[0].Protocol != "fabric" || rows[0].Blocks == 0 || rows[1].Blocks == 0 {
+		t.Errorf("printed %s, %v: want a row of fabric and one of grapevine", r.out, err)
+	}
+	if left := left(); len(left) != 0 {
+		t.Errorf("left are %q", left)
+	}
+}
+
+func TestTestnetRunNamesBreaches(t *testing.T) {
+	left := temporaries(t)
+	file := scene(t, 1, "world = \"processes\"\nchecks.p99 = \"1us\"\n")
+	r := peer(t, "testnet", "run", file, "--seed", "5").want(t, exitWrong, "grapevine, processes, seed 5: p99 of the latency is ",
+		"want at most 0.001 ms", "to run it again: peer testnet run "+file+" --protocol grapevine --seed 5\n")
+	dirs := left()
+	if len(dirs) != 1 || !strings.Contains(r.err, "logs included, are in "+dirs[0]) {
+		t.Fatalf("left are %q, and standard error says\n%s", dirs, r.err)
+	}
+	if text := read(t, filepath.Join(dirs[0], "grapevine", "peer-3", "peer.log")); !strings.Contains(text, "block accepted") {
+		t.Errorf("the log that is left says\n%s", text)
+	}
+	if !strings.Contains(r.out, "grapevine  processes      4       1") {
+		t.Errorf("the table is\n%s", r.out)
+	}
+	write(t, strings.Replace(read(t, file), "world = \"processes\"", "", 1), file) // another network's bounds
+	peer(t, "testnet", "run", file, "--seed", "2").want(t, exitOK)
+}
+
+func TestTestnetRunOfAPeerThatEnds(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "runs")
+	n := testnet{filepath.Join(dir, "grapevine")}
+	cmd := command(t, "testnet", "run", scene(t, 60, ""), "--dir", dir)
+	broken := make(chan ran, 1)
+	go func() { broken <- run(t, cmd) }()
+	log := filepath.Join(n.dir, "peer-2", "peer.log")
+	eventually(t, func() bool {
+		text, err := os.ReadFile(log)
+		return err == nil && strings.Contains(string(text), "block accepted")
+	}, "no block comes to peer 2")
+	pids := n.pids(t)
+	if err := syscall.Kill(pids[2], syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	(<-broken).want(t, exitFailed, "peer 2 ended by itself", log, "to run it again: ", "are in "+dir)
+	gone(t, pids)
+}
+
+func TestTestnetRunInterrupted(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "runs")
+	n := testnet{filepath.Join(dir, "grapevine")}
+	cmd := command(t, "testnet", "run", scene(t, 60, ""), "--dir", dir)
+	broken := make(chan ran, 1)
+	go func() { broken <- run(t, cmd) }()
+	var pids []int
+	eventually(t, func() bool {
+		if net, err := processes.Open(n.dir); err != nil || net.Peers[3].Process.PID == 0 {
+			return false
+		}
+		pids = n.pids(t)
+		return true
+	}, "it does not begin")
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	(<-broken).want(t, exitFailed, "interrupted while grapevine ran", "are in "+dir)
+	gone(t, pids)
+}
+
+func TestTestnetRunUsage(t *testing.T) {
+	left := temporaries(t)
+	for _, c := range []struct {
+		args string
+		code int
+		says []string
+	}{
+		{"", exitUsage, []string{"accepts 1 arg"}},
+		{"nowhere", exitUsage, []string{`"nowhere"`, "peer sim list"}},
+		{"none/none.toml", exitNotFound, []string{"none.toml"}},
+		{"partition", exitUsage, []string{"fault[0] (cut)", "no links", "peer sim run partition --world events"}},
+		{"crash --peers 201", exitUsage, []string{"201 peers: want 200", "peer sim run crash"}},
+		{"growth --peers 10", exitUsage, []string{`membership = "static"`}},
+		{"small --warm 0.5", exitUsage, []string{"--warm"}},
+		{"small --world events", exitUsage, []string{"--world"}},
+		{"small --protocol gossipsub", exitUsage, []string{`"gossipsub"`, `"processes" has grapevine, fabric, fabric-enhanced`}},
+		{"small --plot a.pdf", exitUsage, []string{".svg, .png or .html"}},
+		{"small --peers 1", exitUsage, []string{"peers 1", "2 to"}},
+	} {
+		r := peer(t, append([]string{"testnet", "run"}, strings.Fields(c.args)...)...).want(t, c.code, c.says...)
+		if r.out != "" {
+			t.Errorf("peer testnet run %s: standard output is %q", c.args, r.out)
+		}
+	}
+	file := scene(t, 4, "world = \"packets\"\nload.tx_rate = 5\nfault = [{kind = \"loss\", at = \"1s\", loss = 0.1}]\n")
+	peer(t, "testnet", "run", file).want(t, exitUsage, "fault[0] (loss)", "peer sim run "+file+" --world packets")
+	if left := left(); len(left) != 0 {
+		t.Errorf("left are %q", left)
+	}
+}

@@ -12,7 +12,7 @@ Usage: scripts/bench.sh [--quick] [--update]
 Plays every comparison (scripts/bench/runs.go lists them), prints its tables as
 Markdown, and names each figure that differs from testnet/bench/results.json by more
 than its margin: 2 % in the event world, which repeats to the bit while the code is
-the same, 20 % in the packet world, which does not; twice that for the largest
+the same, 30 % in the packet world, which does not; twice that for the largest
 latency. It ends with 1 if there is one.
 
   --quick    the event world alone

@@ -1,17 +1,25 @@
 #!/usr/bin/env bash
 # A testnet under load, with or without peers killed in the middle of it: at the end
-# every ledger must agree, and hold every acknowledged transaction exactly once.
+# every ledger must agree, and hold every acknowledged transaction exactly once. Or
+# scenarios with their checks: some with real peers, or thousands of random ones in the
+# event world.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 usage() {
 	cat <<'HELP'
 Usage: scripts/soak.sh --ledger
+       scripts/soak.sh --scenarios
+       scripts/soak.sh --simulate [N]
        scripts/soak.sh [-n PEERS] [--rate R] [--duration D] [--size B] [--kill]
                        [--peer I] [--dir DIR] [-- FLAGS OF testnet up]
 
   --ledger      instead of a testnet: a process that appends to a ledger is ended with
                 SIGKILL 200 times, and no block that it reported may be lost
+  --scenarios   instead of a load: the scenarios crash (20 peers) and crowd (10), with
+                real peers, each with every protocol that they can speak
+  --simulate N  instead of a testnet: N random scenarios (default 4000) in the event
+                world, others than those of scripts/test.sh
   -n PEERS      how many peers (default 20)
   --rate R      transactions a second (default 500)
   --duration D  how long, as Go writes it (default 30s)
@@ -25,6 +33,7 @@ Examples:
   scripts/soak.sh                                 20 peers, 500 tx/s, 30 s
   scripts/soak.sh -n 7 --rate 200 --duration 2m --kill
   scripts/soak.sh -n 5 --kill --peer 0 -- --mode pull
+  scripts/soak.sh --simulate 10000
 HELP
 }
 
@@ -32,6 +41,23 @@ die() {
 	printf 'scripts/soak.sh: %s\n' "$1" >&2
 	usage >&2
 	exit 2
+}
+
+# The seeds of scripts/test.sh are below 1001.
+simulate() {
+	local count=${1:-4000}
+	(($# < 2)) || die "--simulate wants nothing after the number, not $2"
+	[[ $count =~ ^[1-9][0-9]*$ ]] || die "--simulate wants how many scenarios, not $count"
+	GRAPEVINE_SIM_SEEDS=1001-$((1000 + count)) exec go test -count=1 -v -run '^TestLargeRandomScenarios$' -timeout 24h ./testnet/events
+}
+
+# What goes wrong in one scenario keeps none of the others from running.
+scenarios() {
+	local code=0
+	go build -o bin/peer ./cmd/peer
+	bin/peer testnet run crash -n 20 --protocol grapevine,fabric,fabric-enhanced || code=$?
+	bin/peer testnet run crowd -n 10 --protocol grapevine,fabric,fabric-enhanced || code=$?
+	exit "$code"
 }
 
 peers=20 rate=500 duration=30s size=250 kills=false victim='' dir=''
@@ -51,6 +77,8 @@ while (($#)); do
 		;;
 	--kill) kills=true ;;
 	--ledger) GRAPEVINE_SOAK=1 exec go test -count=1 -v -run '^TestKill$' -timeout 30m ./ledger ;;
+	--scenarios) scenarios ;;
+	--simulate) simulate "${@:2}" ;;
 	-h | --help) usage && exit 0 ;;
 	--) shift && break ;;
 	*) die "unknown argument $1" ;;

@@ -148,6 +148,8 @@ type Engine struct {
 	goal    uint64         // with Every: the height that it saw when it last looked
 	number  uint32
 
+	calm bool // nobody is asked, nor serves a penalty: there are no deadlines of neighbours
+
 	typical  time.Duration // what a piece takes, on average
 	patience time.Duration // the time-out at present
 
@@ -252,11 +254,13 @@ func (e *Engine) Deadline() time.Time {
 			at = t
 		}
 	}
-	for _, n := range e.peers {
-		if n.asked != nil {
-			next(n.asked.deadline)
-		} else if n.tip > e.tip {
-			next(n.notBefore)
+	if !e.calm {
+		for _, n := range e.peers {
+			if n.asked != nil {
+				next(n.asked.deadline)
+			} else if n.tip > e.tip {
+				next(n.notBefore)
+			}
 		}
 	}
 	if e.cfg.Every > 0 {
@@ -287,10 +291,12 @@ func (e *Engine) Tick(now time.Time) {
 // step decides whether to catch up, and hands out what is to do.
 func (e *Engine) step(now time.Time) {
 	best := e.tip
+	e.calm = true
 	for _, n := range e.peers {
 		if n.notBefore.IsZero() {
 			best = max(best, n.tip)
 		}
+		e.calm = e.calm && n.asked == nil && n.notBefore.IsZero()
 	}
 	if e.cfg.Every > 0 {
 		e.check(now, best)
@@ -365,6 +371,7 @@ func (e *Engine) assign(now time.Time, best uint64) {
 		}
 		e.number++
 		e.stats.Requests++
+		e.calm = false
 		n.asked = &request{
 			number: e.number, from: from, to: to, next: from,
 			sent: now, last: now, patience: e.patience, deadline: now.Add(e.patience),

@@ -49,6 +49,7 @@ func (e *Engine) Piece(now time.Time, from wire.PeerID, number uint32, size int)
 	if r := n.late; r != nil && r.number == number && !r.revived {
 		r.revived = true
 		n.asked, n.late, n.notBefore = r, n.asked, time.Time{}
+		e.calm = false
 	}
 	if n.asked != nil && n.asked.number == number {
 		e.progress(now, n.asked, size)

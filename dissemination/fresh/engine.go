@@ -140,6 +140,7 @@ type Engine struct {
 	members  int
 	tip      block.Tip    // the last accepted block
 	peers    []*neighbour // ascending by id
+	byID     map[wire.PeerID]*neighbour
 	blocks   map[block.ID]*entry
 	above    []*entry      // known and not accepted, ascending by height, one per height
 	kept     []*entry      // accepted, ascending by height, at most cfg.Keep
@@ -163,6 +164,7 @@ func New(cfg Config, seed uint64, now time.Time, tip block.Tip) *Engine {
 		rng:    rand.New(rand.NewPCG(seed, 0x6672657368)),
 		tip:    tip,
 		blocks: map[block.ID]*entry{},
+		byID:   map[wire.PeerID]*neighbour{},
 	}
 	e.patience = e.cfg.FetchTimeout
 	e.firstPull(now)
@@ -196,7 +198,9 @@ func (e *Engine) PeerUp(now time.Time, p wire.PeerID, tip uint64) {
 	if found {
 		return
 	}
-	e.peers = slices.Insert(e.peers, i, &neighbour{id: p, tip: tip})
+	n := &neighbour{id: p, tip: tip}
+	e.peers = slices.Insert(e.peers, i, n)
+	e.byID[p] = n
 	e.watchGap(now)
 }
 
@@ -207,6 +211,7 @@ func (e *Engine) PeerDown(now time.Time, p wire.PeerID) {
 		return
 	}
 	e.peers = slices.Delete(e.peers, i, i+1)
+	delete(e.byID, p)
 	for _, b := range e.above {
 		b.dropPeer(p)
 		if b.fetch != nil && b.fetch.to == p {
@@ -232,12 +237,7 @@ func (e *Engine) find(p wire.PeerID) (int, bool) {
 	return slices.BinarySearchFunc(e.peers, p, func(n *neighbour, p wire.PeerID) int { return cmp.Compare(n.id, p) })
 }
 
-func (e *Engine) peer(p wire.PeerID) *neighbour {
-	if i, found := e.find(p); found {
-		return e.peers[i]
-	}
-	return nil
-}
+func (e *Engine) peer(p wire.PeerID) *neighbour { return e.byID[p] }
 
 // learn takes what an answer took, from request to first transaction, into the
 // time-out: an average that forgets by quarters, as in RFC 6298 but with its

@@ -38,6 +38,11 @@ type flow struct {
 	up, down lineup
 	landed   instant // when the last piece lands: jitter does not reorder
 
+	// What has arrived, in order, but the sender has not looked yet: an acknowledgement
+	// is an event only while one is waited for.
+	acks   fifo[*piece]
+	hungry bool // the window holds back what waits
+
 	inflight  int64
 	window    int64
 	threshold int64 // slow start ends here; 0: not known
@@ -90,8 +95,13 @@ func (f *flow) send(w *world, l wire.Lane, size int64, what said) bool {
 
 // pump hands pieces to the uplink as far as window and pacing allow.
 func (f *flow) pump(w *world) {
-	for !f.dead && f.inflight < f.window && w.now >= f.muted {
+	f.look(w)
+	for !f.dead && w.now >= f.muted {
 		size := f.due()
+		if f.hungry = size > 0 && f.inflight >= f.window; f.hungry {
+			f.await(w)
+			return
+		}
 		if size == 0 {
 			return
 		}
@@ -179,8 +189,8 @@ func (f *flow) depart(w *world, p *piece) {
 	}
 	p.lost = min(p.bytes, p.lost+w.lose(f, p.bytes))
 	if p.lost == p.bytes {
-		p.stage = missing
-		w.queue.push(w.now+2*f.latency+f.rtt/8, p)
+		p.stage, p.due = missing, w.now+2*f.latency+f.rtt/8
+		w.queue.push(p.due, p)
 		return
 	}
 	f.landed = max(f.landed, w.now+f.latency+w.jitter(f.to))
@@ -204,7 +214,27 @@ func (f *flow) arrive(w *world, p *piece) {
 		p.msg.left -= p.bytes - p.lost
 		f.deliver(w, p.msg.lane)
 	}
-	w.queue.push(w.now+f.latency+f.rtt/8*int64(btoi(p.lost > 0)), p)
+	p.due = w.now + f.latency + f.rtt/8*int64(btoi(p.lost > 0))
+	if p.lost > 0 || f.hungry {
+		w.queue.push(p.due, p)
+	} else {
+		f.acks.push(p)
+	}
+}
+
+// look takes in the acknowledgements that have come.
+func (f *flow) look(w *world) {
+	for f.acks.len() > 0 && f.acks.at(0).due <= w.now {
+		f.acked(w, f.acks.pop())
+	}
+}
+
+// await makes events of the acknowledgements that are under way.
+func (f *flow) await(w *world) {
+	for f.acks.len() > 0 {
+		p := f.acks.pop()
+		w.queue.push(p.due, p)
+	}
 }
 
 // deliver hands over the messages of a lane that are whole, in order.
@@ -220,6 +250,12 @@ func (f *flow) deliver(w *world, l wire.Lane) {
 
 // answered is the sender's learning of a piece's fate.
 func (f *flow) answered(w *world, p *piece) {
+	f.look(w)
+	f.acked(w, p)
+	f.pump(w)
+}
+
+func (f *flow) acked(w *world, p *piece) {
 	if f.dead {
 		w.release(p)
 		return
@@ -228,17 +264,16 @@ func (f *flow) answered(w *world, p *piece) {
 	f.inflight -= p.bytes
 	if p.lost < p.bytes {
 		f.silence = 0
-		f.measure(w.now, p)
+		f.measure(p)
 		f.grow(prior, p)
 	}
 	if p.lost == 0 {
 		w.release(p)
-	} else {
-		f.shrink(w, p)
-		p.bytes, p.lost = p.lost, 0
-		f.again.push(p)
+		return
 	}
-	f.pump(w)
+	f.shrink(w, p)
+	p.bytes, p.lost = p.lost, 0
+	f.again.push(p)
 }
 
 // shrink cuts the window, once a round trip (RFC 9002 §7.3.2, with quic-go's factor),
@@ -264,8 +299,8 @@ func (f *flow) shrink(w *world, p *piece) {
 }
 
 // measure takes a round trip into the average (RFC 9002 §5.3).
-func (f *flow) measure(now instant, p *piece) {
-	took := now - p.sent
+func (f *flow) measure(p *piece) {
+	took := p.due - p.sent
 	f.last = took
 	f.rtt += (took - f.rtt) / 8
 	f.minRTT = min(f.minRTT, took)

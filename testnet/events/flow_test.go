@@ -116,7 +116,7 @@ func TestALaneKeepsItsOrderAndLosesNothing(t *testing.T) {
 			t.Errorf("lane %d delivered in the order %v", lane, got)
 		}
 	}
-	if f.inflight != 0 {
+	if f.look(w); f.inflight != 0 {
 		t.Errorf("%d bytes are in flight, when all has arrived", f.inflight)
 	}
 }

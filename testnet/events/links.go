@@ -49,6 +49,7 @@ type piece struct {
 	lost   int64 // of these
 	sent   instant
 	queued instant // when it came to the access link that it waits at
+	due    instant // when the sender learns of its fate
 	stage  stage
 }
 

@@ -148,7 +148,9 @@ func (s *static) tick(w *world, p *peer) {
 	now := w.time()
 	p.described, p.describe = p.tip.Height, now.Add(describeEvery)
 	for _, f := range p.flows {
-		p.hear(now, f.to, f.to.described)
+		if f.to.described > p.tip.Height {
+			p.hear(now, f.to, f.to.described)
+		}
 	}
 }
 

@@ -6,7 +6,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"testing"
 	"testing/synctest"
 
@@ -41,7 +40,6 @@ func Child() {
 		return
 	}
 	signal.Ignore(os.Interrupt) // a terminal sends it to both processes; the parent decides
-	debug.SetGCPercent(garbage)
 	frames := gob.NewEncoder(os.Stdout)
 	os.Stdout = os.Stderr // what testing has to say must not come between the frames
 	var r request
@@ -60,11 +58,6 @@ func Child() {
 		}
 	}}}, nil, nil)
 }
-
-// garbage is how much may pile up, in percent of what is in use. A hundred nodes, all
-// neighbours of all, have 170,000 stacks to look through at each collection: at 100 % a
-// fifth of the time goes there (measured).
-const garbage = 200
 
 // answer plays a request in a bubble.
 func answer(t *testing.T, r request, frames *gob.Encoder) (last frame) {

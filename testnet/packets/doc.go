@@ -34,6 +34,10 @@
 // Runs of one seed are alike and not the same: goroutines are not in the seed's hand,
 // nor are libp2p's random choices. So there is no trace.
 //
+// A hundred nodes with two blocks of 1 MiB take 4.5 GB and 100 s on two cores that others
+// use too, half of it to connect everybody with everybody; with GOGC=300 in the
+// environment 6.5 GB and 75 s.
+//
 // A baseline's peer accepts a block when all of it is here; its height is that up to
 // which it has every block, so one that missed a block stays there. The hop is not known
 // and zero.

@@ -29,4 +29,7 @@
 //
 // A block counts when the whole of it is here. There is no chain behind it: what
 // GossipSub's memory of five heartbeats no longer has, nobody brings.
+// A peer that crashes and is back soon may hear nothing until its old connections have
+// timed out, after 30 s: the others' GossipSub heeds no second connection while it knows
+// of the first.
 package baseline

@@ -22,8 +22,10 @@ func Judge(p *scenario.Plan, o *outcome.Outcome) []string {
 	j.proposals()
 	j.inventions()
 	j.agreement()
-	j.heights()
-	j.reach()
+	if !o.NoChain {
+		j.heights()
+		j.reach()
+	}
 	j.honest()
 	j.balance()
 	j.bounds()

@@ -162,6 +162,12 @@ func TestJudge(t *testing.T) {
 			}
 			o.Sampled = true
 		}, ""},
+		{"a block that was missed for ever, without a chain", func(_ *scenario.Plan, o *outcome.Outcome) {
+			o.NoChain = true
+			last := o.Arrivals[len(o.Arrivals)-1]
+			o.Arrivals = o.Arrivals[:len(o.Arrivals)-1]
+			o.Peers[last.Peer].Height, o.Peers[last.Peer].ID = last.Height-1, o.Blocks[len(o.Blocks)-2].ID
+		}, ""},
 		{"p99", func(p *scenario.Plan, _ *outcome.Outcome) { p.Checks.P99 = scenario.Duration(49 * ms) },
 			"p99 of the latency is 50 ms: want at most 49 ms"},
 		{"max", func(p *scenario.Plan, _ *outcome.Outcome) {

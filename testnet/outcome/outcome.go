@@ -31,6 +31,9 @@ type Outcome struct {
 	Drops    []Drop        // peers that one charged so much that it let go of them
 	Healed   time.Duration // when the last fault ended that ends
 	End      time.Duration
+	// NoChain says that the peers keep no chain and catch nothing up: what one missed it
+	// never has, and what it has need not be in order.
+	NoChain bool
 	// Sampled says that the peers' bytes were asked of them now and then. What one
 	// counted just before it was killed is missing, so that sent and received need not
 	// balance.

@@ -77,6 +77,7 @@ func play(plan *scenario.Plan, protocol string, peers func(*world, string) (kind
 	}
 	defer w.fabric.sim.Close()
 	w.book.out.Protocol, w.book.out.Seed = protocol, plan.Seed
+	w.book.out.NoChain = protocol == gossipsub || protocol == chunked
 	var err error
 	if w.kind, err = peers(w, protocol); err != nil {
 		return nil, err

@@ -11,9 +11,9 @@ Usage: scripts/bench.sh [--quick] [--update]
 
 Plays every comparison (scripts/bench/runs.go lists them), prints its tables as
 Markdown, and names each figure that differs from testnet/bench/results.json by more
-than its margin: 2 % in the event world, which repeats to the bit while the code is
-the same, 30 % in the packet world, which does not; twice that for the largest
-latency. It ends with 1 if there is one.
+than its margin: in the event world nothing while its code is the same, else 10 %; in
+the packet world, which does not repeat, 30 %; for the largest latency twice that. It
+ends with 1 if there is one.
 
   --quick    the event world alone
   --update   write the results, and draw the picture, instead of failing

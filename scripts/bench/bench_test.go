@@ -50,7 +50,7 @@ func TestCompare(t *testing.T) {
 		{"a little, in events", func(c, f *results) {
 			f.Source = "another"
 			r := &f.Runs[inEvents].Rows[0]
-			r.P50, r.P99, r.Max, r.BytesPerPeer, r.Trace = 101.9, 306, 415, 98001, "00000000000000bb"
+			r.P50, r.P99, r.Max, r.BytesPerPeer, r.Trace = 109.9, 329, 479, 90001, "00000000000000bb"
 		}, ""},
 		{"a run that was not played", func(_, f *results) { f.Runs = f.Runs[1:] }, ""},
 		{"a new run", func(c, _ *results) { c.Runs = c.Runs[1:] }, "packets (peer sim run default --protocol grapevine,fabric,fabric-enhanced,gossipsub,gossipsub-chunked --world packets): there is no committed result"},
@@ -58,11 +58,11 @@ func TestCompare(t *testing.T) {
 		{"another trace of the same code", func(_, f *results) { f.Runs[inEvents].Rows[0].Trace = "00000000000000bb" },
 			"trace is 00000000000000bb, committed is 00000000000000aa, and the code is the same"},
 		{"p50 in packets", func(_, f *results) { f.Runs[inPackets].Rows[0].P50 = 131 }, "p50_ms is 131, committed is 100: +31.0 %, want at most 30 %"},
-		{"p90 in events", func(_, f *results) { f.Runs[inEvents].Rows[0].P90 = 195 }, "p90_ms is 195, committed is 200: -2.5 %, want at most 2 %"},
-		{"p99 in events", func(_, f *results) { f.Runs[inEvents].Rows[0].P99 = 307 }, "p99_ms is 307"},
-		{"max in events", func(_, f *results) { f.Runs[inEvents].Rows[0].Max = 417 }, "max_ms is 417, committed is 400: +4.2 %, want at most 4 %"},
-		{"coverage in events", func(_, f *results) { f.Runs[inEvents].Rows[0].Coverage = 0.93 }, "coverage is 0.93"},
-		{"bytes in events", func(_, f *results) { f.Runs[inEvents].Rows[0].BytesPerPeer = 102100 }, "bytes_per_peer is 102100"},
+		{"p90 in events", func(_, f *results) { f.Runs[inEvents].Rows[0].P90 = 175 }, "p90_ms is 175, committed is 200: -12.5 %, want at most 10 %"},
+		{"p99 in events", func(_, f *results) { f.Runs[inEvents].Rows[0].P99 = 331 }, "p99_ms is 331"},
+		{"max in events", func(_, f *results) { f.Runs[inEvents].Rows[0].Max = 484 }, "max_ms is 484, committed is 400: +21.0 %, want at most 20 %"},
+		{"coverage in events", func(_, f *results) { f.Runs[inEvents].Rows[0].Coverage = 0.85 }, "coverage is 0.85"},
+		{"bytes in events", func(_, f *results) { f.Runs[inEvents].Rows[0].BytesPerPeer = 1102100 }, "bytes_per_peer is 1102100, committed is 100000"},
 		{"redundancy in packets", func(_, f *results) { f.Runs[inPackets].Rows[0].Redundancy = 1.96 }, "redundancy is 1.96"},
 		{"duplicates in packets", func(_, f *results) { f.Runs[inPackets].Rows[0].Duplicates = 0.7 }, "duplicates is 0.7"},
 		{"almost nothing, thrice as much", func(c, f *results) {
@@ -149,7 +149,7 @@ func TestBench(t *testing.T) {
 		t.Errorf("tables of the committed results are\n%s", again)
 	}
 	other := program(t, strings.ReplaceAll(same, "12.5", "15"))
-	do(options{peer: other, quick: true}, "p50_ms is 15, committed is 12.5: +20.0 %, want at most 2 %", "differences")
+	do(options{peer: other, quick: true}, "p50_ms is 15, committed is 12.5: +20.0 %, want at most 10 %", "differences")
 	do(options{peer: other, quick: true, update: true}, "", "")
 	got, err := load(file)
 	if err != nil {

@@ -44,6 +44,9 @@ type Figure float64
 // Known says that it is a number.
 func (f Figure) Known() bool { return !math.IsNaN(float64(f)) }
 
+// String is without an exponent, however large it is.
+func (f Figure) String() string { return strconv.FormatFloat(float64(f), 'f', -1, 64) }
+
 func (f Figure) MarshalJSON() ([]byte, error) {
 	if !f.Known() {
 		return []byte("null"), nil

@@ -3,6 +3,7 @@ package outcome
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"os"
 	"strings"
 	"testing"
@@ -112,6 +113,12 @@ func TestAway(t *testing.T) {
 	}
 	if p.tookPart(6, 10) || !p.tookPart(5, 10) || !p.tookPart(2, 5) || p.tookPart(2, 4) {
 		t.Error("took part in a time that it was away for, or did not in one that it was there in")
+	}
+}
+
+func TestFiguresHaveNoExponent(t *testing.T) {
+	if got := fmt.Sprintf("%v %v", Figure(12345678.5), Figure(math.NaN())); got != "12345678.5 NaN" {
+		t.Errorf("written %s, want 12345678.5 NaN", got)
 	}
 }
 

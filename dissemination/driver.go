@@ -486,6 +486,7 @@ type census struct {
 func (ev census) apply(d *Driver, now time.Time) {
 	d.fresh.Members(ev.members)
 	for _, h := range ev.heights {
+		d.fresh.PeerTip(now, h.Peer, h.Height)
 		d.catchup.PeerTip(now, h.Peer, h.Height)
 	}
 }

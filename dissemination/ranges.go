@@ -99,22 +99,25 @@ func (d *Driver) onChunk(from wire.PeerID, m *message.Chunk) error {
 	if m.Size > 0 {
 		d.post(rangePiece{from, m.Number, len(m.Data)})
 		if err := d.readChunk(from, asked, read, m); err != nil {
-			d.endRange(m.Number)
+			d.endRange(from, m.Number)
 			d.post(rangeFailed{from, m.Number})
 			return err
 		}
 	}
 	if m.Last {
-		d.endRange(m.Number)
+		d.endRange(from, m.Number)
 		d.post(rangeEnded{from, m})
 	}
 	return nil
 }
 
-func (d *Driver) endRange(number uint32) {
+func (d *Driver) endRange(from wire.PeerID, number uint32) {
 	d.shared.mu.Lock()
 	defer d.shared.mu.Unlock()
 	delete(d.shared.ranges, number)
+	if read := d.shared.pieces[from]; read != nil && read.number == number {
+		delete(d.shared.pieces, from)
+	}
 }
 
 func (d *Driver) readChunk(from wire.PeerID, asked rangeAsked, r *rangeRead, m *message.Chunk) error {

@@ -47,7 +47,7 @@ func (e *Engine) Piece(now time.Time, from wire.PeerID, number uint32, size int)
 		return
 	}
 	if r := n.late; r != nil && r.number == number && !r.revived {
-		r.revived = true
+		r.revived, r.sent = true, now
 		n.asked, n.late, n.notBefore = r, n.asked, time.Time{}
 		e.calm = false
 	}
@@ -91,6 +91,13 @@ func (e *Engine) Ended(now time.Time, from wire.PeerID, number uint32, tip, base
 	}
 	empty := n.asked.next == n.asked.from && n.asked.from >= base && n.asked.from <= tip
 	n.asked, n.tip, n.base = nil, tip, base
+	if l := n.late; l != nil && l.number > number {
+		n.asked, n.late = l, nil
+		l.revived, l.sent, l.last, l.deadline = true, now, now, now.Add(e.patience)
+	} else if l != nil {
+		e.do(Discard{n.id, l.number})
+		n.late = nil
+	}
 	if empty {
 		e.stats.Failures++
 		n.punish(now)
@@ -118,19 +125,44 @@ func (e *Engine) Failed(now time.Time, from wire.PeerID, number uint32) {
 	e.step(now)
 }
 
-// tooLate ends the wait for an answer. It is still taken if it comes; of two such
-// requests the first stays, since a neighbour answers in order.
+// tooLate ends the wait for an answer. It is still taken if it comes, unless it was
+// late before; of two such requests the first stays, since a neighbour answers in order.
 func (e *Engine) tooLate(now time.Time, n *neighbour) {
 	r := n.asked
 	n.asked = nil
-	if l := n.late; l != nil {
-		if l.number < r.number {
-			r, l = l, r
-		}
+	switch l := n.late; {
+	case r.revived:
+		e.do(Discard{n.id, r.number})
+	case l == nil:
+		n.late = r
+	case l.number < r.number:
+		e.do(Discard{n.id, r.number})
+	default:
 		e.do(Discard{n.id, l.number})
+		n.late = r
 	}
-	n.late = r
+	e.boundLate()
 	n.punish(now)
+}
+
+// boundLate gives up the oldest late answer of which a part has come, when there are
+// more than may be in flight: the driver keeps the parts.
+func (e *Engine) boundLate() {
+	var oldest *neighbour
+	begun := 0
+	for _, n := range e.peers {
+		if n.late == nil || n.late.came == 0 {
+			continue
+		}
+		begun++
+		if oldest == nil || n.late.number < oldest.late.number {
+			oldest = n
+		}
+	}
+	if begun > parallel {
+		e.do(Discard{oldest.id, oldest.late.number})
+		oldest.late = nil
+	}
 }
 
 func (n *neighbour) punish(now time.Time) {

@@ -246,7 +246,7 @@ func (e *Engine) Announced(now time.Time, from wire.PeerID, a Announcement) {
 		b.holdTill = till
 	}
 	if a.Body {
-		b.expect(now, from, e.patience)
+		e.expect(now, b, from)
 	}
 	e.advance(now, b)
 }
@@ -267,7 +267,7 @@ func (e *Engine) announcedAgain(now time.Time, b *entry, from wire.PeerID, a Ann
 		e.relay(now, b, a.Hop+1, from)
 	}
 	if a.Body {
-		b.expect(now, from, e.patience)
+		e.expect(now, b, from)
 	}
 }
 
@@ -279,13 +279,17 @@ func (e *Engine) named(now time.Time, b *entry) {
 	}
 }
 
-// expect waits for a body that comes unasked as for one that was asked for, unless
-// one is on its way.
-func (b *entry) expect(now time.Time, from wire.PeerID, patience time.Duration) {
+// expect waits for a body that comes unasked as for one that was asked for, unless one
+// is on its way, or its sender left a request unanswered: it would be waited for with
+// every block that it announces first.
+func (e *Engine) expect(now time.Time, b *entry, from wire.PeerID) {
 	if b.checked || b.checking || b.needIDs || b.lacking == 0 || b.fetch != nil {
 		return
 	}
-	b.retryAt, b.fetch = time.Time{}, &fetch{to: from, sent: now, wait: patience, deadline: now.Add(patience)}
+	if n := e.peer(from); n == nil || n.shunUntil.After(now) {
+		return
+	}
+	b.retryAt, b.fetch = time.Time{}, &fetch{to: from, sent: now, wait: e.patience, deadline: now.Add(e.patience)}
 }
 
 func (e *Engine) add(now time.Time, a Announcement) *entry {
@@ -372,4 +376,15 @@ func (e *Engine) Accepted(now time.Time, tip block.Tip) {
 func (e *Engine) forget(b *entry) {
 	delete(e.blocks, b.id)
 	e.do(Forget{b.id})
+}
+
+// endLate forgets requests that timed out, and says whether one was being answered.
+func (b *entry) endLate(which func(*fetch) bool) bool {
+	n := len(b.late)
+	b.late = slices.DeleteFunc(b.late, which)
+	if len(b.late) == n || b.lateTill.IsZero() {
+		return false
+	}
+	b.lateTill = time.Time{}
+	return true
 }

@@ -214,8 +214,11 @@ func (e *Engine) PeerDown(now time.Time, p wire.PeerID) {
 	delete(e.byID, p)
 	for _, b := range e.above {
 		b.dropPeer(p)
+		ended := b.endLate(func(f *fetch) bool { return f.to == p })
 		if b.fetch != nil && b.fetch.to == p {
-			b.fetch = nil
+			b.fetch, ended = nil, true
+		}
+		if ended {
 			e.advance(now, b)
 		}
 	}

@@ -155,6 +155,9 @@ func (e *Engine) Refused(now time.Time, from wire.PeerID, number uint32, id bloc
 	}
 	if slices.ContainsFunc(b.late, func(f *fetch) bool { return f.to == from && f.number == number }) {
 		b.heard(from)
+		if b.endLate(func(f *fetch) bool { return f.to == from && f.number == number }) {
+			e.advance(now, b)
+		}
 	}
 	if b.fetch == nil || b.fetch.to != from || b.fetch.number != number {
 		return
@@ -268,7 +271,7 @@ func (b *entry) heard(from wire.PeerID) {
 // for the first in a row: that may have been one peer's fault, two are the network's.
 func (e *Engine) timedOut(b *entry, f *fetch) {
 	e.stats.FetchTimeouts++
-	if f.answered {
+	if f.answered || f.number == 0 { // nobody was asked
 		return
 	}
 	for i := range b.sources {

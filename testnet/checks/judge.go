@@ -19,6 +19,9 @@ func Judge(p *scenario.Plan, o *outcome.Outcome) []string {
 	for _, b := range o.Blocks {
 		j.made[b.ID] = true
 	}
+	if n := len(o.Peers); n != len(p.PeerPlans) {
+		return []string{fmt.Sprintf("peers: the outcome is of %d, the plan of %d", n, len(p.PeerPlans))}
+	}
 	j.proposals()
 	j.inventions()
 	j.agreement()
@@ -64,7 +67,7 @@ func (j *judge) proposals() {
 	}
 	planned := 0
 	for _, e := range j.plan.Events {
-		if e.Kind == scenario.Propose && e.At < j.o.End {
+		if e.Kind == scenario.Propose {
 			planned++
 		}
 	}

@@ -79,9 +79,11 @@ func TestJudge(t *testing.T) {
 		{"blocks that the orderer cuts itself", func(p *scenario.Plan, _ *outcome.Outcome) {
 			p.Load.TxRate, p.Events = 1, p.Events[1:]
 		}, ""},
-		{"a block that would come after the end", func(p *scenario.Plan, _ *outcome.Outcome) {
+		{"an end before a block was made", func(p *scenario.Plan, _ *outcome.Outcome) {
 			p.Events = append(p.Events, scenario.Event{At: 1100 * ms, Kind: scenario.Propose, Fault: -1})
-		}, ""},
+		}, "blocks made: 2, want the 3 that the plan has"},
+		{"an outcome of nothing", func(_ *scenario.Plan, o *outcome.Outcome) { *o = outcome.Outcome{} },
+			"peers: the outcome is of 0, the plan of 6"},
 		{"a peer that healed later than another fault", func(_ *scenario.Plan, o *outcome.Outcome) {
 			o.Healed = 400 * ms
 			o.Arrivals[secondOfFive].At = 450 * ms
@@ -181,7 +183,7 @@ func TestJudge(t *testing.T) {
 		{"bytes", func(p *scenario.Plan, _ *outcome.Outcome) { p.Checks.Bytes = 999 },
 			"what a peer received per block is 1000 bytes: want at most 999 bytes"},
 		{"a bound on what is not known", func(p *scenario.Plan, o *outcome.Outcome) {
-			*o, p.Load.TxRate = outcome.Outcome{End: time.Second}, 1
+			*o, p.Load.TxRate = outcome.Outcome{End: time.Second, Peers: make([]outcome.Peer, len(p.PeerPlans))}, 1
 			p.Checks = scenario.Checks{P99: scenario.Duration(ms)}
 		}, "p99 of the latency is NaN ms"},
 	} {

@@ -56,8 +56,13 @@ type flow struct {
 	budget  int64   // bytes that pacing lets go now,
 	counted instant // as of then
 	paced   bool    // its timer runs
-	silence int     // times in a row that all was lost
-	muted   instant // nothing is sent before
+
+	// While nothing gets through, what was lost counts as in flight, and is sent again
+	// in probes alone, each after twice the time of the last (RFC 9002 §6.2).
+	heard   instant // when the last piece was sent of which an acknowledgement came
+	stuck   int64   // bytes lost since then
+	silence int     // probes since then; 0: something gets through
+	muted   instant // no probe before
 }
 
 const (
@@ -66,6 +71,11 @@ const (
 	burst       = 10 * packet // that pacing lets go at once
 	// paceDelay is quic-go's least time between two wake-ups of its pacer.
 	paceDelay = 1e6
+	// maxAckDelay is how long a receiver may wait with an acknowledgement (RFC 9000
+	// §18.2, the default).
+	maxAckDelay = 25e6
+	// mostWindow is quic-go's bound.
+	mostWindow = 10_000 * packet
 	// maxSilence bounds the doubling of the probe time-out; by then QUIC's idle
 	// time-out has ended the connection.
 	maxSilence = 8
@@ -93,43 +103,51 @@ func (f *flow) send(w *world, l wire.Lane, size int64, what said) bool {
 	return true
 }
 
-// pump hands pieces to the uplink as far as window and pacing allow.
+// pump hands pieces to the uplink as far as window and pacing allow, and a probe when
+// one is due.
 func (f *flow) pump(w *world) {
 	f.look(w)
-	for !f.dead && w.now >= f.muted {
-		size := f.due()
-		if f.hungry = size > 0 && f.inflight >= f.window; f.hungry {
+	for !f.dead {
+		probe := f.silence > 0 && w.now >= f.muted
+		again := f.again.len() > 0 && (f.silence == 0 || probe)
+		size := f.due(again)
+		if f.hungry = size > 0 && !probe && f.inflight+f.stuck >= f.window; f.hungry {
 			f.await(w)
+		}
+		if size == 0 || f.hungry {
 			return
 		}
-		if size == 0 {
-			return
-		}
-		size = min(size, max(f.window-f.inflight, packet))
-		if wait := f.pace(w.now, size); wait > 0 {
+		size = min(size, max(f.window-f.inflight-f.stuck, packet))
+		if wait := f.pace(w.now, size); wait > 0 && !probe {
 			if !f.paced {
 				f.paced = true
 				w.queue.push(w.now+wait, f)
 			}
 			return
 		}
-		p := f.cut(w, size)
+		if probe {
+			f.muted = w.now + (f.rtt+maxAckDelay)<<min(f.silence-1, maxSilence)
+			f.silence++
+			w.queue.push(f.muted, doing(f.pump))
+		}
+		p := f.cut(w, size, again)
 		f.inflight += p.bytes
-		f.budget -= p.bytes
+		f.budget = max(f.budget-p.bytes, 0)
 		p.flow, p.sent = f, w.now
 		f.from.up.enqueue(w, p)
 	}
 }
 
-// act is the pacer's timer, or the end of a silence.
+// act is the pacer's timer.
 func (f *flow) act(w *world) {
 	f.paced = false
 	f.pump(w)
 }
 
-// due returns the size of the next piece; zero: there is none.
-func (f *flow) due() int64 {
-	if f.again.len() > 0 {
+// due returns the size of the next piece, one that was lost if there is one and it may
+// go again; zero: there is none.
+func (f *flow) due(again bool) int64 {
+	if again {
 		return f.again.at(0).bytes
 	}
 	if f.lanes == nil {
@@ -149,8 +167,8 @@ func (f *flow) due() int64 {
 
 // cut takes the next piece off what waits: of at most so many bytes, unless it is one
 // that was lost.
-func (f *flow) cut(w *world, size int64) *piece {
-	if f.again.len() > 0 {
+func (f *flow) cut(w *world, size int64, again bool) *piece {
+	if again {
 		return f.again.pop()
 	}
 	q := &f.lanes[f.turn]
@@ -263,9 +281,14 @@ func (f *flow) acked(w *world, p *piece) {
 	prior := f.inflight
 	f.inflight -= p.bytes
 	if p.lost < p.bytes {
-		f.silence = 0
+		f.heard, f.silence, f.stuck = max(f.heard, p.sent), 0, 0
 		f.measure(p)
 		f.grow(prior, p)
+	} else if p.sent >= f.heard { // nothing that went later has come through either
+		f.stuck += p.bytes
+		if f.silence == 0 {
+			f.silence, f.muted = 1, w.now
+		}
 	}
 	if p.lost == 0 {
 		w.release(p)
@@ -276,25 +299,12 @@ func (f *flow) acked(w *world, p *piece) {
 	f.again.push(p)
 }
 
-// shrink cuts the window, once a round trip (RFC 9002 §7.3.2, with quic-go's factor),
-// and falls silent, for longer each time, while nothing gets through (§6.2.1).
+// shrink cuts the window, once a round trip (RFC 9002 §7.3.2, with quic-go's factor).
 func (f *flow) shrink(w *world, p *piece) {
 	if p.sent >= f.cutAt {
 		f.cutAt = w.now
 		f.window = max(f.window*7/10, leastWindow)
 		f.threshold = f.window
-	}
-	if p.stage != missing {
-		return
-	}
-	if f.inflight > 0 { // others may get through
-		return
-	}
-	f.silence = min(f.silence+1, maxSilence)
-	if f.silence > 1 {
-		wait := (f.rtt + 25e6) << (f.silence - 2)
-		f.muted = w.now + wait
-		w.queue.push(f.muted, f)
 	}
 }
 
@@ -315,7 +325,7 @@ func (f *flow) grow(prior int64, p *piece) {
 		f.threshold = f.window
 	}
 	switch {
-	case !limited || p.sent < f.cutAt:
+	case !limited || p.sent < f.cutAt || f.window >= mostWindow:
 	case slow:
 		f.window += got
 	default:

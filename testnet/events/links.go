@@ -122,7 +122,7 @@ func (p *piece) act(w *world) {
 }
 
 // round returns how long it takes until every flow has had a turn.
-func (a *access) round() int64 { return int64(a.turns.len()) * onWire(segment) * 8e9 / a.rate }
+func (a *access) round() int64 { return int64(a.turns.len()) * onWire(2*segment) * 8e9 / a.rate }
 
 // codel tells when a flow's line has stood for too long (Controlled Delay, RFC 8289
 // §5, with the packet world's target and interval). The delay is counted beyond a

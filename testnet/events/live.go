@@ -25,6 +25,7 @@ type live struct {
 // dialler is a peer's side of its connections: p2p's, in small.
 type dialler struct {
 	incarnation uint64
+	life        int // starts so far: dials of an earlier one are void
 	wants       map[int]*target
 }
 
@@ -59,6 +60,7 @@ func unsigned([]byte) block.Signature { return block.Signature{} }
 func (l *live) begins(w *world, p *peer) {
 	d := l.state[p.number]
 	d.incarnation++
+	d.life++
 	d.wants = make(map[int]*target)
 	cfg := membership.Config{
 		Self: p.key, Sign: unsigned, Incarnation: d.incarnation, Info: p.info(),
@@ -148,9 +150,9 @@ func (l *live) dial(w *world, a, b *peer, wait time.Duration) {
 		return
 	}
 	t.dialling = true
-	life := d.incarnation
+	life := d.life
 	w.after(wait+handshake*w.plan.Latency(a.number, b.number), doing(func(w *world) {
-		if d.incarnation != life || d.wants[b.number] != t {
+		if d.life != life || d.wants[b.number] != t {
 			return
 		}
 		t.dialling = false

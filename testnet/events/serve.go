@@ -113,7 +113,9 @@ func (p *peer) sendParts(w *world, to *peer, number uint32, b *blk, at []uint32)
 	for len(at) > 0 {
 		n := min(each, len(at))
 		if !p.send(w, to, wire.Bodies, partSize(number != 0, at[:n], b.txSize), &part{b, number, at[:n]}) {
-			p.send(w, to, wire.Bodies, refuseSize(), &refused{b, number})
+			if number != 0 {
+				p.send(w, to, wire.Bodies, refuseSize(), &refused{b, number})
+			}
 			return
 		}
 		at = at[n:]
@@ -166,10 +168,17 @@ func (p *peer) missing(w *world, b *blk) []uint32 {
 }
 
 func (m *fetched) arrive(w *world, from, to *peer) {
+	if _, known := to.fresh.Facts(m.b.id); !known && m.b.height <= to.tip.Height { // the ledger has it
+		to.sendParts(w, from, m.number, m.b, m.at)
+		return
+	}
 	to.fresh.Wanted(w.time(), from.id, m.number, m.b.id, m.at, m.wait)
 }
 
 func (m *part) arrive(w *world, from, to *peer) {
+	if _, known := to.fresh.Facts(m.b.id); !known {
+		return
+	}
 	filled := to.take(w, m.b, m.at)
 	if to.catchup != nil {
 		to.catchup.Came(len(filled) * m.b.txSize)

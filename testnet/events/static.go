@@ -148,7 +148,7 @@ func (s *static) tick(w *world, p *peer) {
 	now := w.time()
 	p.described, p.describe = p.tip.Height, now.Add(describeEvery)
 	for _, f := range p.flows {
-		if f.to.described > p.tip.Height {
+		if f.to.described > p.tip.Height && w.reachable(p, f.to) {
 			p.hear(now, f.to, f.to.described)
 		}
 	}

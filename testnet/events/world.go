@@ -243,15 +243,13 @@ func (w *world) happen(ev scenario.Event) {
 	w.watch()
 }
 
-// divide puts peers on a side of their own, named by the fault, or back.
+// divide puts peers on a side of their own, named by the fault, or back. Nobody is in
+// two cuts at a time.
 func (w *world) divide(ev scenario.Event) {
 	for _, i := range ev.Peers {
-		p := w.peers[i]
-		bit := 1 << (ev.Fault % 62)
+		w.peers[i].side = 0
 		if ev.Kind == scenario.CutOff {
-			p.side |= bit
-		} else {
-			p.side &^= bit
+			w.peers[i].side = ev.Fault + 1
 		}
 	}
 }

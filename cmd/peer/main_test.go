@@ -63,14 +63,25 @@ func peer(t *testing.T, args ...string) ran {
 
 func run(t *testing.T, cmd *exec.Cmd) ran {
 	t.Helper()
+	return begin(t, cmd)()
+}
+
+// begin starts a command; the function that it returns waits for its end.
+func begin(t *testing.T, cmd *exec.Cmd) func() ran {
+	t.Helper()
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
-	err := cmd.Run()
-	var exit *exec.ExitError
-	if err != nil && !errors.As(err, &exit) {
+	if err := cmd.Start(); err != nil {
 		t.Fatalf("peer %q: %v", cmd.Args[1:], err)
 	}
-	return ran{cmd.Args[1:], cmd.ProcessState.ExitCode(), out.String(), errs.String()}
+	return func() ran {
+		err := cmd.Wait()
+		var exit *exec.ExitError
+		if err != nil && !errors.As(err, &exit) {
+			t.Errorf("peer %q: %v", cmd.Args[1:], err)
+		}
+		return ran{cmd.Args[1:], cmd.ProcessState.ExitCode(), out.String(), errs.String()}
+	}
 }
 
 // want checks the exit code, and that standard error says each of the texts.

@@ -115,8 +115,7 @@ func TestTestnetRunOfAPeerThatEnds(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "runs")
 	n := testnet{filepath.Join(dir, "grapevine")}
 	cmd := command(t, "testnet", "run", scene(t, 60, ""), "--dir", dir)
-	broken := make(chan ran, 1)
-	go func() { broken <- run(t, cmd) }()
+	wait := begin(t, cmd)
 	log := filepath.Join(n.dir, "peer-2", "peer.log")
 	eventually(t, func() bool {
 		text, err := os.ReadFile(log)
@@ -134,8 +133,7 @@ func TestTestnetRunInterrupted(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "runs")
 	n := testnet{filepath.Join(dir, "grapevine")}
 	cmd := command(t, "testnet", "run", scene(t, 60, ""), "--dir", dir)
-	broken := make(chan ran, 1)
-	go func() { broken <- run(t, cmd) }()
+	wait := begin(t, cmd)
 	var pids []int
 	eventually(t, func() bool {
 		if net, err := processes.Open(n.dir); err != nil || net.Peers[3].Process.PID == 0 {
@@ -147,7 +145,7 @@ func TestTestnetRunInterrupted(t *testing.T) {
 	if err := cmd.Process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
 	}
-	(<-broken).want(t, exitFailed, "interrupted while grapevine ran", "are in "+dir)
+	wait().want(t, exitFailed, "interrupted while grapevine ran", "are in "+dir)
 	gone(t, pids)
 }
 

@@ -125,7 +125,7 @@ func TestTestnetRunOfAPeerThatEnds(t *testing.T) {
 	if err := syscall.Kill(pids[2], syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	(<-broken).want(t, exitFailed, "peer 2 ended by itself", log, "to run it again: ", "are in "+dir)
+	wait().want(t, exitFailed, "peer 2 ended by itself", log, "to run it again: ", "are in "+dir)
 	gone(t, pids)
 }
 

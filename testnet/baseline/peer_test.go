@@ -14,7 +14,7 @@ import (
 
 // A burst that GossipSub's own queues and its limit on messages would lose comes
 // through whole, either way, and nothing is dropped.
-func TestBurstComesThrough(t *testing.T) {
+func TestLargeBurstComesThrough(t *testing.T) {
 	const peers, blocks, size = 4, 2, 1<<20 + 1 // more than the largest message by default, and than 32 chunks
 	for _, chunked := range []bool{false, true} {
 		t.Run(fmt.Sprintf("chunked=%v", chunked), func(t *testing.T) {

@@ -25,7 +25,7 @@ func troubled(t *testing.T) *scenario.Plan {
 
 const longest = 500 * time.Millisecond // that a block takes in an undisturbed network as small
 
-func TestNodesLiveThroughFaults(t *testing.T) {
+func TestLargeNodesLiveThroughFaults(t *testing.T) {
 	p := troubled(t)
 	o := playing(t, p, grapevine)
 	judge(t, p, o)
@@ -75,7 +75,7 @@ func TestNodesLiveThroughFaults(t *testing.T) {
 // GossipSub brings nobody what it has forgotten, but everybody who is back what comes
 // after. It takes its time: a peer that came back may be deaf until the connections of
 // its last life have timed out, after 30 s.
-func TestGossipLivesThroughFaults(t *testing.T) {
+func TestLargeGossipLivesThroughFaults(t *testing.T) {
 	p := planned(t, func(s *scenario.Scenario) {
 		s.Peers, s.Load.Blocks, s.Load.Every = 6, 24, seconds(5)
 		s.Faults = []scenario.Fault{
@@ -117,7 +117,7 @@ func TestGossipLivesThroughFaults(t *testing.T) {
 }
 
 // A peer that crashes says nothing more, not even goodbye.
-func TestCrashIsSilent(t *testing.T) {
+func TestLargeCrashIsSilent(t *testing.T) {
 	for _, protocol := range []string{grapevine, gossipsub} {
 		p := planned(t, func(s *scenario.Scenario) {
 			s.Peers, s.Load.Blocks = 4, 1
@@ -132,7 +132,7 @@ func TestCrashIsSilent(t *testing.T) {
 }
 
 // The orderer's crash costs the blocks that are due meanwhile, and no others.
-func TestOrdererComesBack(t *testing.T) {
+func TestLargeOrdererComesBack(t *testing.T) {
 	for _, protocol := range []string{grapevine, chunked} {
 		p := planned(t, func(s *scenario.Scenario) {
 			s.Peers, s.Load.Blocks, s.Checks.Reach = 4, 8, seconds(10)
@@ -152,7 +152,7 @@ func TestOrdererComesBack(t *testing.T) {
 	}
 }
 
-func TestSlowPeer(t *testing.T) {
+func TestLargeSlowPeer(t *testing.T) {
 	p := planned(t, func(s *scenario.Scenario) {
 		s.Peers, s.Load.Blocks = 6, 3
 		s.Faults = []scenario.Fault{{Kind: scenario.Slow, Peers: []int{4}, At: seconds(1.5), For: seconds(1), Rate: 2e6}}
@@ -167,7 +167,7 @@ func TestSlowPeer(t *testing.T) {
 	}
 }
 
-func TestLossyPeer(t *testing.T) {
+func TestLargeLossyPeer(t *testing.T) {
 	p := planned(t, func(s *scenario.Scenario) {
 		s.Peers, s.Load.Blocks = 6, 3
 		s.Faults = []scenario.Fault{{Kind: scenario.Loss, Peers: []int{5}, At: seconds(0.5), Loss: 0.3}}
@@ -188,7 +188,7 @@ func TestLossyPeer(t *testing.T) {
 }
 
 // What a peer does against the rules is told.
-func TestDropsAreTold(t *testing.T) {
+func TestLargeDropsAreTold(t *testing.T) {
 	b := newBook(2)
 	b.name(1, "one")
 	b.stands(time.Now().Add(-time.Second))

@@ -93,7 +93,7 @@ func (p *pair) after(d time.Duration) (out []heard) {
 
 var plain = scenario.Link{Up: 8e6, Down: 8e6, Latency: scenario.Duration(30 * time.Millisecond)}
 
-func TestLinkTakesTime(t *testing.T) {
+func TestLargeLinkTakesTime(t *testing.T) {
 	for _, tc := range []struct {
 		up, down scenario.Rate
 		want     time.Duration // for 50 packets of 1,000 bytes, and the way
@@ -126,7 +126,7 @@ func TestLinkTakesTime(t *testing.T) {
 	}
 }
 
-func TestPacketsOnTheirWayAreKnown(t *testing.T) {
+func TestLargePacketsOnTheirWayAreKnown(t *testing.T) {
 	linked(t, plain, func(p *pair) {
 		p.send(3)
 		time.Sleep(10 * time.Millisecond)
@@ -136,7 +136,7 @@ func TestPacketsOnTheirWayAreKnown(t *testing.T) {
 	})
 }
 
-func TestJitterDelaysAndNeverReorders(t *testing.T) {
+func TestLargeJitterDelaysAndNeverReorders(t *testing.T) {
 	link := plain
 	link.Up, link.Down, link.Jitter = 1e9, 1e9, scenario.Duration(20*time.Millisecond)
 	linked(t, link, func(p *pair) {
@@ -165,7 +165,7 @@ func TestJitterDelaysAndNeverReorders(t *testing.T) {
 	})
 }
 
-func TestLoss(t *testing.T) {
+func TestLargeLoss(t *testing.T) {
 	for _, tc := range []struct {
 		own   float64
 		fault [2]float64 // of the sender, of the receiver
@@ -200,7 +200,7 @@ func TestLoss(t *testing.T) {
 	}
 }
 
-func TestCutStopsWhatIsOnItsWay(t *testing.T) {
+func TestLargeCutStopsWhatIsOnItsWay(t *testing.T) {
 	linked(t, plain, func(p *pair) {
 		p.send(1)
 		time.Sleep(10 * time.Millisecond)
@@ -230,7 +230,7 @@ func TestCutStopsWhatIsOnItsWay(t *testing.T) {
 	})
 }
 
-func TestKilledPeerIsSilentAndDeaf(t *testing.T) {
+func TestLargeKilledPeerIsSilentAndDeaf(t *testing.T) {
 	for i := range 2 {
 		linked(t, plain, func(p *pair) {
 			p.fabric.ports[i].kill()
@@ -245,7 +245,7 @@ func TestKilledPeerIsSilentAndDeaf(t *testing.T) {
 	}
 }
 
-func TestRateChanges(t *testing.T) {
+func TestLargeRateChanges(t *testing.T) {
 	const each = time.Millisecond // of 1,000 bytes at 8 Mbit/s
 	for i, side := range []string{"up", "down"} {
 		link := plain
@@ -281,7 +281,7 @@ func TestRateChanges(t *testing.T) {
 }
 
 // Reading goes on where the link is exchanged under it, with its deadline; closing ends it.
-func TestDeadlineOutlivesTheLink(t *testing.T) {
+func TestLargeDeadlineOutlivesTheLink(t *testing.T) {
 	linked(t, plain, func(p *pair) {
 		err := make(chan error, 1)
 		go func() {
@@ -304,7 +304,7 @@ func TestDeadlineOutlivesTheLink(t *testing.T) {
 	})
 }
 
-func TestAddresses(t *testing.T) {
+func TestLargeAddresses(t *testing.T) {
 	f := &fabric{ports: make([]*port, 300)}
 	for _, i := range []int{0, 1, 254, 255, 299} {
 		ip := simnet.IntToPublicIPv4(i)

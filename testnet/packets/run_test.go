@@ -14,7 +14,7 @@ import (
 	"grapevine/testnet/scenario"
 )
 
-func TestEveryProtocolReachesEverybody(t *testing.T) {
+func TestLargeEveryProtocolReachesEverybody(t *testing.T) {
 	for _, protocol := range Protocols() {
 		t.Run(protocol, func(t *testing.T) {
 			p := planned(t, func(s *scenario.Scenario) { s.Peers, s.Load.Blocks, s.Load.Every = 6, 3, seconds(3) })
@@ -66,7 +66,7 @@ func checkWhole(t *testing.T, p *scenario.Plan, o *outcome.Outcome) {
 	}
 }
 
-func TestWarmPoolsNeedNoBodies(t *testing.T) {
+func TestLargeWarmPoolsNeedNoBodies(t *testing.T) {
 	for _, warm := range []float64{0.5, 1} {
 		p := planned(t, func(s *scenario.Scenario) { s.Peers, s.Load.Blocks, s.Load.Warm = 5, 2, warm })
 		o := playing(t, p, grapevine)
@@ -78,7 +78,7 @@ func TestWarmPoolsNeedNoBodies(t *testing.T) {
 	}
 }
 
-func TestUsersSubmit(t *testing.T) {
+func TestLargeUsersSubmit(t *testing.T) {
 	p := planned(t, func(s *scenario.Scenario) {
 		s.Peers, s.Load.Blocks, s.Load.TxRate = 5, 3, 50
 		s.Faults = []scenario.Fault{{Kind: scenario.Cut, Peers: []int{3}, At: seconds(1.5), For: seconds(1)}}
@@ -98,7 +98,7 @@ func TestUsersSubmit(t *testing.T) {
 }
 
 // Between two transactions the network has nothing to do, and the run is not over.
-func TestUsersTakeTheirTime(t *testing.T) {
+func TestLargeUsersTakeTheirTime(t *testing.T) {
 	p := planned(t, func(s *scenario.Scenario) { s.Peers, s.Load.Blocks, s.Load.TxRate = 3, 12, 0.25 })
 	o := playing(t, p, grapevine)
 	judge(t, p, o)
@@ -107,7 +107,7 @@ func TestUsersTakeTheirTime(t *testing.T) {
 	}
 }
 
-func TestRefusals(t *testing.T) {
+func TestLargeRefusals(t *testing.T) {
 	for want, change := range map[string]func(s *scenario.Scenario) string{
 		`protocol "chaos"`:               func(*scenario.Scenario) string { return "chaos" },
 		`1001 peers`:                     func(s *scenario.Scenario) string { s.Peers = 1001; return grapevine },
@@ -128,7 +128,7 @@ func TestRefusals(t *testing.T) {
 }
 
 // The way that the command takes: through a process of its own.
-func TestRunInAProcessOfItsOwn(t *testing.T) {
+func TestLargeRunInAProcessOfItsOwn(t *testing.T) {
 	p := planned(t, func(s *scenario.Scenario) { s.Peers, s.Load.Blocks = 4, 2 })
 	var shares []float64
 	o, err := Run(t.Context(), p, grapevine, func(share float64) { shares = append(shares, share) })
@@ -146,7 +146,7 @@ func TestRunInAProcessOfItsOwn(t *testing.T) {
 	}
 }
 
-func TestInterruptedRun(t *testing.T) {
+func TestLargeInterruptedRun(t *testing.T) {
 	p := planned(t, func(s *scenario.Scenario) { s.Peers, s.Load.Blocks, s.Load.Every = 4, 1_000, seconds(0.1) })
 	ctx, cancel := context.WithCancelCause(t.Context())
 	enough := errors.New("enough")
@@ -160,7 +160,7 @@ func TestInterruptedRun(t *testing.T) {
 	}
 }
 
-func TestCrashOfTheProcessIsTold(t *testing.T) {
+func TestLargeCrashOfTheProcessIsTold(t *testing.T) {
 	t.Setenv(crashVariable, "1")
 	_, err := Run(t.Context(), planned(t, func(s *scenario.Scenario) { s.Peers = 2 }), grapevine, nil)
 	if err == nil || !strings.Contains(err.Error(), "a crash that was asked for") || !strings.Contains(err.Error(), "exit status 2") {
@@ -169,7 +169,7 @@ func TestCrashOfTheProcessIsTold(t *testing.T) {
 }
 
 // A program that does not call Child would start itself for ever.
-func TestProgramThatForgotChild(t *testing.T) {
+func TestLargeProgramThatForgotChild(t *testing.T) {
 	t.Setenv(childVariable, "1")
 	_, err := Run(t.Context(), planned(t, func(s *scenario.Scenario) { s.Peers = 2 }), grapevine, nil)
 	if err == nil || !strings.Contains(err.Error(), "packets.Child") {
@@ -178,7 +178,7 @@ func TestProgramThatForgotChild(t *testing.T) {
 }
 
 // A network that cannot come together is an error, which comes out of the process.
-func TestNetworkThatDoesNotStand(t *testing.T) {
+func TestLargeNetworkThatDoesNotStand(t *testing.T) {
 	p := planned(t, func(s *scenario.Scenario) { s.Peers, s.Load.Blocks, s.Link.Loss = 3, 1, 0.999 })
 	_, err := Run(t.Context(), p, gossipsub, nil)
 	if want := fmt.Sprintf("after %v the network does not stand: peer 0 has no connection", knitTime); err == nil || !strings.Contains(err.Error(), want) {

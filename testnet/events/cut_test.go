@@ -37,22 +37,12 @@ func TestAFlowFallsSilentInACut(t *testing.T) {
 
 // What a cut peer cannot hear it does not know.
 func TestNothingIsKnownThroughACut(t *testing.T) {
-	s := scenario.Defaults()
-	s.Name, s.Membership, s.Peers = "cut", "static", 10
-	s.Load.First, s.Load.Every, s.Load.Blocks, s.Load.BlockSizes = 5e9, 1e9, 20, []scenario.Bytes{5000}
-	s.Faults = []scenario.Fault{{Kind: scenario.Cut, At: 1e9, For: 25e9, Peers: []int{9}}}
-	p, err := s.Plan()
-	if err != nil {
-		t.Fatal(err)
-	}
-	w, err := newWorld(p, "grapevine")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := w.roster.open(w); err != nil {
-		t.Fatal(err)
-	}
-	for _, ev := range p.Events {
+	w := opened(t, func(s *scenario.Scenario) {
+		s.Peers = 10
+		s.Load.First, s.Load.Every, s.Load.Blocks, s.Load.BlockSizes = 5e9, 1e9, 20, []scenario.Bytes{5000}
+		s.Faults = []scenario.Fault{{Kind: scenario.Cut, At: 1e9, For: 25e9, Peers: []int{9}}}
+	})
+	for _, ev := range w.plan.Events {
 		w.queue.push(int64(ev.At), doing(func(w *world) { w.happen(ev) }))
 	}
 	w.play(25e9)
@@ -63,25 +53,15 @@ func TestNothingIsKnownThroughACut(t *testing.T) {
 
 // Whom two faults cut off, those do not reach each other either.
 func TestCutsAreApart(t *testing.T) {
-	s := scenario.Defaults()
-	s.Name, s.Membership, s.Peers, s.Load.Blocks = "cuts", "static", 10, 1
-	s.Faults = append(s.Faults, scenario.Fault{Kind: scenario.Cut, At: 1e9, For: 20e9, Peers: []int{1}})
-	for i := range 61 {
-		s.Faults = append(s.Faults, scenario.Fault{Kind: scenario.Loss, At: scenario.Duration(100e9 + 1e9*int64(i)), For: 5e8, Peers: []int{5}, Loss: 0.01})
-	}
-	s.Faults = append(s.Faults, scenario.Fault{Kind: scenario.Cut, At: 1e9, For: 20e9, Peers: []int{2}})
-	p, err := s.Plan()
-	if err != nil {
-		t.Fatal(err)
-	}
-	w, err := newWorld(p, "grapevine")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := w.roster.open(w); err != nil {
-		t.Fatal(err)
-	}
-	for _, ev := range p.Events {
+	w := opened(t, func(s *scenario.Scenario) {
+		s.Peers, s.Load.Blocks = 10, 1
+		s.Faults = append(s.Faults, scenario.Fault{Kind: scenario.Cut, At: 1e9, For: 20e9, Peers: []int{1}})
+		for i := range 61 {
+			s.Faults = append(s.Faults, scenario.Fault{Kind: scenario.Loss, At: scenario.Duration(100e9 + 1e9*int64(i)), For: 5e8, Peers: []int{5}, Loss: 0.01})
+		}
+		s.Faults = append(s.Faults, scenario.Fault{Kind: scenario.Cut, At: 1e9, For: 20e9, Peers: []int{2}})
+	})
+	for _, ev := range w.plan.Events {
 		if ev.Kind == scenario.CutOff {
 			w.happen(ev)
 		}

@@ -10,11 +10,12 @@ import (
 	"grapevine/testnet/scenario"
 )
 
-// pairOfPeers is a world of two peers without cores, and the flow between them.
-func flowOf(t *testing.T, change func(*scenario.Scenario)) (*world, *flow) {
+// opened is a world that stands: a scenario without blocks of peers that know each
+// other, but for what is changed.
+func opened(t *testing.T, change func(*scenario.Scenario)) *world {
 	t.Helper()
 	s := scenario.Defaults()
-	s.Name, s.Peers, s.Membership, s.Load.Blocks = "two", 2, "static", 0
+	s.Name, s.Membership, s.Load.Blocks = "test", "static", 0
 	if change != nil {
 		change(&s)
 	}
@@ -29,6 +30,19 @@ func flowOf(t *testing.T, change func(*scenario.Scenario)) (*world, *flow) {
 	if err := w.roster.open(w); err != nil {
 		t.Fatal(err)
 	}
+	return w
+}
+
+// flowOf opens a world of two peers, unless that is changed, and returns the flow from
+// the first to the second.
+func flowOf(t *testing.T, change func(*scenario.Scenario)) (*world, *flow) {
+	t.Helper()
+	w := opened(t, func(s *scenario.Scenario) {
+		s.Peers = 2
+		if change != nil {
+			change(s)
+		}
+	})
 	return w, w.peers[0].flow(1)
 }
 

@@ -411,7 +411,7 @@ func (w *world) jitter(to *peer) int64 {
 	return 0
 }
 
-// sorted puts a flow in its place.
+// addFlow puts a flow in its place.
 func (p *peer) addFlow(f *flow) {
 	i, _ := slices.BinarySearchFunc(p.flows, f.to.number, func(g *flow, n int) int { return cmp.Compare(g.to.number, n) })
 	p.flows = slices.Insert(p.flows, i, f)

@@ -18,7 +18,10 @@
 //
 //   - Every height above the tip and within the window is in exactly one of: to do,
 //     asked of one peer, arrived.
-//   - A neighbour has at most one request at a time.
+//   - A neighbour has at most one request at a time, and owes its answer until it has
+//     come or the connection is gone: a request is not lost, and a second one would
+//     only have a slow link bring the same twice. A time-out makes the heights to do
+//     again, for others; what then comes all the same is taken.
 //   - What has arrived and is asked for stays within the window above the tip, so
 //     that memory is bounded however fast the network is and however slow the disk.
 //
@@ -87,10 +90,9 @@ const (
 	// block comes between, up to maxPenalty.
 	penalty    = 10 * time.Second
 	maxPenalty = 4 * penalty
-	// maxSilence takes maxPenalty's place for a neighbour that has not even begun to
-	// answer: a request is not lost while its connection stands, and would only have to
-	// be answered twice.
-	maxSilence = 64 * penalty
+	// owed is for how long after its last piece an answer counts as one that will come.
+	// It bounds what a neighbour with a fault of its own costs (a guess).
+	owed = 10 * time.Minute
 )
 
 // Effect is something the engine wants done.
@@ -127,8 +129,7 @@ type Stats struct {
 type neighbour struct {
 	id        wire.PeerID
 	tip, base uint64
-	asked     *request
-	late      *request      // it timed out; if its answer comes after all, it is taken up again
+	asked     *request      // which it has not answered
 	notBefore time.Time     // of its penalty; zero: it serves none
 	penalty   time.Duration // the last one, if no block came since
 }
@@ -148,7 +149,7 @@ type Engine struct {
 	goal    uint64         // with Every: the height that it saw when it last looked
 	number  uint32
 
-	calm bool // nobody is asked, nor serves a penalty: there are no deadlines of neighbours
+	calm bool // nobody owes an answer, nor serves a penalty: there are no deadlines of neighbours
 
 	typical  time.Duration // what a piece takes, on average
 	patience time.Duration // the time-out at present
@@ -212,10 +213,8 @@ func (e *Engine) PeerDown(now time.Time, p wire.PeerID) {
 	if !found {
 		return
 	}
-	for _, r := range []*request{e.peers[i].asked, e.peers[i].late} {
-		if r != nil {
-			e.do(Discard{p, r.number})
-		}
+	if r := e.peers[i].asked; r != nil {
+		e.do(Discard{p, r.number})
 	}
 	e.peers = slices.Delete(e.peers, i, i+1)
 	e.step(now)
@@ -277,9 +276,7 @@ func (e *Engine) Deadline() time.Time {
 func (e *Engine) Tick(now time.Time) {
 	for _, n := range e.peers {
 		if n.asked != nil && !n.asked.deadline.After(now) {
-			e.stats.Timeouts++
-			e.patience = min(max(e.patience, 2*n.asked.patience), maxPatience*e.cfg.Timeout)
-			e.tooLate(now, n)
+			e.timedOut(now, n)
 		}
 		if !n.notBefore.IsZero() && !n.notBefore.After(now) {
 			n.notBefore = time.Time{}
@@ -293,7 +290,7 @@ func (e *Engine) step(now time.Time) {
 	best := e.tip
 	e.calm = true
 	for _, n := range e.peers {
-		if n.notBefore.IsZero() {
+		if n.notBefore.IsZero() && !n.late() {
 			best = max(best, n.tip)
 		}
 		e.calm = e.calm && n.asked == nil && n.notBefore.IsZero()
@@ -352,7 +349,7 @@ func (e *Engine) check(now time.Time, best uint64) {
 func (e *Engine) assign(now time.Time, best uint64) {
 	var open []*request
 	for _, n := range e.peers {
-		if n.asked != nil {
+		if n.asked != nil && !n.asked.late {
 			open = append(open, n.asked)
 		}
 	}

@@ -120,8 +120,8 @@ func TestPiecesAreProgressAndTrickleIsNot(t *testing.T) {
 	}
 }
 
-// While a neighbour serves a penalty, what it claimed does not make this peer fetch
-// by catch-up what push and pull bring.
+// While a neighbour owes an answer, what it claimed does not make this peer fetch by
+// catch-up what push and pull bring.
 func TestLiarIsNotBelieved(t *testing.T) {
 	e := New(Config{}, 1, 0)
 	e.PeerUp(at(0), "evil", 1<<40, 1)
@@ -136,14 +136,8 @@ func TestLiarIsNotBelieved(t *testing.T) {
 		t.Errorf("asked %+v, active %v: want a gap of one left to pull", r, e.Active())
 	}
 	e.Accepted(at(3200), 1)
-	if got := e.Deadline(); !got.Equal(at(13_000)) {
-		t.Fatalf("deadline is %v after the start, want 13 s: the end of the penalty", got.Sub(start))
-	}
-	e.Tick(at(13_000))
-	requests(e)
-	e.Tick(at(19_000))
-	if got := e.Deadline(); !got.Equal(at(39_000)) {
-		t.Errorf("after the second failure, at 19 s, the deadline is %v after the start, want 39 s: time-out and penalty double", got.Sub(start))
+	if got := e.Deadline(); !got.Equal(at(3000).Add(owed)) {
+		t.Fatalf("deadline is %v after the start, want 10 min 3 s: until then evil owes an answer", got.Sub(start))
 	}
 }
 
@@ -171,23 +165,40 @@ func TestLateAnswersAreTaken(t *testing.T) {
 	}
 }
 
-// Of two requests that are too late the first stays: it is answered first.
-func TestTheFirstLateRequestStays(t *testing.T) {
+// A request is not lost while its connection stands: who owes an answer is not asked
+// again, others are asked for the same, and the first that comes is taken.
+func TestWhoOwesAnAnswerIsNotAskedAgain(t *testing.T) {
 	e := New(Config{}, 1, 0)
-	e.PeerUp(at(0), "a", 1, 1)
-	e.Tick(at(2000))
+	e.PeerUp(at(0), "a", batch, 1)
+	e.PeerUp(at(0), "b", batch, 1)
 	first := requests(e)[0]
-	e.Tick(at(5000))
-	e.Tick(at(15_000)) // the penalty is over,
-	e.Tick(at(17_000)) // and a small gap has stood for long enough
-	second := requests(e)[0]
-	e.Tick(at(23_000))
-	if list := e.Effects(); len(list) != 1 || list[0] != (Discard{"a", second.Number}) {
-		t.Errorf("effects are %+v: want the second request discarded", list)
+	for e.Stats().Timeouts == 0 {
+		e.Tick(e.Deadline())
 	}
-	e.Piece(at(24_000), "a", first.Number, 100)
-	if !e.Arrived(at(24_000), "a", first.Number, 1, 100) {
-		t.Error("the first answer is not kept")
+	second := requests(e)
+	if len(second) != 1 || second[0].To == first.To || second[0].From != first.From {
+		t.Fatalf("after the time-out of %+v asked %+v: want the other, for the same", first, second)
+	}
+	for s := range 300 {
+		e.Tick(at(4000 + 1000*s))
+	}
+	if r := requests(e); len(r) > 0 {
+		t.Errorf("asked %+v of those who owe an answer", r)
+	}
+	for h := uint64(1); h <= batch; h++ {
+		e.Piece(at(304_000), first.To, first.Number, 100)
+		if !e.Arrived(at(304_000), first.To, first.Number, h, 100) {
+			t.Errorf("block %d of the first answer is not kept", h)
+		}
+	}
+	e.Ended(at(304_000), first.To, first.Number, 10*batch, 1)
+	if r := requests(e); len(r) != 1 || r[0].To != first.To || r[0].From != batch+1 {
+		t.Errorf("when the first has answered asked %+v: want it, for the next blocks", r)
+	}
+	e.PeerDown(at(305_000), second[0].To)
+	e.PeerUp(at(305_000), second[0].To, 10*batch, 1)
+	if r := requests(e); len(r) != 1 || r[0].To != second[0].To {
+		t.Errorf("over a new connection asked %+v, want %q", r, second[0].To)
 	}
 }
 

@@ -55,7 +55,7 @@ func serve(slow time.Duration) (asked map[uint64]int, s Stats) {
 	return asked, e.Stats()
 }
 
-// One answer that is late is asked for twice, and no more than that one.
+// However late an answer is, nothing is asked for twice of a single neighbour.
 func TestOneLateAnswerDoesNotDoubleAll(t *testing.T) {
 	for s := 2; s < 40; s += 2 {
 		asked, stats := serve(time.Duration(s) * time.Second)
@@ -65,7 +65,7 @@ func TestOneLateAnswerDoesNotDoubleAll(t *testing.T) {
 				twice++
 			}
 		}
-		if twice > 2*batch {
+		if twice > 0 {
 			t.Errorf("with a first answer of %d s %d of 2,000 heights were asked for twice: %+v", s, twice, stats)
 		}
 	}
@@ -103,30 +103,6 @@ func TestAnAnswerThatBeginsLateIsTaken(t *testing.T) {
 		if kept != batch {
 			t.Errorf("of an answer that began %d s late %d of %d blocks were kept", s, kept, batch)
 		}
-	}
-}
-
-// A neighbour answers in order: once a newer answer has ended, an older one is not to
-// be waited for.
-func TestALateRequestEndsWithANewerOne(t *testing.T) {
-	e := New(Config{}, 1, 0)
-	e.PeerUp(start, "a", 2000, 1)
-	first := requests(e)[0]
-	e.Tick(e.Deadline()) // it is late,
-	now := e.Deadline()
-	e.Tick(now) // and the penalty over
-	r := requests(e)[0]
-	for h := r.From; h <= r.Upto; h++ {
-		e.Piece(now, "a", r.Number, 1000)
-		e.Arrived(now, "a", r.Number, h, 1000)
-	}
-	e.Ended(now, "a", r.Number, 2000, 1)
-	var gone bool
-	for _, x := range e.Effects() {
-		gone = gone || x == Discard{"a", first.Number}
-	}
-	if !gone {
-		t.Error("the first request was not discarded")
 	}
 }
 

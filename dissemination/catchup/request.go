@@ -15,8 +15,10 @@ type request struct {
 	last     time.Time     // when it was sent, or a piece came
 	came     int           // bytes
 	patience time.Duration // when it was sent
-	deadline time.Time
-	revived  bool // it was late once
+	deadline time.Time     // of the wait, or of the answer if that is late
+	late     bool          // it timed out: others may be asked for the same
+	revived  bool          // it was late once, and is waited for again
+	dropped  bool          // it was late, and the driver keeps nothing of it
 }
 
 // progress moves the deadline of a request on, of which a piece has come. Patience is
@@ -33,6 +35,10 @@ func (e *Engine) progress(now time.Time, r *request, size int) {
 		r.last = now
 	}
 	r.came += size
+	if r.late {
+		r.deadline = now.Add(owed)
+		return
+	}
 	r.deadline = now.Add(e.patience)
 	at := time.Duration(r.came) * time.Second / slowest * (e.patience / e.cfg.Timeout)
 	if end := r.sent.Add(2*e.patience + at); end.Before(r.deadline) {
@@ -43,17 +49,14 @@ func (e *Engine) progress(now time.Time, r *request, size int) {
 // Piece tells that a piece of a block has come, which is not checked yet.
 func (e *Engine) Piece(now time.Time, from wire.PeerID, number uint32, size int) {
 	n := e.peer(from)
-	if n == nil {
+	if n == nil || n.asked == nil || n.asked.number != number {
 		return
 	}
-	if r := n.late; r != nil && r.number == number && !r.revived {
-		r.revived, r.sent = true, now
-		n.asked, n.late, n.notBefore = r, n.asked, time.Time{}
-		e.calm = false
+	r := n.asked
+	if r.late && !r.revived {
+		r.late, r.revived, r.sent = false, true, now
 	}
-	if n.asked != nil && n.asked.number == number {
-		e.progress(now, n.asked, size)
-	}
+	e.progress(now, r, size)
 }
 
 // Arrived tells that a block of an answer has come, its size in bytes, and that it
@@ -82,22 +85,11 @@ func (e *Engine) Arrived(now time.Time, from wire.PeerID, number uint32, height 
 // that the peer says it does not hold; one without a block that it holds is.
 func (e *Engine) Ended(now time.Time, from wire.PeerID, number uint32, tip, base uint64) {
 	n := e.peer(from)
-	if n != nil && n.late != nil && n.late.number == number {
-		n.late = nil
-		return
-	}
 	if n == nil || n.asked == nil || n.asked.number != number {
 		return
 	}
 	empty := n.asked.next == n.asked.from && n.asked.from >= base && n.asked.from <= tip
 	n.asked, n.tip, n.base = nil, tip, base
-	if l := n.late; l != nil && l.number > number {
-		n.asked, n.late = l, nil
-		l.revived, l.sent, l.last, l.deadline = true, now, now, now.Add(e.patience)
-	} else if l != nil {
-		e.do(Discard{n.id, l.number})
-		n.late = nil
-	}
 	if empty {
 		e.stats.Failures++
 		n.punish(now)
@@ -109,67 +101,56 @@ func (e *Engine) Ended(now time.Time, from wire.PeerID, number uint32, tip, base
 // is not asked again for a while.
 func (e *Engine) Failed(now time.Time, from wire.PeerID, number uint32) {
 	n := e.peer(from)
-	switch {
-	case n == nil:
-		return
-	case n.late != nil && n.late.number == number:
-		n.late = nil
-	case n.asked != nil && n.asked.number == number:
-		n.asked = nil
-	default:
+	if n == nil || n.asked == nil || n.asked.number != number {
 		return
 	}
+	n.asked = nil
 	e.stats.Failures++
 	e.do(Discard{n.id, number})
 	n.punish(now)
 	e.step(now)
 }
 
-// tooLate ends the wait for an answer. It is still taken if it comes, unless it was
-// late before; of two such requests the first stays, since a neighbour answers in order.
-func (e *Engine) tooLate(now time.Time, n *neighbour) {
+// timedOut ends the wait for an answer, not the answer: others may be asked for the
+// same. After a second wait in vain it is given up.
+func (e *Engine) timedOut(now time.Time, n *neighbour) {
 	r := n.asked
-	n.asked = nil
-	switch l := n.late; {
-	case r.revived:
+	if r.late {
 		e.do(Discard{n.id, r.number})
-	case l == nil:
-		n.late = r
-	case l.number < r.number:
-		e.do(Discard{n.id, r.number})
-	default:
-		e.do(Discard{n.id, l.number})
-		n.late = r
+		n.asked = nil
+		return
 	}
+	e.stats.Timeouts++
+	e.patience = min(max(e.patience, 2*r.patience), maxPatience*e.cfg.Timeout)
+	r.late, r.deadline = true, now.Add(owed)
 	e.boundLate()
-	n.punish(now)
 }
 
 // boundLate gives up the oldest late answer of which a part has come, when there are
-// more than may be in flight: the driver keeps the parts.
+// more than may be in flight: the driver keeps the parts. Its peer owes the answer
+// nonetheless.
 func (e *Engine) boundLate() {
 	var oldest *neighbour
 	begun := 0
 	for _, n := range e.peers {
-		if n.late == nil || n.late.came == 0 {
+		if !n.late() || n.asked.came == 0 || n.asked.dropped {
 			continue
 		}
 		begun++
-		if oldest == nil || n.late.number < oldest.late.number {
+		if oldest == nil || n.asked.number < oldest.asked.number {
 			oldest = n
 		}
 	}
 	if begun > parallel {
-		e.do(Discard{oldest.id, oldest.late.number})
-		oldest.late = nil
+		e.do(Discard{oldest.id, oldest.asked.number})
+		oldest.asked.dropped = true
 	}
 }
 
+// late says that the neighbour owes an answer that is not waited for.
+func (n *neighbour) late() bool { return n.asked != nil && n.asked.late }
+
 func (n *neighbour) punish(now time.Time) {
-	most := maxPenalty
-	if n.late != nil && n.late.came == 0 {
-		most = maxSilence
-	}
-	n.penalty = min(max(2*n.penalty, penalty), most)
+	n.penalty = min(max(2*n.penalty, penalty), maxPenalty)
 	n.notBefore = now.Add(n.penalty)
 }

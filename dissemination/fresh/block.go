@@ -69,7 +69,7 @@ type entry struct {
 	passed   []bool    // hops that it was passed on with; only with Contagion
 	passes   []pass    // what is passed on when the body is here, at most one per hop
 	fetch    *fetch    // the request in flight
-	late     []*fetch  // requests that timed out, at most sourcesMax: their answers still tell how long they take
+	late     []*fetch  // what timed out, at most one of each kind per source
 	lateTill time.Time // an answer to one of late is coming: nobody else is asked before
 	retryAt  time.Time
 	holdTill time.Time // it was pulled, and is not fetched before; zero: it may be
@@ -81,10 +81,6 @@ type source struct {
 	peer     wire.PeerID
 	complete bool
 	tried    bool // it was asked since the last round began, and failed
-	// A request is not lost while its connection stands, so it is not soon repeated:
-	// what a slow link has not brought yet it would have to bring twice.
-	silences int       // time-outs since it last answered
-	restTill time.Time // it is not asked before
 }
 
 // fetch is a request in flight, or with number 0 a body that comes unasked.
@@ -114,8 +110,19 @@ func (b *entry) stranded() bool {
 // awaited says that somebody was asked whose answer may yet come, late as it is. Other
 // sources are looked for at the pull's own pace then.
 func (b *entry) awaited(now time.Time) bool {
-	return slices.ContainsFunc(b.sources, func(s source) bool { return s.restTill.After(now) })
+	return slices.ContainsFunc(b.late, func(f *fetch) bool { return f.owed(now) })
 }
+
+// owes says that a source was asked, and may yet answer.
+func (b *entry) owes(now time.Time, p wire.PeerID) bool {
+	return slices.ContainsFunc(b.late, func(f *fetch) bool { return f.to == p && f.owed(now) })
+}
+
+// asked says that it is no body that comes unasked.
+func (f *fetch) asked() bool { return f.number > 0 }
+
+// owed says that a request may yet be answered.
+func (f *fetch) owed(now time.Time) bool { return f.asked() && now.Before(f.sent.Add(owed)) }
 
 func (b *entry) deadline() time.Time {
 	at := b.retryAt

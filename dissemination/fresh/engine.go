@@ -91,6 +91,11 @@ const (
 	// only when there is nobody else (a guess): a peer that always announces first
 	// and never answers costs a time-out this often, and not with every block.
 	shunTime = 30 * time.Second
+	// owed is for how long a request counts as one that will be answered. None is lost
+	// while its connection stands, and who cannot serve it refuses; to repeat it would
+	// only have a slow link bring twice what it has not brought once. So this bounds
+	// what a peer with a fault of its own costs (a guess).
+	owed = 10 * time.Minute
 	// maxPatience is how many times its first value the fetch time-out may grow to.
 	maxPatience = 16
 	// maxWait is the longest that a request may say it waits, and so the longest

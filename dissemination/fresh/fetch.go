@@ -80,7 +80,7 @@ func (e *Engine) best(now time.Time, b *entry) (best int, shunned bool) {
 		if !s.complete {
 			rank++
 		}
-		if !s.tried && !s.restTill.After(now) && rank < lowest {
+		if rank < lowest && !s.tried && !b.owes(now, s.peer) {
 			best, lowest = i, rank
 		}
 	}
@@ -139,10 +139,9 @@ func (e *Engine) progressed(now time.Time, b *entry, number uint32) {
 // right behind its announcement says nothing.
 func (e *Engine) timeAnswer(now time.Time, b *entry, from wire.PeerID, number uint32) {
 	for _, f := range slices.Concat(b.late, []*fetch{b.fetch}) {
-		if f != nil && f.to == from && f.number == number && number > 0 && !f.answered {
+		if f != nil && f.to == from && f.number == number && f.asked() && !f.answered {
 			f.answered = true
 			e.learn(now.Sub(f.sent))
-			b.heard(from)
 		}
 	}
 }
@@ -153,17 +152,13 @@ func (e *Engine) Refused(now time.Time, from wire.PeerID, number uint32, id bloc
 	if b == nil {
 		return
 	}
-	if slices.ContainsFunc(b.late, func(f *fetch) bool { return f.to == from && f.number == number }) {
-		b.heard(from)
-		if b.endLate(func(f *fetch) bool { return f.to == from && f.number == number }) {
-			e.advance(now, b)
-		}
+	if b.endLate(func(f *fetch) bool { return f.to == from && f.number == number }) {
+		e.advance(now, b)
 	}
 	if b.fetch == nil || b.fetch.to != from || b.fetch.number != number {
 		return
 	}
 	e.stats.FetchRefusals++
-	b.heard(from)
 	e.failed(now, b)
 }
 
@@ -175,7 +170,7 @@ func (e *Engine) Mismatched(now time.Time, id block.ID) {
 		return
 	}
 	e.stats.Mismatches++
-	b.checking, b.needIDs, b.fetch = false, true, nil
+	b.checking, b.needIDs, b.fetch, b.late = false, true, nil, nil
 	e.advance(now, b)
 }
 
@@ -186,7 +181,7 @@ func (e *Engine) Listed(now time.Time, id block.ID, missing []uint32) {
 	if b == nil || b.checked {
 		return
 	}
-	b.needIDs, b.fetch = false, nil
+	b.needIDs, b.fetch, b.late = false, nil, nil
 	b.setMissing(missing)
 	b.facts.Missing += len(missing)
 	b.untry()
@@ -258,31 +253,20 @@ func (e *Engine) refuseWaiters(b *entry) {
 	b.waiters = nil
 }
 
-// heard notes that a source answers.
-func (b *entry) heard(from wire.PeerID) {
-	for i := range b.sources {
-		if s := &b.sources[i]; s.peer == from {
-			s.silences, s.restTill = 0, time.Time{}
-		}
-	}
-}
-
-// timedOut doubles the time-out for what is left unanswered (RFC 6298 §5.5), but not
-// for the first in a row: that may have been one peer's fault, two are the network's.
-func (e *Engine) timedOut(b *entry, f *fetch) {
+// timedOut ends the wait for the request in flight, and doubles the time-out for what
+// is left unanswered (RFC 6298 §5.5), but not for the first in a row: that may have been
+// one peer's fault, two are the network's.
+func (e *Engine) timedOut(now time.Time, b *entry) {
+	f := b.fetch
 	e.stats.FetchTimeouts++
-	if f.answered || f.number == 0 { // nobody was asked
-		return
-	}
-	for i := range b.sources {
-		if s := &b.sources[i]; s.peer == f.to {
-			s.restTill = f.sent.Add(e.longest() << min(s.silences, 8))
-			s.silences++
+	e.shun(now, f.to)
+	b.late = append(slices.DeleteFunc(b.late, func(l *fetch) bool { return l.to == f.to && l.asked() == f.asked() }), f)
+	if f.asked() && !f.answered {
+		if e.silence++; e.silence > 1 {
+			e.patience = min(max(e.patience, 2*f.wait), e.longest())
 		}
 	}
-	if e.silence++; e.silence > 1 {
-		e.patience = min(max(e.patience, 2*f.wait), e.longest())
-	}
+	e.failed(now, b)
 }
 
 // tickBlock does what is due for one block.
@@ -295,12 +279,7 @@ func (e *Engine) tickBlock(now time.Time, b *entry) {
 		return false
 	})
 	if b.fetch != nil && due(b.fetch.deadline, now) {
-		e.timedOut(b, b.fetch)
-		if len(b.late) < sourcesMax {
-			b.late = append(b.late, b.fetch)
-		}
-		e.shun(now, b.fetch.to)
-		e.failed(now, b)
+		e.timedOut(now, b)
 	}
 	if due(b.retryAt, now) {
 		b.retryAt = time.Time{}

@@ -101,3 +101,33 @@ func TestPromisedBodiesDoNotDefeatShunning(t *testing.T) {
 		now = now.Add(time.Second)
 	}
 }
+
+// A request is not lost while its connection stands: who owes an answer is not asked
+// again for the same block, and whoever announces it later is.
+func TestWhoOwesABodyIsNotAskedAgain(t *testing.T) {
+	e := New(Config{Fanout: 10}, 1, start, block.Tip{})
+	e.PeerUp(start, "a", 0)
+	e.PeerUp(start, "b", 0)
+	e.Announced(start, "a", cold(1, false))
+	nextFetch(t, e, start)
+	now := start
+	for now.Sub(start) < 5*time.Minute {
+		now = e.Deadline()
+		e.Tick(now)
+		for _, x := range e.Effects() {
+			if f, ok := x.(Fetch); ok {
+				t.Fatalf("after %v a is sent %+v", now.Sub(start), f)
+			}
+		}
+	}
+	e.Announced(now, "b", cold(1, false))
+	if f, took := nextFetch(t, e, now); f.To != "b" || took > 0 {
+		t.Errorf("%q is asked after %v: want b at once", f.To, took)
+	}
+	e.PeerDown(now, "a")
+	e.PeerUp(now, "a", 0)
+	e.Announced(now, "a", cold(1, false))
+	if f, _ := nextFetch(t, e, now); f.To != "a" {
+		t.Errorf("over a new connection %q is asked, want a", f.To)
+	}
+}

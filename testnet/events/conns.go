@@ -1,6 +1,9 @@
 package events
 
-import "time"
+import (
+	"context"
+	"time"
+)
 
 const (
 	// idle is QUIC's idle time-out, as libp2p sets it: a connection over which nothing
@@ -20,8 +23,8 @@ type roster interface {
 	// begins tells of a peer that has just started.
 	begins(w *world, p *peer)
 	// open starts and connects those who are there from the beginning, and returns
-	// when the network stands.
-	open(w *world) error
+	// when the network stands, or ctx is done.
+	open(ctx context.Context, w *world) error
 	// lost tells of a connection that has ended.
 	lost(w *world, a, b *peer)
 	// due returns when the roster has something to do at a peer; zero: never.

@@ -27,7 +27,7 @@ func opened(t *testing.T, change func(*scenario.Scenario)) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := w.roster.open(w); err != nil {
+	if err := w.roster.open(t.Context(), w); err != nil {
 		t.Fatal(err)
 	}
 	return w

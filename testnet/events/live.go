@@ -1,6 +1,7 @@
 package events
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
@@ -81,7 +82,7 @@ func (p *peer) info() membership.Info {
 // open lets the peers start within a second, and find each other. Where they are more
 // than are all neighbours, they know each other from before: for everybody to make sure
 // of everybody takes N² connections, which is another story than what comes after.
-func (l *live) open(w *world) error {
+func (l *live) open(ctx context.Context, w *world) error {
 	var there []*peer
 	for _, p := range w.peers {
 		if p.joins == 0 {
@@ -89,14 +90,16 @@ func (l *live) open(w *world) error {
 		}
 	}
 	if len(there) > full {
-		l.restore(w, there)
-		return nil
+		return l.restore(ctx, w, there)
 	}
 	for _, p := range there {
 		w.after(time.Duration(w.rng.Int64N(int64(time.Second))), doing(func(w *world) { p.begin(w) }))
 	}
 	for limit := w.now + int64(standsBy); !l.stands(w, there); {
-		if w.now >= limit {
+		switch {
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case w.now >= limit:
 			return fmt.Errorf("%d peers have not found each other within %v", len(there), standsBy)
 		}
 		w.play(w.now + int64(time.Second))
@@ -106,7 +109,7 @@ func (l *live) open(w *world) error {
 
 // restore starts peers that know each other: one after the other draws its neighbours
 // and is connected to them.
-func (l *live) restore(w *world, there []*peer) {
+func (l *live) restore(ctx context.Context, w *world, there []*peer) error {
 	records := make([]*membership.Record, len(there))
 	for i, p := range there {
 		p.begin(w)
@@ -114,10 +117,14 @@ func (l *live) restore(w *world, there []*peer) {
 	}
 	l.instant = true
 	for _, p := range there {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
 		p.member.Restore(w.time(), records)
 		p.settle(w)
 	}
 	l.instant = false
+	return nil
 }
 
 // stands says whether everybody who is there knows everybody, and all are neighbours.

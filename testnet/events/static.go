@@ -1,6 +1,7 @@
 package events
 
 import (
+	"context"
 	"math/rand/v2"
 	"time"
 
@@ -65,7 +66,7 @@ func (s *static) draw(rng *rand.Rand, n int) {
 	}
 }
 
-func (s *static) open(w *world) error {
+func (s *static) open(_ context.Context, w *world) error {
 	for _, p := range w.peers {
 		if p.joins == 0 {
 			p.begin(w)

@@ -159,7 +159,7 @@ func (w *world) block(id block.ID) *blk { return w.byName[id] }
 // time is over.
 func (w *world) run(ctx context.Context, progress func(float64)) (*outcome.Outcome, error) {
 	w.opening = true
-	if err := w.roster.open(w); err != nil {
+	if err := w.roster.open(ctx, w); err != nil {
 		return nil, err
 	}
 	w.opening, w.zero = false, w.now
@@ -354,14 +354,8 @@ func (w *world) close() *outcome.Outcome {
 	return w.out
 }
 
-// mix folds a number into a hash: the finalizer of SplitMix64 (Steele et al., "Fast
-// Splittable Pseudorandom Number Generators", OOPSLA 2014).
-func mix(h, x uint64) uint64 {
-	h = (h ^ x) + 0x9e3779b97f4a7c15
-	h = (h ^ h>>30) * 0xbf58476d1ce4e5b9
-	h = (h ^ h>>27) * 0x94d049bb133111eb
-	return h ^ h>>31
-}
+// mix folds a number into a hash.
+func mix(h, x uint64) uint64 { return scenario.Mix(h ^ x) }
 
 // traced takes a delivered message into the trace.
 func (w *world) traced(f *flow, m *msg) {

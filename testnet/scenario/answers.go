@@ -13,12 +13,12 @@ import (
 func (s Scenario) Random(purpose string, number uint64) *rand.Rand {
 	h := fnv.New64a()
 	h.Write([]byte(purpose))
-	return rand.New(rand.NewPCG(mix(s.Seed^h.Sum64()), mix(number+h.Sum64())))
+	return rand.New(rand.NewPCG(Mix(s.Seed^h.Sum64()), Mix(number+h.Sum64())))
 }
 
-// mix is the finaliser of SplitMix64 (Steele, Lea, Flood: Fast splittable pseudorandom
+// Mix is the finaliser of SplitMix64 (Steele, Lea, Flood: Fast splittable pseudorandom
 // number generators, OOPSLA 2014): a permutation whose bits all depend on all.
-func mix(x uint64) uint64 {
+func Mix(x uint64) uint64 {
 	x += 0x9e3779b97f4a7c15
 	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
 	x = (x ^ x>>27) * 0x94d049bb133111eb
@@ -62,7 +62,7 @@ func (p *Plan) Warm(block, peer, tx int) bool {
 	case p.Load.Warm <= 0:
 		return false
 	}
-	h := mix(mix(p.Seed^uint64(block)<<32) ^ uint64(peer)<<32 ^ uint64(tx))
+	h := Mix(Mix(p.Seed^uint64(block)<<32) ^ uint64(peer)<<32 ^ uint64(tx))
 	return float64(h>>11) < p.Load.Warm*(1<<53)
 }
 

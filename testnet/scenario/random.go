@@ -26,7 +26,7 @@ const (
 // gives time enough (see patience) for all that a working protocol could still have to
 // do. So whoever lives, is reachable and has not got the tip by then was forgotten.
 func Random(seed uint64) Scenario {
-	d := dice{rand.New(rand.NewPCG(mix(seed), mix(^seed)))}
+	d := dice{rand.New(rand.NewPCG(Mix(seed), Mix(^seed)))}
 	s := Defaults()
 	s.Name = fmt.Sprintf("random-%d", seed)
 	s.About = "drawn from a seed"

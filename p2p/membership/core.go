@@ -194,7 +194,8 @@ func (c *Core) Own() *Record { return c.self.Record }
 
 // Restore takes in the records of members that are known from before, as if a
 // connection had shown each to exist, so that the core need not get to know them. Those
-// that it knows are left out, and those that there is no room for.
+// that it knows are left out, and those that there is no room for. At the next Tick,
+// which is due at once, it chooses its neighbours among them.
 func (c *Core) Restore(now time.Time, records []*Record) {
 	for _, r := range records[:min(len(records), c.cfg.MaxMembers)] {
 		if c.view.get(r.Owner) == nil && len(c.view.order) < c.cfg.MaxMembers {
@@ -206,7 +207,7 @@ func (c *Core) Restore(now time.Time, records []*Record) {
 		}
 	}
 	slices.SortFunc(c.view.order, func(a, b *member) int { return compareKeys(a.Owner, b.Owner) })
-	c.choose(now)
+	c.nextRound = now
 }
 
 // Update tells what the own record is to say. It is said soon, not at once: a

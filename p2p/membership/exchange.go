@@ -17,13 +17,17 @@ func (c *Core) PeerUp(now time.Time, k block.PublicKey) {
 		return
 	}
 	c.links[k] = &exchange{tokens: burst, at: now}
-	if m := c.view.get(k); m != nil {
+	m := c.view.get(k)
+	news := m == nil || !m.met || m.state != Alive
+	if m != nil {
 		c.meet(now, m)
 	}
 	if compareKeys(c.cfg.Self, k) < 0 { // one of the two begins
 		c.check(now, k)
 	}
-	c.choose(now)
+	if news { // else there is one neighbour more, which has time until the next round
+		c.choose(now)
+	}
 }
 
 // PeerDown tells that the last connection to a peer is gone.

@@ -231,6 +231,9 @@ func (f *flow) arrive(w *world, p *piece) {
 		p.stage = answering
 		p.msg.left -= p.bytes - p.lost
 		f.deliver(w, p.msg.lane)
+		if p.lost == 0 {
+			p.msg = nil // which may be large, and the acknowledgement not be looked at for long
+		}
 	}
 	p.due = w.now + f.latency + f.rtt/8*int64(btoi(p.lost > 0))
 	if p.lost > 0 || f.hungry {

@@ -115,12 +115,15 @@ func (l *live) restore(ctx context.Context, w *world, there []*peer) error {
 		p.begin(w)
 		records[i] = p.member.Own()
 	}
+	for _, p := range there {
+		p.member.Restore(w.time(), records)
+	}
 	l.instant = true
 	for _, p := range there {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		p.member.Restore(w.time(), records)
+		p.member.Tick(w.time())
 		p.settle(w)
 	}
 	l.instant = false

@@ -116,6 +116,11 @@ func checkZeros(raw map[string]any, link Link) error {
 		{"loss", fmt.Sprint(link.Loss), link.Loss == 0},
 	}
 	for i, t := range tables(raw["class"]) {
+		for _, key := range []string{"up", "down"} {
+			if v, ok := t[key]; ok && isZero(v) {
+				return fmt.Errorf("class[%d].%s 0: want %s to %s, or leave it out", i, key, Rate(minRate), Rate(maxRate))
+			}
+		}
 		for _, of := range said {
 			if v, ok := t[of.key]; ok && isZero(v) && !of.zero {
 				return fmt.Errorf("class[%d].%s 0: in a class zero means what [link] says, here %s: write 0 there, and put the others in classes", i, of.key, of.value)
@@ -125,8 +130,8 @@ func checkZeros(raw map[string]any, link Link) error {
 	return nil
 }
 
-// isZero says whether a TOML value is zero, or a text that reads as a duration of
-// none.
+// isZero says whether a TOML value is zero, or a text that reads as a duration or a
+// rate of none.
 func isZero(v any) bool {
 	switch v := v.(type) {
 	case int64:
@@ -135,7 +140,8 @@ func isZero(v any) bool {
 		return v == 0
 	case string:
 		d, err := time.ParseDuration(v)
-		return err == nil && d == 0
+		n, wrong := rates.parse(v)
+		return err == nil && d == 0 || wrong == nil && n == 0
 	}
 	return false
 }

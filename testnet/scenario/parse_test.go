@@ -25,9 +25,9 @@ var refusals = []struct{ file, want string }{
 	{`class = [{name = "a", share = 0.1, "" = 1}]`, `unknown key "class[0]."`},
 	{`peers = `, `toml: line 1`},
 	{`peers = "many"`, `last key "peers"`},
-	{"link = {up = 3}", `rate "3": want bits a second`},
+	{"link = {up = 3}", `rate "3" has no unit: want one such as`},
 	{"duration = 3", `duration "3": want one such as 250ms`},
-	{"[load]\ntx_size = \"1XB\"", `size "1XB": want a whole number of bytes`},
+	{"[load]\ntx_size = \"1XB\"", `size "1XB": there is no unit "XB": want B, kB`},
 
 	// the head
 	{`peers = 1`, `peers 1: want 2 to 100000`},
@@ -91,6 +91,9 @@ var refusals = []struct{ file, want string }{
 	{`class = [{name = "a", share = 0.1, up = "1bit"}]`, `class[0].up 1bit`},
 	{`class = [{name = "a", share = 0.1, latency = "0s"}]`, `class[0].latency 0: in a class zero means what [link] says, here 50ms`},
 	{"link.loss = 0.1\nclass = [{name = \"a\", share = 0.1, loss = 0}]", `class[0].loss 0: `},
+
+	{`class = [{name = "a", share = 0.1, up = "0bit"}]`, `class[0].up 0: want 1kbit to 100gbit, or leave it out`},
+	{`class = [{name = "a", share = 0.1, down = 0}]`, `class[0].down 0: want`},
 
 	// regions
 	{`region = [{weight = 1}]`, `region[0].name ""`},

@@ -9,9 +9,12 @@ import (
 	"grapevine/block"
 )
 
-// Report says how a network's blocks spread, and whether its ledgers agree.
+// Report says how a network's blocks spread, and whether the ledgers agree that were
+// read: Height and Agree are of the peers that were asked.
 type Report struct {
 	Peers  int     `json:"peers"`
+	Asked  int     `json:"asked"`
+	Down   []int   `json:"down"` // the others, by number
 	Height uint64  `json:"height"`
 	Agree  bool    `json:"agree"`
 	Blocks []Block `json:"blocks"`
@@ -124,6 +127,9 @@ func summary(group []Fact) Block {
 
 // hundredths takes out of a sum what adding binary fractions put into it.
 func hundredths(x float64) float64 { return math.Round(100*x) / 100 }
+
+// arrivals returns how many latencies the block's percentiles are of.
+func (b Block) arrivals() int { return b.Push + b.Pull + b.Catchup }
 
 func travelled(group []Fact) []time.Duration {
 	var out []time.Duration

@@ -130,8 +130,8 @@ func TestMergeKeepsAForkApart(t *testing.T) {
 }
 
 func TestNoBlocksIsAnEmptyList(t *testing.T) {
-	got, err := json.Marshal(Report{Peers: 7, Agree: true, Blocks: Merge(nil)})
-	if want := `{"peers":7,"height":0,"agree":true,"blocks":[]}`; err != nil || string(got) != want {
+	got, err := json.Marshal(Report{Peers: 7, Asked: 7, Down: []int{}, Agree: true, Blocks: Merge(nil)})
+	if want := `{"peers":7,"asked":7,"down":[],"height":0,"agree":true,"blocks":[]}`; err != nil || string(got) != want {
 		t.Errorf("got %s, %v\nwant %s", got, err, want)
 	}
 }
@@ -151,13 +151,83 @@ func TestRank(t *testing.T) {
 	}
 }
 
+// TestVerdict: nothing is said of a ledger that was not read.
+func TestVerdict(t *testing.T) {
+	for _, c := range []struct {
+		r    Report
+		want string
+	}{
+		{Report{Peers: 7, Asked: 7, Down: []int{}, Height: 14, Agree: true}, "7 peers, height 14: the ledgers agree"},
+		{Report{Peers: 7, Asked: 7, Height: 14}, "7 peers, height 14: THE LEDGERS DO NOT AGREE"},
+		{Report{Peers: 4, Asked: 3, Down: []int{3}, Height: 61, Agree: true}, "3 of 4 peers, height 61: their ledgers agree (peer 3 was not asked)"},
+		{Report{Peers: 4, Asked: 2, Down: []int{0, 3}, Height: 61}, "2 of 4 peers, height 61: THEIR LEDGERS DO NOT AGREE (peers 0 and 3 were not asked)"},
+		{Report{Peers: 4, Asked: 1, Down: []int{0, 2, 3}, Height: 61, Agree: true}, "1 of 4 peers, height 61: its ledger was compared with no other (peers 0, 2 and 3 were not asked)"},
+		{Report{Peers: 1, Asked: 1, Height: 2, Agree: true}, "1 peer, height 2: its ledger was compared with no other"},
+	} {
+		if got := c.r.verdict(); got != c.want {
+			t.Errorf("got  %s\nwant %s", got, c.want)
+		}
+	}
+}
+
+// TestTableOfWhatWasNotMeasured: a block that has not left its producer has no latency.
+func TestTableOfWhatWasNotMeasured(t *testing.T) {
+	facts := []Fact{
+		{Peer: 0, Height: 1, ID: idA, Via: ViaOwn, Latency: time.Millisecond},
+		{Peer: 0, Height: 2, ID: idB, Via: ViaOwn, Latency: time.Millisecond},
+		{Peer: 1, Height: 2, ID: idB, Via: ViaPull, Latency: 100 * time.Nanosecond},
+	}
+	for name, c := range map[string]struct {
+		facts []Fact
+		want  string // of the columns p50, p95 and max, row by row
+	}{
+		"nothing":   {nil, "total – – –"},
+		"some":      {facts, "1 – – – 2 0.0 ms 0.0 ms 0.0 ms total 0.0 ms 0.0 ms 0.0 ms"},
+		"all alone": {facts[:2], "1 – – – 2 – – – total – – –"},
+	} {
+		var b strings.Builder
+		if err := (Report{Peers: 2, Asked: 2, Blocks: Merge(c.facts)}).WriteTable(&b, Totals(c.facts)); err != nil {
+			t.Fatal(err)
+		}
+		lines := strings.Split(b.String(), "\n")
+		var got []string
+		for _, line := range lines[1 : len(lines)-2] {
+			cells := columns(line)
+			got = append(got, cells[0])
+			got = append(got, cells[len(cells)-8:len(cells)-5]...)
+		}
+		if got := strings.Join(got, " "); got != c.want {
+			t.Errorf("%s: the latencies are\n%s\nwant\n%s\nof\n%s", name, got, c.want, b.String())
+		}
+	}
+}
+
+// columns splits a row of the table, whose columns are two spaces apart at least.
+func columns(row string) []string {
+	var cells []string
+	for cell := range strings.SplitSeq(row, "  ") {
+		if cell = strings.TrimSpace(cell); cell != "" {
+			cells = append(cells, cell)
+		}
+	}
+	return cells
+}
+
+func TestCount(t *testing.T) {
+	for n, want := range map[int]string{0: "0 peers", 1: "1 peer", 2: "2 peers"} {
+		if got := Count(n, "peer"); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
+
 func ExampleReport_WriteTable() {
 	facts := []Fact{
 		{Peer: 0, Height: 1, ID: idA, Txs: 5, Bytes: 1600, Via: ViaOwn},
 		{Peer: 1, Height: 1, ID: idA, Txs: 5, Bytes: 1600, Via: ViaPush, Hop: 1, Latency: 3 * time.Millisecond, Duplicates: 0.04},
 	}
 	var b strings.Builder
-	r := Report{Peers: 2, Height: 1, Agree: true, Blocks: Merge(facts)}
+	r := Report{Peers: 2, Asked: 2, Height: 1, Agree: true, Blocks: Merge(facts)}
 	if err := r.WriteTable(&b, Totals(facts)); err != nil {
 		panic(err)
 	}
@@ -167,6 +237,6 @@ func ExampleReport_WriteTable() {
 	// Output:
 	// height        id  txs    bytes  peers     p50     p95     max  hops  push  pull  catch-up  duplicates
 	// 1  aa000000    5  1.6 KiB    2/2  3.0 ms  3.0 ms  3.0 ms     1     1     0         0        0.04
-	// total  1 blocks    5  1.6 KiB         3.0 ms  3.0 ms  3.0 ms     1     1     0         0        0.04
+	// total   1 block    5  1.6 KiB         3.0 ms  3.0 ms  3.0 ms     1     1     0         0        0.04
 	// 2 peers, height 1: the ledgers agree
 }

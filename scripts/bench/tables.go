@@ -34,9 +34,9 @@ func writeRow(w io.Writer, r outcome.Row) error {
 	if r.BytesPerPeer.Known() {
 		size = report.Size(int(r.BytesPerPeer))
 	}
-	_, err := fmt.Fprintf(w, "| %s | %s | %d | %s | %s | %s | %s | %s | %s | %s | %s | %d |\n", r.Protocol, r.World, r.Peers,
+	_, err := fmt.Fprintf(w, "| %s | %s | %d | %s | %s | %s | %s | %s | %s | %s | %s | %s |\n", r.Protocol, r.World, r.Peers,
 		shown(down(r.Coverage), "%.3f", 1), shown(r.P50, "%.2f s", 1e-3), shown(r.P90, "%.2f s", 1e-3), shown(r.P99, "%.2f s", 1e-3), shown(r.Max, "%.2f s", 1e-3),
-		size, shown(r.Redundancy, "%.2f", 1), shown(r.Duplicates, "%.2f", 1), r.HopMax)
+		size, shown(r.Redundancy, "%.2f", 1), shown(r.Duplicates, "%.2f", 1), shown(r.HopMax, "%.0f", 1))
 	return err
 }
 

@@ -31,6 +31,7 @@ type Outcome struct {
 	Drops    []Drop        // peers that one charged so much that it let go of them
 	Healed   time.Duration // when the last fault ended that ends
 	End      time.Duration
+	Noticed  time.Duration // see Row; zero: not known
 	// NoChain says that the peers keep no chain and catch nothing up: what one missed it
 	// never has, and what it has need not be in order.
 	NoChain bool
@@ -59,7 +60,7 @@ type Arrival struct {
 	At     time.Duration // when it was accepted
 	Via    string
 	From   int // the peer that announced or sent it first; -1: nobody, or not known
-	Hop    int
+	Hop    int // -1: not known
 }
 
 // Peer is what a peer is at the end, and what it received from the first announcement

@@ -28,14 +28,18 @@ type Row struct {
 	P99 Figure `json:"p99_ms"`
 	Max Figure `json:"max_ms"`
 	// BytesPerPeer is what came, per block and peer that ran at any time since the first
-	// block; of a run without blocks, per peer.
+	// block; of a run without blocks, per second and peer.
 	BytesPerPeer Figure `json:"bytes_per_peer"`
 	// Redundancy is what came to all peers over what had to: the body of each block
 	// for each peer other than its producer that accepted it.
 	Redundancy Figure `json:"redundancy"`
 	Duplicates Figure `json:"duplicates"` // bodies that came again, over the same
-	HopMax     int    `json:"hop_max"`
-	Trace      string `json:"trace"` // 16 hex digits; empty in a world that does not repeat
+	HopMax     Figure `json:"hop_max"`
+	// Noticed is how long it took after a crash, in milliseconds, until everybody who
+	// lived held all who had crashed for dead: the longest. It is measured of membership
+	// cores in the event world; in JSON it stands only where it is known.
+	Noticed *Figure `json:"noticed_ms,omitempty"`
+	Trace   string  `json:"trace"` // 16 hex digits; empty in a world that does not repeat
 }
 
 // Figure is a number, or NaN where there is nothing to take it of. JSON has null for that.
@@ -72,7 +76,7 @@ func ratio(a, b float64) Figure {
 
 // Row takes the figures. Arrivals of blocks that nobody made count nowhere.
 func (o *Outcome) Row() Row {
-	r := Row{Protocol: o.Protocol, World: o.World, Peers: len(o.Peers), Blocks: len(o.Blocks), Seed: o.Seed}
+	r := Row{Protocol: o.Protocol, World: o.World, Peers: len(o.Peers), Blocks: len(o.Blocks), Seed: o.Seed, HopMax: Figure(math.NaN())}
 	if o.Trace != 0 {
 		text := strconv.FormatUint(o.Trace, 16)
 		r.Trace = "0000000000000000"[len(text):] + text
@@ -82,7 +86,9 @@ func (o *Outcome) Row() Row {
 	var bodies float64 // bytes that had to come
 	for _, d := range o.Deliveries() {
 		bodies += float64(o.Blocks[d.Block].Bytes)
-		r.HopMax = max(r.HopMax, d.Hop)
+		if hop := Figure(d.Hop); hop >= 0 && !(hop <= r.HopMax) {
+			r.HopMax = hop
+		}
 		if !d.Expected {
 			continue
 		}
@@ -95,6 +101,10 @@ func (o *Outcome) Row() Row {
 	slices.Sort(latencies)
 	r.P50, r.P90, r.P99, r.Max = rank(latencies, 50), rank(latencies, 90), rank(latencies, 99), rank(latencies, 100)
 	o.traffic(&r, bodies)
+	if o.Noticed > 0 {
+		millis := Figure(o.Noticed.Seconds() * 1000)
+		r.Noticed = &millis
+	}
 	return r
 }
 
@@ -111,7 +121,11 @@ func (o *Outcome) traffic(r *Row, bodies float64) {
 			peers++
 		}
 	}
-	r.BytesPerPeer = ratio(float64(received), float64(peers*max(len(o.Blocks), 1)))
+	per := float64(len(o.Blocks))
+	if per == 0 {
+		per = o.End.Seconds()
+	}
+	r.BytesPerPeer = ratio(float64(received), float64(peers)*per)
 	r.Redundancy, r.Duplicates = ratio(float64(received), bodies), ratio(float64(again), bodies)
 }
 

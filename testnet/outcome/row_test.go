@@ -75,7 +75,7 @@ func TestRowWithoutBlocks(t *testing.T) {
 	o := &Outcome{Protocol: "grapevine", World: "events", Peers: []Peer{{Received: 30}, {Received: 50}}, End: time.Second}
 	const want = `{"protocol":"grapevine","world":"events","peers":2,"blocks":0,"seed":0,"coverage":null,` +
 		`"p50_ms":null,"p90_ms":null,"p99_ms":null,"max_ms":null,"bytes_per_peer":40,"redundancy":null,"duplicates":null,` +
-		`"hop_max":0,"trace":""}`
+		`"hop_max":null,"trace":""}`
 	r := o.Row()
 	got, err := json.Marshal(r)
 	if err != nil || string(got) != want {
@@ -131,7 +131,7 @@ func TestPercentCutsOff(t *testing.T) {
 }
 
 func ExampleWriteTable() {
-	rows := []Row{small().Row(), (&Outcome{Protocol: "membership-only", World: "packets", Peers: make([]Peer, 2)}).Row()}
+	rows := []Row{small().Row(), (&Outcome{Protocol: "membership-only", World: "packets", Peers: []Peer{{Received: 300}, {Received: 500}}, End: 2 * time.Second}).Row()}
 	var b strings.Builder
 	if err := WriteTable(&b, rows); err != nil {
 		panic(err)
@@ -142,5 +142,19 @@ func ExampleWriteTable() {
 	// Output:
 	// protocol    world  peers  blocks  by push      p50      p90      p99      max  bytes/peer  per body byte  duplicates  hops
 	// grapevine   events      6       2   60.0 %  20.0 ms  40.0 ms  40.0 ms  40.0 ms       650 B           1.30        0.20     5
-	// membership-only  packets      2       0        –        –        –        –        –         0 B              –           –     0
+	// membership-only  packets      2       0        –        –        –        –        –       200 B              –           –     –
+}
+
+func ExampleWriteTable_withoutBlocks() {
+	o := &Outcome{Protocol: "grapevine", World: "events", Peers: []Peer{{Received: 3000}, {Received: 5000}}, End: 2 * time.Second, Noticed: 90 * time.Second}
+	var b strings.Builder
+	if err := WriteTable(&b, []Row{o.Row()}); err != nil {
+		panic(err)
+	}
+	for line := range strings.Lines(b.String()) {
+		fmt.Fprint(os.Stdout, strings.TrimLeft(line, " "))
+	}
+	// Output:
+	// protocol   world  peers  blocks  bytes/peer/s  crash noticed by all after
+	// grapevine  events      2       0       2.0 KiB                  90000.0 ms
 }

@@ -39,6 +39,6 @@
 // environment 6.5 GB and 75 s.
 //
 // A baseline's peer accepts a block when all of it is here; its height is that up to
-// which it has every block, so one that missed a block stays there. The hop is not known
-// and zero.
+// which it has every block, so one that missed a block stays there. The hop is not
+// known.
 package packets

@@ -88,7 +88,7 @@ func (g *gossip) open(i int) (runner, error) {
 }
 
 func (g *gossip) accept(i int, r baseline.Received) {
-	a := accepted{height: r.Height, id: r.ID, bytes: r.Bytes, via: outcome.ViaPush, from: r.From}
+	a := accepted{height: r.Height, id: r.ID, bytes: r.Bytes, via: outcome.ViaPush, from: r.From, hop: -1}
 	if r.From == "" {
 		a.via, a.made = outcome.ViaOwn, time.Now()
 	}

@@ -49,7 +49,7 @@ func playing(t *testing.T, p *scenario.Plan, protocol string) *outcome.Outcome {
 
 func playingWith(t *testing.T, p *scenario.Plan, protocol string, peers func(*world, string) (kind, error)) *outcome.Outcome {
 	t.Helper()
-	if err := check(p, protocol); err != nil {
+	if err := Check(p, protocol); err != nil {
 		t.Fatal(err)
 	}
 	began := time.Now()

@@ -27,12 +27,12 @@ const (
 // Protocols returns the names of what Run can play.
 func Protocols() []string { return append(preset.Names(), gossipsub, chunked) }
 
-// maxPeers bounds what one process is asked to simulate: ten times what DESIGN §9 wants
+// maxPeers bounds what one process is asked to simulate: ten times as many as it does
 // with blocks of 1 MiB.
 const maxPeers = 1000
 
-// check refuses what this world cannot play.
-func check(plan *scenario.Plan, protocol string) error {
+// Check refuses what this world cannot play.
+func Check(plan *scenario.Plan, protocol string) error {
 	switch {
 	case !slices.Contains(Protocols(), protocol):
 		return fmt.Errorf("protocol %q: the packet world plays %s", protocol, strings.Join(Protocols(), ", "))
@@ -70,7 +70,7 @@ func listenAddr(ip net.IP) string { return fmt.Sprintf("/ip4/%s/udp/4001/quic-v1
 // to call Child; progress (may be nil) is told the share done, 0…1. When ctx ends the
 // process does, and the error is ctx's cause.
 func Run(ctx context.Context, plan *scenario.Plan, protocol string, progress func(float64)) (*outcome.Outcome, error) {
-	if err := check(plan, protocol); err != nil {
+	if err := Check(plan, protocol); err != nil {
 		return nil, err
 	}
 	if os.Getenv(childVariable) != "" {

@@ -65,7 +65,7 @@ const (
 	// settle is how long the network stands before the run begins: one census of the
 	// nodes, whose fan-out follows from it, and ten heartbeats of GossipSub.
 	settle = 11 * time.Second
-	// tail is how long traffic counts after the last acceptance (DESIGN §9).
+	// tail is how long traffic counts after the last acceptance.
 	tail = time.Second
 )
 

@@ -294,13 +294,26 @@ type Member struct {
 func (c *Core) Members() []Member {
 	out := make([]Member, 0, len(c.view.order))
 	for _, m := range c.view.order {
-		state := m.state
-		if !m.met && !m.buried() {
-			state = Tentative
-		}
-		out = append(out, Member{*m.Record, state, m.linked, m.heard})
+		out = append(out, Member{*m.Record, m.judged(), m.linked, m.heard})
 	}
 	return out
+}
+
+// State says how a member is judged, if it is known.
+func (c *Core) State(k block.PublicKey) (State, bool) {
+	m := c.view.get(k)
+	if m == nil {
+		return 0, false
+	}
+	return m.judged(), true
+}
+
+// judged is the state that others see: who was never met is tentative.
+func (m *member) judged() State {
+	if !m.met && !m.buried() {
+		return Tentative
+	}
+	return m.state
 }
 
 // Size returns how many members live, oneself included. Hearsay does not count.

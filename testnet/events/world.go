@@ -47,7 +47,9 @@ type world struct {
 	last     instant // of the last acceptance
 	counting bool    // a count of bytes is due
 	counted  bool
-	pending  int // deliveries of blocks to live peers that are yet to come, of those made
+	pending  int     // deliveries of blocks to live peers that are yet to come, of those made
+	crashed  instant // when the last peer did,
+	looking  bool    // and the living do not all know yet
 }
 
 // epoch is the instant at which the network stands, as the cores see it: any time
@@ -73,18 +75,31 @@ func Run(ctx context.Context, plan *scenario.Plan, protocol string, progress fun
 	return w.run(ctx, progress)
 }
 
-func newWorld(plan *scenario.Plan, protocol string) (*world, error) {
+// Check refuses what this world cannot play.
+func Check(plan *scenario.Plan, protocol string) error {
+	_, err := settings(plan, protocol)
+	return err
+}
+
+// settings are a protocol's, under the plan's.
+func settings(plan *scenario.Plan, protocol string) (preset.Preset, error) {
 	set, err := preset.Get(protocol)
 	if err != nil {
-		return nil, err
+		return set, err
 	}
 	if plan.Load.TxRate > 0 {
-		return nil, fmt.Errorf("tx_rate is %v: the event world has no transactions of its own; use the packet world", plan.Load.TxRate)
+		return set, fmt.Errorf("tx_rate is %v: the event world has no transactions of its own; use the packet world", plan.Load.TxRate)
 	}
 	if protocol == preset.Grapevine {
-		if set, err = withSettings(set, plan.Settings); err != nil {
-			return nil, err
-		}
+		return withSettings(set, plan.Settings)
+	}
+	return set, nil
+}
+
+func newWorld(plan *scenario.Plan, protocol string) (*world, error) {
+	set, err := settings(plan, protocol)
+	if err != nil {
+		return nil, err
 	}
 	if !set.NoCatchup && set.Fresh.CatchupGap == 0 {
 		set.Fresh.CatchupGap = catchup.DefaultGap // as the driver does
@@ -223,6 +238,7 @@ func (w *world) happen(ev scenario.Event) {
 			w.peers[i].end()
 			w.out.Peers[i].Gone(w.since())
 		}
+		w.lookOut()
 	case scenario.Start:
 		for _, i := range ev.Peers {
 			w.peers[i].begin(w)

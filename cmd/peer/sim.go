@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -24,14 +25,15 @@ import (
 type simWorld struct {
 	name      string
 	protocols []string
+	check     func(plan *scenario.Plan, protocol string) error
 	run       func(ctx context.Context, plan *scenario.Plan, protocol string, progress func(float64)) (*outcome.Outcome, error)
 }
 
 // simWorlds are all that there are.
 func simWorlds() []simWorld {
 	return []simWorld{
-		{scenario.Events, events.Protocols(), events.Run},
-		{scenario.Packets, packets.Protocols(), packets.Run},
+		{scenario.Events, events.Protocols(), events.Check, events.Run},
+		{scenario.Packets, packets.Protocols(), packets.Check, packets.Run},
 	}
 }
 
@@ -72,17 +74,15 @@ type override struct {
 	same bool
 }
 
-const manyPeers, manyBlocks = 1 << 20, 1 << 20 // the scenario's own bounds are lower, and say why
-
 func (f *simFlags) table(worlds []string) []override {
 	return []override{
 		{"world", textValue{&f.world, worlds}, "where to run: " + strings.Join(worlds, " or "),
 			func(s *scenario.Scenario) { s.World = f.world }, true},
 		{"protocol", &listValue{to: &f.protocols}, "what to compare, with commas between",
 			func(s *scenario.Scenario) { s.Protocols = f.protocols }, true},
-		{"peers", countValue{&f.peers, manyPeers}, "how many peers",
+		{"peers", countValue{&f.peers, scenario.MinPeers, scenario.MaxPeers}, "how many peers",
 			func(s *scenario.Scenario) { s.Peers = f.peers }, false},
-		{"blocks", countValue{&f.blocks, manyBlocks}, "how many blocks",
+		{"blocks", countValue{&f.blocks, 0, scenario.MaxBlocks}, "how many blocks",
 			func(s *scenario.Scenario) { s.Load.Blocks = f.blocks }, true},
 		{"block-size", &f.blockSize, "size of the blocks' bodies, such as 160KiB",
 			func(s *scenario.Scenario) { s.Load.BlockSizes = []scenario.Bytes{f.blockSize} }, false},
@@ -118,6 +118,7 @@ type simulation struct {
 	command string // that runs it
 	name    string // as it was given
 	given   []string
+	unbound []string // flags for which the scenario's bounds are not checked
 	world   simWorld
 	plan    *scenario.Plan
 }
@@ -129,12 +130,18 @@ func prepare(name string, flags *pflag.FlagSet, table []override, worlds []simWo
 	if err != nil {
 		return nil, err
 	}
-	sim := &simulation{command: "peer sim run", name: name, given: overridden(&s, flags, table)}
+	sim := &simulation{command: "peer sim run", name: name}
+	sim.override(&s, flags, table)
 	if sim.world, err = worldOf(s, worlds); err != nil {
 		return nil, usage(err)
 	}
 	if sim.plan, err = s.Plan(); err != nil {
 		return nil, usage(err)
+	}
+	for _, p := range s.Protocols {
+		if err := sim.world.check(sim.plan, p); err != nil {
+			return nil, usage(err)
+		}
 	}
 	return sim, nil
 }
@@ -150,25 +157,31 @@ func findScenario(name string) (scenario.Scenario, error) {
 	return s, nil
 }
 
-// overridden puts the flags over the scenario, and returns those that a replay must give
+// override puts the flags over the scenario, and notes those that a replay must give
 // again besides the ones that it always gives.
-func overridden(s *scenario.Scenario, flags *pflag.FlagSet, table []override) (given []string) {
+func (sim *simulation) override(s *scenario.Scenario, flags *pflag.FlagSet, table []override) {
 	for _, row := range table {
-		if flags.Changed(row.flag) {
-			row.apply(s)
-			if !row.same {
-				unbind(s)
-			}
-			if row.flag != "world" && row.flag != "protocol" && row.flag != "seed" {
-				given = append(given, "--"+row.flag, row.value.String())
-			}
+		if !flags.Changed(row.flag) {
+			continue
+		}
+		before := *s
+		row.apply(s)
+		if !row.same && !reflect.DeepEqual(before, *s) && unbind(s) {
+			sim.unbound = append(sim.unbound, "--"+row.flag)
+		}
+		if row.flag != "world" && row.flag != "protocol" && row.flag != "seed" {
+			sim.given = append(sim.given, "--"+row.flag, row.value.String())
 		}
 	}
-	return given
 }
 
-// unbind takes the scenario's bounds away: they are of the network that it describes.
-func unbind(s *scenario.Scenario) { s.Checks = scenario.Checks{Reach: s.Checks.Reach} }
+// unbind takes the scenario's bounds away: they are of the network that it describes. It
+// says whether there were any.
+func unbind(s *scenario.Scenario) bool {
+	before := s.Checks
+	s.Checks = scenario.Checks{Reach: before.Reach}
+	return before != s.Checks
+}
 
 // worldOf finds where a scenario runs, and whether all of its protocols run there.
 func worldOf(s scenario.Scenario, worlds []simWorld) (simWorld, error) {

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -32,7 +34,7 @@ another, and print a row of figures for each. Flags count over the scenario's va
 What must hold is checked after each run: that peers agree, that no height goes back,
 that all come to the tip, that nobody is dropped without cause, and, of the protocol
 grapevine, the scenario's bounds, unless a flag makes the network or its load another
-(--blocks and --seed do not). What is broken is named on standard error, with the
+(--blocks and --seed do not), which is said. What is broken is named on standard error, with the
 command that runs it again, and the exit code is 6.`,
 		Example: `  peer sim run
   peer sim run large --peers 500 --blocks 1
@@ -57,11 +59,11 @@ command that runs it again, and the exit code is 6.`,
 		if len(args) > 0 {
 			name = args[0]
 		}
-		if err := checkPlot(*picture); err != nil {
-			return err
-		}
 		sim, err := prepare(name, cmd.Flags(), table, worlds)
 		if err != nil {
+			return err
+		}
+		if err := checkPlot(*picture, sim.plan); err != nil {
 			return err
 		}
 		return sim.compare(cmd, out, *picture)
@@ -74,9 +76,12 @@ func plotFlag(cmd *cobra.Command) *string {
 }
 
 // checkPlot says before anything runs whether the picture can be drawn.
-func checkPlot(path string) error {
+func checkPlot(path string, plan *scenario.Plan) error {
 	if path == "" {
 		return nil
+	}
+	if plan.Load.Blocks == 0 && plan.Load.TxRate == 0 {
+		return usage(fmt.Errorf("--plot %s: %s has no blocks whose way could be drawn: leave it out, or take --blocks", path, plan.Name))
 	}
 	if err := plot.Check(path); err != nil {
 		return usage(err)
@@ -90,6 +95,9 @@ func (s *simulation) compare(cmd *cobra.Command, out *output, picture string) er
 	var runs []*outcome.Outcome
 	rows, broken := []outcome.Row{}, 0
 	var failed error
+	if len(s.unbound) > 0 && slices.Contains(s.plan.Protocols, bound) {
+		fmt.Fprintf(cmd.ErrOrStderr(), "the scenario's bounds are not checked, for %s makes it another network\n", strings.Join(s.unbound, ", "))
+	}
 	for _, protocol := range s.plan.Protocols {
 		o, err := s.play(cmd.Context(), protocol)
 		if err != nil {

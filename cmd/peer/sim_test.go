@@ -15,7 +15,9 @@ import (
 	"time"
 
 	"grapevine/block"
+	"grapevine/testnet/events"
 	"grapevine/testnet/outcome"
+	"grapevine/testnet/packets"
 	"grapevine/testnet/scenario"
 )
 
@@ -49,8 +51,8 @@ func idealWorlds() ([]simWorld, *[]*scenario.Plan) {
 		return ideal(ctx, p, protocol, progress)
 	}
 	return []simWorld{
-		{"events", []string{"grapevine", "fabric", "fabric-enhanced"}, run},
-		{"packets", []string{"grapevine", "gossipsub"}, run},
+		{"events", []string{"grapevine", "fabric", "fabric-enhanced"}, events.Check, run},
+		{"packets", []string{"grapevine", "gossipsub"}, packets.Check, run},
 	}, &played
 }
 
@@ -137,6 +139,10 @@ func TestSimRunJSONStandsAlone(t *testing.T) {
 func TestSimRunUsage(t *testing.T) {
 	worlds, played := idealWorlds()
 	dir := t.TempDir()
+	rate := dir + "/rate.toml"
+	if err := os.WriteFile(rate, []byte("world = \"packets\"\nload.tx_rate = 50\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		args string
 		code int
@@ -151,12 +157,17 @@ func TestSimRunUsage(t *testing.T) {
 		{"run --protocol gossipsub", exitUsage, []string{`"gossipsub" does not run in the world "events"`, "fabric-enhanced", "--world packets"}},
 		{"run --world packets", exitUsage, []string{`"fabric" does not run in the world "packets"`, "--world events"}},
 		{"run --world packets --protocol gossipsub-chunked", exitUsage, []string{`"gossipsub-chunked"`, "grapevine, gossipsub"}},
-		{"run --peers 1", exitUsage, []string{"peers 1", "2 to"}},
+		{"run --peers 1", exitFailed, []string{`"--peers"`, "from 2 to 100000"}},
+		{"run --peers -5", exitFailed, []string{`"--peers"`, "from 2 to 100000"}},
+		{"run --blocks 100001", exitFailed, []string{`"--blocks"`, "from 0 to 100000"}},
 		{"run --latency -1ms", exitFailed, []string{"-1ms", "250ms"}},
 		{"run --warm 1.5", exitFailed, []string{"1.5", "0 to 1"}},
 		{"run --loss 1", exitUsage, []string{"link.loss 1", "less than 1"}},
 		{"run --plot a.pdf", exitUsage, []string{"a.pdf", ".svg, .png or .html"}},
 		{"run --plot " + dir + "/none/a.svg", exitUsage, []string{"none"}},
+		{"run --plot a.svg membership", exitUsage, []string{"a.svg", "membership has no blocks"}},
+		{"run growth --world packets --protocol grapevine", exitUsage, []string{"10000 peers", "1000 at most"}},
+		{"run --protocol grapevine,gossipsub " + rate, exitUsage, []string{"tx_rate", `"gossipsub"`}},
 		{"run a b", exitFailed, []string{"at most 1"}},
 	} {
 		r := simulate(t.Context(), worlds, strings.Fields(c.args)...).want(t, c.code, c.says...)
@@ -206,8 +217,10 @@ func TestSimRunBoundsAreOfGrapevineAndTheNetworkAsItIs(t *testing.T) {
 	}
 	simulate(t.Context(), worlds, "run", file, "--seed", "2", "--blocks", "3", "--world", "events").want(t, exitWrong, "at most 9 ms")
 	for _, other := range []string{"--peers=51", "--block-size=1MB", "--tx-size=300B", "--warm=0.1", "--bandwidth=60mbit", "--latency=1ms", "--loss=0.1", "--dead=0.1"} {
-		simulate(t.Context(), worlds, "run", file, other).want(t, exitOK)
+		flag, _, _ := strings.Cut(other, "=")
+		simulate(t.Context(), worlds, "run", file, other).want(t, exitOK, "bounds are not checked, for "+flag)
 	}
+	simulate(t.Context(), worlds, "run", file, "--peers=50", "--loss=0").want(t, exitWrong, "at most 9 ms") // as they are
 }
 
 func TestSimRunShowsWhatHadEnded(t *testing.T) {
@@ -287,7 +300,8 @@ func TestSimWorlds(t *testing.T) {
 	for _, w := range simWorlds() {
 		r := peer(t, "sim", "run", "small", "--world", w.name, "--protocol", "grapevine", "--peers", "5", "--blocks", "2", "-o", "json").want(t, exitOK)
 		var rows []outcome.Row
-		if err := json.Unmarshal([]byte(r.out), &rows); err != nil || len(rows) != 1 || r.err != "" {
+		const said = "the scenario's bounds are not checked, for --peers makes it another network\n"
+		if err := json.Unmarshal([]byte(r.out), &rows); err != nil || len(rows) != 1 || r.err != said {
 			t.Fatalf("%s: %v in %s%s", w.name, err, r.out, r.err)
 		}
 		if got := rows[0]; got.World != w.name || got.Peers != 5 || got.Blocks != 2 || !(got.P99 > 50 && got.P99 < 1000) || (got.Trace == "") != (w.name == scenario.Packets) {

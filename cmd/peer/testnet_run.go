@@ -67,11 +67,11 @@ wrong.`,
 	picture := plotFlag(cmd)
 	out := outputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if err := checkPlot(*picture); err != nil {
-			return err
-		}
 		sim, err := prepareProcesses(args[0], cmd.Flags(), table)
 		if err != nil {
+			return err
+		}
+		if err := checkPlot(*picture, sim.plan); err != nil {
 			return err
 		}
 		return sim.withProcesses(cmd, *dir, *patience, func() error { return sim.compare(cmd, out, *picture) })
@@ -92,7 +92,8 @@ func prepareProcesses(name string, flags *pflag.FlagSet, table []override) (*sim
 		s.World = scenario.Processes
 		unbind(&s)
 	}
-	sim := &simulation{command: "peer testnet run", name: name, given: overridden(&s, flags, table)}
+	sim := &simulation{command: "peer testnet run", name: name}
+	sim.override(&s, flags, table)
 	if sim.world, err = worldOf(s, []simWorld{{name: scenario.Processes, protocols: processes.Protocols()}}); err != nil {
 		return nil, usage(err)
 	}

@@ -166,7 +166,7 @@ func TestTestnetRunUsage(t *testing.T) {
 		{"small --world events", exitUsage, []string{"--world"}},
 		{"small --protocol gossipsub", exitUsage, []string{`"gossipsub"`, `"processes" has grapevine, fabric, fabric-enhanced`}},
 		{"small --plot a.pdf", exitUsage, []string{".svg, .png or .html"}},
-		{"small --peers 1", exitUsage, []string{"peers 1", "2 to"}},
+		{"small --peers 1", exitUsage, []string{"--peers", "2 to"}},
 	} {
 		r := peer(t, append([]string{"testnet", "run"}, strings.Fields(c.args)...)...).want(t, c.code, c.says...)
 		if r.out != "" {

@@ -114,8 +114,8 @@ func (v boolValue) fromTOML(in any) (string, error) {
 }
 
 type countValue struct {
-	to  *int
-	max int
+	to       *int
+	min, max int
 }
 
 func (v countValue) String() string { return strconv.Itoa(*v.to) }
@@ -124,8 +124,8 @@ func (v countValue) toTOML() string { return v.String() }
 
 func (v countValue) Set(s string) error {
 	n, err := strconv.Atoi(s)
-	if err != nil || n < 0 || n > v.max {
-		return fmt.Errorf("want a number from 0 to %d", v.max)
+	if err != nil || n < v.min || n > v.max {
+		return fmt.Errorf("want a number from %d to %d", v.min, v.max)
 	}
 	*v.to = n
 	return nil

@@ -13,7 +13,7 @@ import (
 	"grapevine/api"
 )
 
-// maxNeighbours is up to how many members all are neighbours of all (DESIGN §7).
+// maxNeighbours is up to how many members all are neighbours of all.
 const maxNeighbours = 128
 
 // started is a peer whose process this one has started.

@@ -39,7 +39,7 @@ const (
 	// ahead is how long before the first block, or transaction, counting begins: all
 	// peers are asked by then.
 	ahead = 500 * time.Millisecond
-	// tail is how long traffic counts after the last acceptance (DESIGN §9).
+	// tail is how long traffic counts after the last acceptance.
 	tail = time.Second
 	// lookEvery is how often the peers are asked whether they have come to rest, when
 	// nothing more is to happen.

@@ -12,11 +12,16 @@ import (
 	"grapevine/block"
 )
 
+// Bounds that the command line's flags have, too.
+const (
+	MinPeers  = 2
+	MaxPeers  = 100_000 // ten times the largest goal (DESIGN §11)
+	MaxBlocks = 100_000
+)
+
 // Bounds of what a scenario may ask for.
 const (
-	maxPeers  = 100_000 // ten times the largest goal (DESIGN §11)
-	maxLive   = 5_000   // full views of more do not fit
-	maxBlocks = 100_000
+	maxLive   = 5_000 // full views of more do not fit
 	maxRate   = 100e9 // bits a second; rates are in fixed point
 	minRate   = 1e3   // a packet of 1,500 bytes takes 12 s
 	maxDelay  = Duration(10 * time.Second)
@@ -89,7 +94,7 @@ func (s Scenario) validateHead(v *verdict) {
 	v.want(s.Name == "" || oneLine(s.Name), "name %q: want one line", s.Name)
 	v.want(s.About == "" || oneLine(s.About), "about %q: want one line", s.About)
 	v.want(s.Seed <= math.MaxInt64, "seed %d: want 0 to 2^63-1: TOML's integers have a sign", s.Seed)
-	v.want(s.Peers >= 2 && s.Peers <= maxPeers, "peers %d: want 2 to %d", s.Peers, maxPeers)
+	v.want(s.Peers >= MinPeers && s.Peers <= MaxPeers, "peers %d: want %d to %d", s.Peers, MinPeers, MaxPeers)
 	v.among(s.World, "world", worlds)
 	v.among(s.Membership, "membership", memberships)
 	v.want(s.Membership != Live || s.Peers <= maxLive, "membership live with %d peers: full views go to %d: use auto or static, or fewer peers", s.Peers, maxLive)
@@ -116,7 +121,7 @@ func (s Settings) validate(v *verdict) {
 }
 
 func (l Load) validate(v *verdict, world string) {
-	v.want(l.Blocks >= 0 && l.Blocks <= maxBlocks, "load.blocks %d: want 0 to %d", l.Blocks, maxBlocks)
+	v.want(l.Blocks >= 0 && l.Blocks <= MaxBlocks, "load.blocks %d: want 0 to %d", l.Blocks, MaxBlocks)
 	v.within(l.First, "load.first", maxTime)
 	v.want(l.Every > 0 && l.Every <= maxTime, "load.every %s: want more than 0s, and %s at most", l.Every, maxTime)
 	v.want(v.err != nil || Duration(l.Blocks) <= (maxTime-l.First)/l.Every, "load.blocks %d, one every %s: that is more than %s: want fewer or faster", l.Blocks, l.Every, maxTime)
@@ -247,6 +252,6 @@ func (c Checks) validate(v *verdict) {
 	v.within(c.Max, "checks.max", maxTime)
 	v.want(c.P99 == 0 || c.Max == 0 || c.P99 <= c.Max, "checks.p99 %s above checks.max %s: want it below, or leave it out", c.P99, c.Max)
 	v.fraction(c.Coverage, "checks.coverage")
-	v.want(c.Redundancy >= 0 && c.Redundancy <= maxPeers, "checks.redundancy %v: want 0 (no bound) to %d", c.Redundancy, maxPeers)
+	v.want(c.Redundancy >= 0 && c.Redundancy <= MaxPeers, "checks.redundancy %v: want 0 (no bound) to %d", c.Redundancy, MaxPeers)
 	v.want(c.Bytes >= 0, "checks.bytes %s: want 0B (no bound) or more", c.Bytes)
 }

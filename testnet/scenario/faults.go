@@ -25,9 +25,17 @@ func (f Fault) validate(v *verdict, what string, s Scenario) {
 		}
 	}
 	v.want(chosen <= 1, "%s says whom it befalls in %d ways: want one of peers, share, region and class", what, chosen)
-	v.want(f.Region == "" || s.region(f.Region) >= 0, "%s.region: there is no region %q: %s", what, f.Region, didYouMean(f.Region, s.regionNames()))
-	v.want(f.Class == "" || slices.Contains(s.classNames(), f.Class), "%s.class: there is no class %q: %s", what, f.Class, didYouMean(f.Class, s.classNames()))
+	v.want(f.Region == "" || s.region(f.Region) >= 0, "%s.region: there is no region %q: %s", what, f.Region, oneOf("region", f.Region, s.regionNames()))
+	v.want(f.Class == "" || slices.Contains(s.classNames(), f.Class), "%s.class: there is no class %q: %s", what, f.Class, oneOf("class", f.Class, s.classNames()))
 	f.validateKind(v, what)
+}
+
+// oneOf says which tables of a scenario could be meant.
+func oneOf(table, word string, names []string) string {
+	if len(names) == 0 {
+		return fmt.Sprintf("the scenario has none: want a table [[%s]], or peers or a share instead", table)
+	}
+	return DidYouMean(word, names)
 }
 
 // validateKind wants the values that the kind has, and no others.

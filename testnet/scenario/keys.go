@@ -19,7 +19,7 @@ func checkTable(path string, table map[string]any, of reflect.Type) error {
 	for _, key := range slices.Sorted(maps.Keys(table)) {
 		field, ok := fields[key]
 		if !ok {
-			return fmt.Errorf("unknown key %q: %s", path+key, didYouMean(key, slices.Sorted(maps.Keys(fields))))
+			return fmt.Errorf("unknown key %q: %s", path+key, DidYouMean(key, slices.Sorted(maps.Keys(fields))))
 		}
 		if err := checkValue(path+key, table[key], field); err != nil {
 			return err
@@ -49,17 +49,16 @@ func checkValue(path string, v any, of reflect.Type) error {
 func fieldsOf(t reflect.Type) map[string]reflect.Type {
 	fields := map[string]reflect.Type{}
 	for _, f := range reflect.VisibleFields(t) {
-		if !f.Anonymous {
-			name, _, _ := strings.Cut(f.Tag.Get("toml"), ",")
+		if name, _, _ := strings.Cut(f.Tag.Get("toml"), ","); name != "" && name != "-" {
 			fields[name] = f.Type
 		}
 	}
 	return fields
 }
 
-// didYouMean names the word that is nearest to one that is not known, if any is near,
+// DidYouMean names the word that is nearest to one that is not known, if any is near,
 // and otherwise all.
-func didYouMean(word string, known []string) string {
+func DidYouMean(word string, known []string) string {
 	best, least := "", max(2, len(word)/3)+1
 	for _, k := range known {
 		if d := distance(strings.ToLower(word), k); d < least {

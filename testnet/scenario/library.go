@@ -16,6 +16,9 @@ const Default = "default"
 
 const extension = ".toml"
 
+// ErrUnknown is wrapped by the error for a name that the library has not got.
+var ErrUnknown = errors.New("not in the library")
+
 // Names returns the names of the library's scenarios, ascending.
 func Names() []string {
 	files, err := fs.Glob(scenarios.Files, "*"+extension)
@@ -51,11 +54,11 @@ func Find(nameOrPath string) (Scenario, error) {
 		if err != nil {
 			return Scenario{}, fmt.Errorf("reading scenario: %w", err)
 		}
-		return Parse(name, text)
+		return parseFile(nameOrPath, name, text)
 	}
 	text, err := scenarios.Files.ReadFile(nameOrPath + extension)
 	if errors.Is(err, fs.ErrNotExist) {
-		return Scenario{}, fmt.Errorf("scenario %q: %s; a file of your own ends with %s", nameOrPath, didYouMean(nameOrPath, Names()), extension)
+		return Scenario{}, fmt.Errorf("scenario %q is %w, and a file's name would end with %s: %s", nameOrPath, ErrUnknown, extension, DidYouMean(nameOrPath, Names()))
 	}
 	if err != nil {
 		return Scenario{}, fmt.Errorf("reading scenario: %w", err)

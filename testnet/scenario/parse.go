@@ -36,7 +36,7 @@ var (
 	kinds       = []string{Cut, Crash, Loss, Slow, Join}
 )
 
-// defaultReach is the bound that DESIGN §9 asks for where a scenario names none: three
+// defaultReach is the bound where a scenario names none: three
 // periodic pulls of the slowest protocol here (10 s).
 const defaultReach = Duration(30 * time.Second)
 
@@ -68,14 +68,28 @@ const maxFile = 2 << 20
 // Parse reads a scenario. A key that does not exist and a value that makes no sense
 // are errors that say what and where, what it is and what it should be.
 func Parse(name string, text []byte) (Scenario, error) {
+	return parseFile("", name, text)
+}
+
+// parseFile is Parse of a file, which errors name.
+func parseFile(path, name string, text []byte) (Scenario, error) {
 	s, err := parse(name, text)
 	if err == nil {
 		err = s.Validate()
 	}
 	if err != nil {
-		return Scenario{}, fmt.Errorf("scenario %s: %w", name, err)
+		return Scenario{}, fmt.Errorf("%s: %w", Scenario{Name: name, file: path}.called(), err)
 	}
+	s.file = path
 	return s, nil
+}
+
+// called is what errors call the scenario.
+func (s Scenario) called() string {
+	if s.file != "" {
+		return s.file
+	}
+	return "scenario " + s.Name
 }
 
 func parse(name string, text []byte) (Scenario, error) {
@@ -89,6 +103,9 @@ func parse(name string, text []byte) (Scenario, error) {
 	}
 	if err := checkKeys(raw); err != nil {
 		return s, err
+	}
+	if seed, ok := raw["seed"].(int64); ok && seed < 0 { // the decoder would make it a large one
+		return s, fmt.Errorf("seed %d: want 0 to 2^63-1", seed)
 	}
 	// Keys that the text has not got keep their defaults.
 	if _, err := toml.Decode(string(text), &s); err != nil {

@@ -2,6 +2,7 @@ package scenario
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -33,7 +34,7 @@ var refusals = []struct{ file, want string }{
 	{`peers = 1`, `peers 1: want 2 to 100000`},
 	{`peers = 0`, `peers 0: want 2`},
 	{`peers = 100001`, `peers 100001: want 2`},
-	{`seed = -1`, `want 0 to 2^63-1`},
+	{`seed = -1`, `seed -1: want 0 to 2^63-1`},
 	{`world = "event"`, `world "event": did you mean "events"?`},
 	{`membership = "dead"`, `membership "dead": `},
 	{"membership = \"live\"\npeers = 5001", `membership live with 5001 peers: full views go to 5000`},
@@ -113,8 +114,9 @@ var refusals = []struct{ file, want string }{
 	{`fault = [{kind = "cut", share = 1.5}]`, `fault[0] (cut).share 1.5`},
 	{`fault = [{kind = "cut", peers = []}]`, `fault[0] (cut).peers []`},
 	{`fault = [{kind = "cut", peers = [-1]}]`, `fault[0] (cut).peers: -1: want`},
-	{`fault = [{kind = "cut", region = "x"}]`, `fault[0] (cut).region: there is no region "x"`},
-	{`fault = [{kind = "cut", class = "x"}]`, `fault[0] (cut).class: there is no class "x"`},
+	{`fault = [{kind = "cut", region = "x"}]`, `fault[0] (cut).region: there is no region "x": the scenario has none: want a table [[region]]`},
+	{`fault = [{kind = "cut", region = "x"}]` + "\n[[region]]\nname = \"asia\"\nweight = 1", `there is no region "x": want one of asia`},
+	{`fault = [{kind = "cut", class = "x"}]`, `fault[0] (cut).class: there is no class "x": the scenario has none: want a table [[class]]`},
 	{`fault = [{kind = "cut", loss = 0.5}]`, `fault[0] (cut).loss 0.5: want it in a fault of kind "loss" alone`},
 	{`fault = [{kind = "cut", rate = "1mbit"}]`, `fault[0] (cut).rate 1mbit: want it in a fault of kind "slow" alone`},
 	{`fault = [{kind = "cut", at = "25h"}]`, `fault[0] (cut).at 25h0m0s`},
@@ -221,7 +223,7 @@ func TestLibrary(t *testing.T) {
 }
 
 func TestFind(t *testing.T) {
-	if _, err := Find("defalt"); err == nil || !strings.Contains(err.Error(), `did you mean "default"?`) {
+	if _, err := Find("defalt"); !errors.Is(err, ErrUnknown) || !strings.HasSuffix(err.Error(), `: did you mean "default"?`) {
 		t.Errorf("got %v", err)
 	}
 	if _, err := Find("default.toml"); err == nil || !strings.Contains(err.Error(), "no such file") {
@@ -239,6 +241,27 @@ func TestFind(t *testing.T) {
 	}
 	if s, err := Find(path); err != nil || s.Name != "mine" || s.Peers != 7 {
 		t.Errorf("got %+v, %v", s, err)
+	}
+}
+
+// TestErrorsNameTheFile: as it was named, whether the file alone shows it or its plan.
+func TestErrorsNameTheFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "bad.toml")
+	for text, want := range map[string]string{
+		"lod.blocks = 3":                   `: unknown key "lod": did you mean "load"?`,
+		"peers = 1":                        ": peers 1: want 2 to 100000",
+		"duration = \"28s\"\nname = \"y\"": ": duration 28s: the last that happens is at 29s",
+	} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s, err := Find(path)
+		if err == nil {
+			_, err = s.Plan()
+		}
+		if err == nil || !strings.HasPrefix(err.Error(), path+want) || errors.Is(err, ErrUnknown) {
+			t.Errorf("%s\n got %v\nwant %s%s", text, err, path, want)
+		}
 	}
 }
 

@@ -61,7 +61,7 @@ func (s Scenario) Plan() (*Plan, error) {
 	}
 	p, err := s.plan()
 	if err != nil {
-		return nil, fmt.Errorf("scenario %s: %w", s.Name, err)
+		return nil, fmt.Errorf("%s: %w", s.called(), err)
 	}
 	return p, nil
 }

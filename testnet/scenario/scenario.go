@@ -31,6 +31,8 @@ type Scenario struct {
 	Regions  []Region `toml:"region,omitempty"`
 	Faults   []Fault  `toml:"fault,omitempty"`
 	Checks   Checks   `toml:"checks"`
+
+	file string // it was read from, as it was named; "" is none of one's own
 }
 
 // Settings are grapevine's own; the other protocols do not heed them.

@@ -15,7 +15,7 @@ import (
 // Bounds that the command line's flags have, too.
 const (
 	MinPeers  = 2
-	MaxPeers  = 100_000 // ten times the largest goal (DESIGN §11)
+	MaxPeers  = 100_000 // ten times the largest that is measured
 	MaxBlocks = 100_000
 )
 
@@ -28,7 +28,7 @@ const (
 	maxTime   = Duration(24 * time.Hour) // nobody waits for more
 	maxItems  = 100                      // faults, classes, regions: more is no story; it bounds the plan
 	maxSizes  = 1_000
-	maxTxRate = 100_000 // ten times the goal of DESIGN §11
+	maxTxRate = 100_000 // ten times what a network is made for
 	maxFanout = 1_024   // as the setting of the same name
 
 	// The limits of a genesis that says nothing of them, as all worlds make it.
@@ -49,7 +49,7 @@ func (v *verdict) want(ok bool, format string, args ...any) {
 // among wants value to be one of a few words.
 func (v *verdict) among(value, what string, words []string) {
 	if !slices.Contains(words, value) {
-		v.want(false, "%s %q: %s", what, value, didYouMean(value, words))
+		v.want(false, "%s %q: %s", what, value, DidYouMean(value, words))
 	}
 }
 
@@ -224,7 +224,7 @@ func (s Scenario) validateLatencies(v *verdict, what string, r Region) {
 	for _, o := range slices.Sorted(maps.Keys(r.Latency)) {
 		d := r.Latency[o]
 		at := s.region(o)
-		v.want(at >= 0, "%s.latency: there is no region %q: %s", what, o, didYouMean(o, s.regionNames()))
+		v.want(at >= 0, "%s.latency: there is no region %q: %s", what, o, DidYouMean(o, s.regionNames()))
 		v.within(d, fmt.Sprintf("%s.latency to %q", what, o), maxDelay)
 		if at >= 0 {
 			back, ok := s.Regions[at].Latency[r.Name]

@@ -113,7 +113,7 @@ var cores = []string{
 	"dissemination/catchup", "dissemination/preset", "dissemination/txs", "ordering/cutter.go",
 }
 
-const coreWhy = "a core gets time, randomness and bytes as arguments, so that a seed replays it exactly (DESIGN §2)"
+const coreWhy = "a core gets time, randomness and bytes as arguments, so that a seed replays it exactly"
 
 // coreImports are the packages that a core may not import, nor anything below them.
 var coreImports = []string{

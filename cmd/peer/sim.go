@@ -151,8 +151,11 @@ func findScenario(name string) (scenario.Scenario, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return s, notFound(err)
 	}
+	if errors.Is(err, scenario.ErrUnknown) {
+		err = fmt.Errorf("%w (peer sim list shows them)", err)
+	}
 	if err != nil {
-		return s, usage(fmt.Errorf("%w (peer sim list names those of the library)", err))
+		return s, usage(err)
 	}
 	return s, nil
 }

@@ -124,7 +124,7 @@ func (s *simulation) compare(cmd *cobra.Command, out *output, picture string) er
 }
 
 func (s *simulation) writeTable(w io.Writer, rows []outcome.Row) error {
-	if _, err := fmt.Fprintf(w, "%s, seed %d\n", s.name, s.plan.Seed); err != nil {
+	if _, err := fmt.Fprintf(w, "%s, seed %d\n", s.plan.Name, s.plan.Seed); err != nil {
 		return err
 	}
 	return outcome.WriteTable(w, rows)

@@ -184,7 +184,23 @@ func TestSimRunAScenarioOfTheProcesses(t *testing.T) {
 		t.Fatal(err)
 	}
 	simulate(t.Context(), worlds, "run", file).want(t, exitUsage, `mine is for the world "processes"`, "--world events or --world packets")
-	simulate(t.Context(), worlds, "run", file, "--world", "events").want(t, exitOK)
+	r := simulate(t.Context(), worlds, "run", file, "--world", "events").want(t, exitOK)
+	if heading, _, _ := strings.Cut(r.out, "\n"); heading != "mine, seed 1" {
+		t.Errorf("the table is headed %q, the picture mine", heading)
+	}
+}
+
+func TestSimRunErrorsOfAFile(t *testing.T) {
+	worlds, _ := idealWorlds()
+	file := filepath.Join(t.TempDir(), "bad.toml")
+	if err := os.WriteFile(file, []byte("pers = 3\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := simulate(t.Context(), worlds, "run", file).want(t, exitUsage, file+`: unknown key "pers": did you mean "peers"?`)
+	if strings.Contains(r.err, "peer sim list") {
+		t.Errorf("a key is not in the library: %s", r.err)
+	}
+	simulate(t.Context(), worlds, "run", "losss").want(t, exitUsage, `did you mean "loss"? (peer sim list shows them)`)
 }
 
 func TestSimRunNamesBreaches(t *testing.T) {

@@ -21,9 +21,10 @@ func blockCommand() *cobra.Command {
 func blockGetCommand() *cobra.Command {
 	var txs string
 	cmd := &cobra.Command{
-		Use:   "get [HEIGHT|ID]",
-		Short: "A block by its height or ID; the last one when none is named",
-		Example: `  peer block get 12
+		Use:   "get [HEIGHT | ID | tip]",
+		Short: "A block by its height or ID; the last one for tip, or when none is named",
+		Example: `  peer block get tip
+  peer block get 12
   peer block get --txs full -o json 12 | jq -r '.body.transactions[].payload' | base64 -d`,
 		Args: cobra.MaximumNArgs(1),
 	}
@@ -52,8 +53,12 @@ func txsFlag(cmd *cobra.Command, txs *string, def string) {
 	cmd.Flags().Var(textValue{txs, []string{api.TxsNone, api.TxsIDs, api.TxsFull}}, "txs", "how much of its transactions: none, ids or full")
 }
 
-// nameBlock reads a height or an ID.
+// nameBlock reads a height, an ID or the word for the last block, which is what a request
+// that names none is for.
 func nameBlock(req *apipb.GetBlockRequest, arg string) error {
+	if arg == "tip" {
+		return nil
+	}
 	if len(arg) == 64 {
 		id, err := block.ParseID(arg)
 		if err != nil {
@@ -64,7 +69,7 @@ func nameBlock(req *apipb.GetBlockRequest, arg string) error {
 	}
 	height, err := strconv.ParseUint(arg, 10, 64)
 	if err != nil || height == 0 || height > block.MaxHeight {
-		return usagef("block %q: want a height from 1, or an ID of 64 hexadecimal digits", arg)
+		return usagef("block %q: want a height from 1, an ID of 64 hexadecimal digits, or tip", arg)
 	}
 	req.Height = height
 	return nil
@@ -143,7 +148,7 @@ func blockWatchCommand() *cobra.Command {
 
 func blockLine(w io.Writer, b *apipb.Block) {
 	h := b.Header
-	fmt.Fprintf(w, "%s  block %d  %.8s  %d txs  %s", shortTime(h.Time), h.Height, h.Id, h.Txs, report.Size(int(h.Bytes)))
+	fmt.Fprintf(w, "%s  block %d  %.8s  %s  %s", shortTime(h.Time), h.Height, h.Id, report.Count(int(h.Txs), "tx"), report.Size(int(h.Bytes)))
 	if b.Fact != nil {
 		fmt.Fprintf(w, "  %s", factText(b.Fact))
 	}

@@ -114,8 +114,14 @@ func TestOneNode(t *testing.T) {
 	if r = peer(t, api("block", "get", "1")...).want(t, exitOK); !strings.Contains(r.out, id) || !strings.Contains(r.out, "via own") {
 		t.Errorf("block get printed %s", r.out)
 	}
+	if tip := peer(t, api("block", "get", "tip")...).want(t, exitOK); tip.out != r.out {
+		t.Errorf("block get tip printed %s", tip.out)
+	}
 	peer(t, api("block", "get", "2")...).want(t, exitNotFound)
 	peer(t, api("block", "get", strings.Repeat("ab", 32))...).want(t, exitNotFound)
+
+	missing := filepath.Join(n.home, "none.txt")
+	peer(t, at("tx", "submit", "--file", missing)...).want(t, exitNotFound, missing)
 
 	cmd := command(t, at("tx", "submit", "-", "--wait")...)
 	cmd.Stdin = strings.NewReader("one\n\ntwo\r\nthree")

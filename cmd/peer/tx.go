@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"time"
 
@@ -140,6 +141,9 @@ func (s submission) payloads(cmd *cobra.Command, args []string, longest int) ([]
 
 func linesOf(path string, longest int) ([][]byte, error) {
 	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, notFound(fmt.Errorf("reading payloads: %w", err))
+	}
 	if err != nil {
 		return nil, fmt.Errorf("reading payloads: %w", err)
 	}

@@ -124,6 +124,8 @@ func (s *simulation) withProcesses(cmd *cobra.Command, dir string, patience time
 		if dir, err = os.MkdirTemp("", "peer-testnet-run-"); err != nil {
 			return fmt.Errorf("making a directory for the networks: %w", err)
 		}
+	} else if err := s.room(dir); err != nil {
+		return err
 	}
 	s.world.run = func(ctx context.Context, plan *scenario.Plan, protocol string, progress func(float64)) (*outcome.Outcome, error) {
 		cfg := processes.Config{Dir: filepath.Join(dir, protocol), Binary: binary, Prepare: prepareHome, Patience: patience}
@@ -138,5 +140,17 @@ func (s *simulation) withProcesses(cmd *cobra.Command, dir string, patience time
 	case temporary:
 		return os.RemoveAll(dir)
 	}
+	return nil
+}
+
+// room says before anything runs whether there is room for the networks in a directory
+// that was given, which a replay must give again.
+func (s *simulation) room(dir string) error {
+	for _, protocol := range s.plan.Protocols {
+		if err := processes.Vacant(filepath.Join(dir, protocol)); err != nil {
+			return testnetError(err)
+		}
+	}
+	s.given = append(s.given, "--dir", dir)
 	return nil
 }

@@ -71,7 +71,13 @@ func TestTestnetRun(t *testing.T) {
 	if strings.Count(read(t, net.Peers[2].Log()), `"msg":"node stopped"`) != 1 {
 		t.Error("peer 2 stopped in order before it was killed, or not at the end")
 	}
-	peer(t, "testnet", "run", file, "--dir", dir).want(t, exitRefused, n.dir, "holds a testnet already", "another directory")
+	r = peer(t, "testnet", "run", file, "--dir", dir, "--protocol", "fabric,grapevine").want(t, exitRefused, n.dir, "holds a testnet already", "another directory")
+	if strings.Count(r.err, "\n") != 1 || r.out != "" {
+		t.Errorf("refused, it printed %s and\n%s\nwant one line on standard error", r.out, r.err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "fabric")); err == nil {
+		t.Error("fabric was played in a directory that was refused")
+	}
 	n.do(t, "up").want(t, exitOK) // what it left can be looked at
 	defer n.do(t, "down")
 	if r := n.do(t, "report", "-o", "json").want(t, exitOK); !strings.Contains(r.out, `"height":4,"agree":true`) {
@@ -125,7 +131,7 @@ func TestTestnetRunOfAPeerThatEnds(t *testing.T) {
 	if err := syscall.Kill(pids[2], syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	wait().want(t, exitFailed, "peer 2 ended by itself", log, "to run it again: ", "are in "+dir)
+	wait().want(t, exitFailed, "peer 2 ended by itself", log, "to run it again: ", " --seed 1 --dir "+dir+"\n", "are in "+dir)
 	gone(t, pids)
 }
 

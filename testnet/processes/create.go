@@ -26,7 +26,7 @@ type Home struct {
 
 // create plans a network, writes its homes, and returns it without saving it.
 func create(cfg Config) (*Network, error) {
-	if err := checkVacant(cfg.Dir); err != nil {
+	if err := noHomes(cfg.Dir, "give another --dir, or --fresh to begin anew in this one"); err != nil {
 		return nil, err
 	}
 	ports, err := FreePorts(2 * cfg.Peers)
@@ -66,8 +66,20 @@ func create(cfg Config) (*Network, error) {
 	return n, nil
 }
 
-// checkVacant refuses a directory that has homes but no network.
-func checkVacant(dir string) error {
+// Vacant refuses a directory that Run cannot play in: one that holds a testnet, or homes.
+func Vacant(dir string) error {
+	_, err := Open(dir)
+	switch {
+	case err == nil:
+		return fmt.Errorf("%s %w: name another directory, or remove it with peer testnet down --remove --dir %s", dir, ErrThere, dir)
+	case !errors.Is(err, ErrNone):
+		return err
+	}
+	return noHomes(dir, "name another directory")
+}
+
+// noHomes refuses a directory that has homes but no network.
+func noHomes(dir, remedy string) error {
 	_, err := os.Stat(filepath.Join(dir, "peer-0"))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -75,7 +87,7 @@ func checkVacant(dir string) error {
 	if err != nil {
 		return fmt.Errorf("looking at %s: %w", dir, err)
 	}
-	return fmt.Errorf("%s has a peer-0 but no testnet.json, so it is not known to be a testnet: give another --dir, or --fresh to begin anew in this one", dir)
+	return fmt.Errorf("%s has a peer-0 but no testnet.json, so it is not known to be a testnet: %s", dir, remedy)
 }
 
 // settings returns peer i's settings: its own addresses and bootstrap peers, a log

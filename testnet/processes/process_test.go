@@ -226,6 +226,27 @@ func TestRemoveTakesOnlyWhatIsATestnets(t *testing.T) {
 	}
 }
 
+func TestVacant(t *testing.T) {
+	dir := t.TempDir()
+	for _, ok := range []string{dir, filepath.Join(dir, "none")} {
+		if err := Vacant(ok); err != nil {
+			t.Errorf("an empty or missing directory: %v", err)
+		}
+	}
+	if err := os.Mkdir(filepath.Join(dir, "peer-0"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := Vacant(dir); err == nil || !strings.Contains(err.Error(), "no testnet.json") {
+		t.Errorf("a directory with homes: %v", err)
+	}
+	if err := (&Network{Version: stateVersion, dir: dir}).save(); err != nil {
+		t.Fatal(err)
+	}
+	if err := Vacant(dir); !errors.Is(err, ErrThere) || !strings.Contains(err.Error(), dir) {
+		t.Errorf("a directory with a testnet: %v, want ErrThere", err)
+	}
+}
+
 func TestBootstrap(t *testing.T) {
 	n := &Network{Peers: make([]Peer, 20)}
 	for i := range n.Peers {

@@ -83,9 +83,7 @@ func Run(ctx context.Context, cfg Config, plan *scenario.Plan, protocol string, 
 }
 
 func newWorld(cfg Config, plan *scenario.Plan, protocol string) (*world, error) {
-	if _, err := Open(cfg.Dir); err == nil {
-		return nil, fmt.Errorf("%s %w: name another directory, or remove it with peer testnet down --remove --dir %s", cfg.Dir, ErrThere, cfg.Dir)
-	} else if !errors.Is(err, ErrNone) {
+	if err := Vacant(cfg.Dir); err != nil {
 		return nil, err
 	}
 	cfg.Peers, cfg.Settings = plan.Peers, settings(plan, protocol)

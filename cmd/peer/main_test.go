@@ -149,13 +149,28 @@ func TestWrongUsage(t *testing.T) {
 		{"start"}, {"init"}, {"start", "--home", "x", "--fanout", "many"}, {"start", "--home", "x", "--mode", "shout"},
 		{"start", "--home", "x", "--new-chain", "--reset-lock"},
 		{"ledger", "verify"}, {"ledger", "verify", "--home", "x", "--api", "y"},
-		{"testnet"}, {"testnet", "up", "-n", "0"}, {"testnet", "kill", "one"}, {"testnet", "load", "--rate", "0"}, {"testnet", "load", "--size", "-1"},
+		{"testnet"}, {"testnet", "up", "-n", "0"}, {"testnet", "up", "-n", "x"}, {"testnet", "kill", "one"}, {"testnet", "load", "--rate", "0"}, {"testnet", "load", "--size", "-1"},
 		{"sim"}, {"sim", "run", "--world", "moon"}, {"sim", "run", "--peers", "1"}, {"sim", "run", "--protocol", "none"}, {"sim", "list", "x"},
 	} {
 		r := peer(t, args...).want(t, exitUsage, "--help")
 		if r.out != "" && len(args) > 1 {
 			t.Errorf("peer %q: standard output is %q", args, r.out)
 		}
+	}
+}
+
+func TestUpSaysHowManyPeers(t *testing.T) {
+	for _, n := range []string{"x", "0", "201"} {
+		if r := peer(t, "testnet", "up", "-n", n).want(t, exitUsage, "from 1 to 200"); strings.Contains(r.err, "strconv") {
+			t.Errorf("-n %s: standard error is\n%s", n, r.err)
+		}
+	}
+}
+
+func TestExitCodesSayWhatIsNotFound(t *testing.T) {
+	r := peer(t, "help", "exit-codes").want(t, exitOK)
+	if !strings.Contains(r.out, "not found: ") || !strings.Contains(r.out, "an input file") {
+		t.Errorf("it says\n%s\nwant an input file among what is not found", r.out)
 	}
 }
 

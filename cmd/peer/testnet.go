@@ -55,6 +55,7 @@ func testnetError(err error) error {
 // network is an open testnet with a client for each of its peers.
 type network struct {
 	*processes.Network
+	dir     string // as it was given
 	clients []*api.Client
 }
 
@@ -63,11 +64,16 @@ func openNetwork(dir string) (*network, error) {
 	if err != nil {
 		return nil, testnetError(err)
 	}
-	net := &network{Network: n}
+	net := &network{Network: n, dir: dir}
 	for _, p := range n.Peers {
 		net.clients = append(net.clients, api.Dial(p.API))
 	}
 	return net, nil
+}
+
+// again is how people start the testnet when it is down.
+func (n *network) again() string {
+	return "start it with peer testnet up --dir " + shellQuoted(n.dir)
 }
 
 func (n *network) close() {
@@ -89,16 +95,14 @@ a new testnet's peers all get them in their config.toml.`,
 		Args: cobra.NoArgs,
 	}
 	dir := dirFlag(cmd)
-	n := cmd.Flags().IntP("peers", "n", 7, "how many peers")
+	n := 7
+	cmd.Flags().VarP(countValue{&n, 1, processes.MaxPeers}, "peers", "n", "how many peers")
 	fresh := cmd.Flags().Bool("fresh", false, "delete what an earlier testnet left in the directory first")
 	patience := cmd.Flags().Duration("timeout", time.Minute, "how long the peers may take to be ready")
 	out := outputFlag(cmd)
 	s := defaultSettings()
 	s.addFlags(cmd.Flags(), "listen", "advertise", "bootstrap", "api", "api_public", "log_format")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if *n < 1 || *n > processes.MaxPeers {
-			return usagef("-n is %d: want 1 to %d peers", *n, processes.MaxPeers)
-		}
 		binary, err := os.Executable()
 		if err != nil {
 			return fmt.Errorf("finding this program: %w", err)
@@ -110,7 +114,7 @@ a new testnet's peers all get them in their config.toml.`,
 		}
 		cfg := processes.Config{Dir: *dir, Binary: binary, Settings: map[string]string{}, Prepare: prepareHome, Patience: *patience}
 		if cmd.Flags().Changed("peers") {
-			cfg.Peers = *n
+			cfg.Peers = n
 		}
 		for _, row := range s.changed(cmd.Flags()) {
 			cfg.Settings[row.key] = row.value.String()
@@ -129,7 +133,11 @@ func up(ctx context.Context, cmd *cobra.Command, cfg processes.Config, out *outp
 		return testnetError(err)
 	}
 	return out.print(cmd, n, func(w io.Writer) {
-		fmt.Fprintf(w, "%d peers are up, each connected to all others: network %s\n", len(n.Peers), n.ChainID)
+		up := "1 peer is up"
+		if len(n.Peers) > 1 {
+			up = fmt.Sprintf("%d peers are up, each connected to all others", len(n.Peers))
+		}
+		fmt.Fprintf(w, "%s: network %s\n", up, n.ChainID)
 		fmt.Fprintln(w, "PEER\tAPI\tPROCESS\tPEER ID")
 		for _, p := range n.Peers {
 			fmt.Fprintf(w, "%d\t%s\t%d\t%s\n", p.Index, p.API, p.Process.PID, p.ID)
@@ -316,7 +324,7 @@ func testnetDown() *cobra.Command {
 					parts = append(parts, fmt.Sprintf("%d %s", counts[how], how))
 				}
 			}
-			fmt.Fprintf(w, "%d peers: %s\n", len(stopped), strings.Join(parts, ", "))
+			fmt.Fprintf(w, "%s: %s\n", report.Count(len(stopped), "peer"), strings.Join(parts, ", "))
 		})
 	}
 	return cmd

@@ -23,8 +23,10 @@ func testnetReport() *cobra.Command {
 		Long: `How each block spread, from the logs of all peers, and whether the ledgers agree,
 from the peers themselves: each is asked for the block at every height. Latencies
 are from a block's time to its acceptance by a peer other than its producer. Peers
-that are down are named and not asked. The exit code is 6 when ledgers differ, or
-when a peer is not at the others' height by the end of --timeout.`,
+that are down are named and not asked: what is said of ledgers is said of the others'
+(in JSON: asked is how many those are, down is a list of the rest). The exit code is 6
+when ledgers differ, or when a peer is not at the others' height by the end of
+--timeout.`,
 		Example: `  peer testnet report
   peer testnet report -o json | jq '.agree, .blocks[-1].p95_ms'`,
 		Args: cobra.NoArgs,
@@ -37,7 +39,7 @@ when a peer is not at the others' height by the end of --timeout.`,
 			return err
 		}
 		defer n.close()
-		asked, err := n.alive()
+		asked, down, err := n.alive()
 		if err != nil {
 			return err
 		}
@@ -49,7 +51,10 @@ when a peer is not at the others' height by the end of --timeout.`,
 		if err != nil {
 			return err
 		}
-		r := report.Report{Peers: len(n.Peers), Height: finding.Height, Agree: finding.OK(), Blocks: report.Merge(facts)}
+		r := report.Report{
+			Peers: len(n.Peers), Asked: len(asked), Down: down,
+			Height: finding.Height, Agree: finding.OK(), Blocks: report.Merge(facts),
+		}
 		if err := out.write(cmd, r, func(w io.Writer) error { return r.WriteTable(w, report.Totals(facts)) }); err != nil {
 			return err
 		}
@@ -77,24 +82,26 @@ func problems(what string, f checks.Finding) error {
 	return wrong(errors.New(what))
 }
 
-// alive returns the peers whose processes run, and names the others.
-func (n *network) alive() ([]checks.Peer, error) {
-	var peers []checks.Peer
+// alive returns the peers whose processes run, and the numbers of the others, which it
+// names.
+func (n *network) alive() (up []checks.Peer, down []int, err error) {
+	down = []int{}
 	for i, p := range n.checked() {
 		running, err := n.Peers[i].Process.Running()
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if running {
-			peers = append(peers, p)
+			up = append(up, p)
 		} else {
+			down = append(down, i)
 			fmt.Fprintf(os.Stderr, "%s is down and is not asked\n", p.Name)
 		}
 	}
-	if len(peers) == 0 {
-		return nil, exitError{exitUnreachable, errors.New("no peer of the testnet runs: start it with peer testnet up")}
+	if len(up) == 0 {
+		return nil, nil, exitError{exitUnreachable, errors.New("no peer of the testnet runs: " + n.again())}
 	}
-	return peers, nil
+	return up, down, nil
 }
 
 // facts reads the logs of all peers.
@@ -210,8 +217,17 @@ func checkTable(w io.Writer, r checkedFile) {
 	for _, p := range r.Problems {
 		fmt.Fprintln(w, p)
 	}
-	fmt.Fprintf(w, "%d ledgers at height %d agree:\t%s\n", r.Peers, r.Height, yesNo(r.Agree))
+	all, each := fmt.Sprintf("all %d looked for stand", r.Wanted), "each"
+	if r.Wanted == 1 {
+		all = "the one looked for stands"
+	}
+	if r.Peers == 1 {
+		each = "it"
+		fmt.Fprintf(w, "1 ledger at height %d, compared with no other\n", r.Height)
+	} else {
+		fmt.Fprintf(w, "%d ledgers at height %d agree:\t%s\n", r.Peers, r.Height, yesNo(r.Agree))
+	}
 	if r.Wanted > 0 {
-		fmt.Fprintf(w, "all %d looked for stand in each exactly once:\t%s\n", r.Wanted, yesNo(r.Once))
+		fmt.Fprintf(w, "%s in %s exactly once:\t%s\n", all, each, yesNo(r.Once))
 	}
 }

@@ -140,7 +140,9 @@ func TestTestnet(t *testing.T) {
 	if r = n.do(t, "down").want(t, exitOK); !strings.Contains(r.out, "4 not running") {
 		t.Errorf("the second down printed %q", r.out)
 	}
-	n.do(t, "report").want(t, exitUnreachable, "peer 3 is down")
+	const again = "start it with peer testnet up --dir "
+	n.do(t, "report").want(t, exitUnreachable, "peer 3 is down", again+n.dir)
+	n.do(t, "submit", file).want(t, exitUnreachable, again+n.dir)
 
 	n.do(t, "up", "-n", "5").want(t, exitFailed, "has 4 peers, not 5", "--fresh")
 	n.do(t, "up").want(t, exitOK)
@@ -160,7 +162,7 @@ func TestTestnetLosesNothing(t *testing.T) {
 	for _, victim := range []string{"2", "0"} {
 		time.Sleep(time.Second) // let the load go on for a while
 		n.do(t, "kill", victim).want(t, exitOK)
-		n.do(t, "kill", victim).want(t, exitRefused, "does not run")
+		n.do(t, "kill", victim).want(t, exitRefused, "does not run", "peer testnet start "+victim+" --dir "+n.dir)
 		if r := n.do(t, "status", "-o", "json").want(t, exitOK); strings.Count(r.out, `"state":"down"`) != 1 {
 			t.Errorf("status with peer %s killed printed %s", victim, r.out)
 		}
@@ -180,11 +182,67 @@ func TestTestnetLosesNothing(t *testing.T) {
 	}
 
 	n.do(t, "kill", "1").want(t, exitOK)
+	if r = n.do(t, "report").want(t, exitOK, "peer 1 is down"); !strings.Contains(r.out, "\n3 of 4 peers, height ") || !strings.Contains(r.out, ": their ledgers agree (peer 1 was not asked)\n") {
+		t.Errorf("report with a dead peer printed %s", r.out)
+	}
+	if r = n.do(t, "report", "-o", "json").want(t, exitOK); !strings.HasPrefix(r.out, `{"peers":4,"asked":3,"down":[1],`) {
+		t.Errorf("report with a dead peer printed %s", r.out)
+	}
 	pids := n.pids(t)
 	if r = n.do(t, "down").want(t, exitOK); !strings.Contains(r.out, "3 stopped, 1 not running") {
 		t.Errorf("down with a dead peer printed %q", r.out)
 	}
 	gone(t, pids)
+}
+
+// TestTestnetOfOne: numbers of one, files of nothing, and blocks that go nowhere.
+func TestTestnetOfOne(t *testing.T) {
+	n := testnet{filepath.Join(t.TempDir(), "net")}
+	t.Cleanup(func() { processes.Down(n.dir, 0) })
+	shows := func(want string, args ...string) {
+		t.Helper()
+		if r := n.do(t, args...).want(t, exitOK); !strings.Contains(r.out, want) {
+			t.Errorf("peer testnet %q printed %s, want %q", args, r.out, want)
+		}
+	}
+	shows("1 peer is up: network testnet-", "up", "-n", "1")
+	n.do(t, "up", "-n", "2").want(t, exitRefused, "(1 of its 1 peer)")
+
+	empty, line := filepath.Join(n.dir, "empty.txt"), filepath.Join(n.dir, "line.txt")
+	write(t, "\n\n", empty)
+	write(t, "one line\n", line)
+	missing := filepath.Join(n.dir, "none.txt")
+	n.do(t, "submit", missing).want(t, exitNotFound, missing)
+	n.do(t, "check", missing).want(t, exitNotFound, missing)
+	if r := n.do(t, "submit", empty, "--wait").want(t, exitFailed, "no lines in "+empty); r.out != "" {
+		t.Errorf("submitting nothing printed %s", r.out)
+	}
+	stdin := command(t, n.args("submit", "-")...)
+	stdin.Stdin = strings.NewReader("")
+	run(t, stdin).want(t, exitFailed, "no lines in the standard input")
+
+	shows("1 line accepted by 1 peer in ", "submit", line, "--wait")
+	shows("1 ledger at height", "check", line)
+	shows("the one looked for stands in it exactly once:", "check", line)
+	shows("–", "report")
+	shows("compared with no other", "report")
+	shows("1 peer: 1 stopped\n", "down")
+}
+
+func TestLoadTable(t *testing.T) {
+	for _, c := range []struct {
+		r    traffic.Result
+		want string
+	}{
+		{traffic.Result{}, "acknowledged after\t–\n"},
+		{traffic.Result{Offered: 3, Failed: 3}, "acknowledged after\t–\n"},
+		{traffic.Result{Offered: 3, Failed: 2, P50: 1, P95: 2, Max: 3}, "acknowledged after\tp50 1.0 ms, p95 2.0 ms, max 3.0 ms\n"},
+	} {
+		var b strings.Builder
+		if loadTable(&b, c.r); !strings.HasSuffix(b.String(), c.want) {
+			t.Errorf("of %+v it is\n%swant the end %q", c.r, b.String(), c.want)
+		}
+	}
 }
 
 // TestUpThatFails takes a peer's port away.

@@ -15,6 +15,7 @@ import (
 	"grapevine/block"
 	"grapevine/block/sig"
 	"grapevine/testnet/checks"
+	"grapevine/testnet/report"
 	"grapevine/testnet/traffic"
 )
 
@@ -47,7 +48,7 @@ func (n *network) anyStatus(ctx context.Context) (*apipb.GetStatusResponse, erro
 		}
 		errs = append(errs, err)
 	}
-	return nil, fmt.Errorf("no peer of the testnet answers: start it with peer testnet up: %w", errors.Join(errs...))
+	return nil, fmt.Errorf("no peer of the testnet answers: %s: %w", n.again(), errors.Join(errs...))
 }
 
 func testnetSubmit() *cobra.Command {
@@ -78,7 +79,7 @@ ends when all are accepted, with --wait when every peer has them in its ledger.`
 			return err
 		}
 		return out.print(cmd, res, func(w io.Writer) {
-			fmt.Fprintf(w, "%d lines accepted by %d peers in %.1f s", res.Accepted, len(n.Peers), res.Seconds)
+			fmt.Fprintf(w, "%s accepted by %s in %.1f s", report.Count(res.Accepted, "line"), report.Count(len(n.Peers), "peer"), res.Seconds)
 			if *wait {
 				fmt.Fprint(w, ", and committed")
 			}
@@ -104,6 +105,9 @@ func (n *network) submitLines(cmd *cobra.Command, path string, patience time.Dur
 	payloads, err := readPayloads(cmd, path, int(status.Limits.GetMaxTxBytes())-block.TxOverhead)
 	if err != nil {
 		return res, err
+	}
+	if len(payloads) == 0 {
+		return res, fmt.Errorf("no lines in %s: want a transaction on each", nameOf(path))
 	}
 	key, err := sig.LoadOrCreateKey(n.KeyPath())
 	if err != nil {
@@ -140,6 +144,14 @@ func readPayloads(cmd *cobra.Command, path string, longest int) ([][]byte, error
 		return traffic.Lines(cmd.InOrStdin(), longest)
 	}
 	return linesOf(path, longest)
+}
+
+// nameOf is how people are shown where payloads come from.
+func nameOf(path string) string {
+	if path == "-" {
+		return "the standard input"
+	}
+	return path
 }
 
 // refusedLines names one of the refused transactions.
@@ -262,5 +274,9 @@ func loadTable(w io.Writer, r traffic.Result) {
 	fmt.Fprintf(w, "offered\t%d\naccepted\t%d\nrefused\t%d\nnever answered\t%d\n", r.Offered, r.Accepted, r.Refused, r.Failed)
 	fmt.Fprintf(w, "retried requests\t%d\noffered late\t%d\n", r.Retried, r.Late)
 	fmt.Fprintf(w, "time\t%.1f s\nrate\t%.1f accepted/s\n", r.Seconds, r.Rate)
-	fmt.Fprintf(w, "acknowledged after\tp50 %.1f ms, p95 %.1f ms, max %.1f ms\n", r.P50, r.P95, r.Max)
+	after := "–"
+	if r.Failed < r.Offered {
+		after = fmt.Sprintf("p50 %.1f ms, p95 %.1f ms, max %.1f ms", r.P50, r.P95, r.Max)
+	}
+	fmt.Fprintf(w, "acknowledged after\t%s\n", after)
 }

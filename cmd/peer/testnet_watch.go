@@ -189,7 +189,11 @@ func (w *watcher) fact(f *report.Fact) string {
 		}
 		how += fmt.Sprintf(" from %-7s hop %-2d %8.1f ms", from, f.Hop, float64(f.Latency)/float64(time.Millisecond))
 	}
-	text := fmt.Sprintf("block %-5d %s  %5d txs %10s  %s", f.Height, f.ID.Short(), f.Txs, report.Size(f.Bytes), how)
+	txs := "txs"
+	if f.Txs == 1 {
+		txs = "tx "
+	}
+	text := fmt.Sprintf("block %-5d %s  %5d %s %10s  %s", f.Height, f.ID.Short(), f.Txs, txs, report.Size(f.Bytes), how)
 	if f.Missing > 0 {
 		text += fmt.Sprintf("  %d fetched", f.Missing)
 	}

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"grapevine/testnet/report"
 )
 
 // Config says which network Up is to make and start.
@@ -95,7 +97,7 @@ func openOrCreate(cfg Config) (*Network, error) {
 		return nil, errors.Join(err, n.refuse(running))
 	}
 	if cfg.Peers != 0 && cfg.Peers != len(n.Peers) {
-		return nil, fmt.Errorf("the testnet in %s has %d peers, not %d: leave -n out to start it again, or give --fresh to replace it", cfg.Dir, len(n.Peers), cfg.Peers)
+		return nil, fmt.Errorf("the testnet in %s has %s, not %d: leave -n out to start it again, or give --fresh to replace it", cfg.Dir, report.Count(len(n.Peers), "peer"), cfg.Peers)
 	}
 	n.Binary = cfg.Binary
 	return n, nil
@@ -105,7 +107,7 @@ func (n *Network) refuse(running []int) error {
 	if len(running) == 0 {
 		return nil
 	}
-	return fmt.Errorf("the testnet in %s is %w (%d of its %d peers): stop it with peer testnet down --dir %s", n.dir, ErrRunning, len(running), len(n.Peers), n.dir)
+	return fmt.Errorf("the testnet in %s is %w (%d of its %s): stop it with peer testnet down --dir %s", n.dir, ErrRunning, len(running), report.Count(len(n.Peers), "peer"), n.dir)
 }
 
 // running returns the indices of the peers whose processes run.
@@ -222,7 +224,7 @@ func Kill(dir string, i int) error {
 			return err
 		}
 		if !running {
-			return fmt.Errorf("%s %w: start it with peer testnet start %d", p.Name(), ErrNotRunning, i)
+			return fmt.Errorf("%s %w: start it with peer testnet start %d --dir %s", p.Name(), ErrNotRunning, i, n.dir)
 		}
 		if err := p.Process.signal(syscall.SIGKILL); err != nil {
 			return err

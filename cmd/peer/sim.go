@@ -96,7 +96,7 @@ func (f *simFlags) table(worlds []string) []override {
 			func(s *scenario.Scenario) { s.Link.Latency = f.latency }, false},
 		{"loss", fractionValue{&f.loss}, "share of packets that are lost, where no class says otherwise, from 0 to 1",
 			func(s *scenario.Scenario) { s.Link.Loss = f.loss }, false},
-		{"dead", fractionValue{&f.dead}, "share of peers that crash just before the first block, for ever, from 0 to 1",
+		{"dead", partValue{fractionValue{&f.dead}}, "share of peers that crash just before the first block, for ever, from 0 to less than 1",
 			func(s *scenario.Scenario) {
 				if f.dead > 0 {
 					s.Faults = append(slices.Clip(s.Faults), crashBefore(s.Load.First, f.dead))
@@ -110,7 +110,7 @@ func (f *simFlags) table(worlds []string) []override {
 // crashBefore is the fault that the flag --dead adds.
 func crashBefore(first scenario.Duration, share float64) scenario.Fault {
 	const before = scenario.Duration(time.Millisecond) // too short for anybody to notice
-	return scenario.Fault{Kind: scenario.Crash, At: max(first-before, 0), Share: share}
+	return scenario.Fault{Kind: scenario.Crash, At: max(first-before, 0), Share: share, Flag: "--dead"}
 }
 
 // simulation is a scenario as the command line wants it, and where it runs.

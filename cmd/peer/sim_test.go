@@ -113,7 +113,7 @@ func TestSimRunFlagsOverrideTheScenario(t *testing.T) {
 	s.Load.Blocks, s.Load.BlockSizes, s.Load.TxSize, s.Load.Warm = 3, []scenario.Bytes{160 << 10}, 300, 0.5
 	s.Link = scenario.Link{Up: 10e6, Down: 10e6, Latency: scenario.Duration(20 * time.Millisecond), Loss: 0.1}
 	s.Checks = scenario.Checks{Reach: s.Checks.Reach}
-	s.Faults = []scenario.Fault{{Kind: scenario.Crash, At: s.Load.First - scenario.Duration(time.Millisecond), Share: 0.25}}
+	s.Faults = []scenario.Fault{{Kind: scenario.Crash, At: s.Load.First - scenario.Duration(time.Millisecond), Share: 0.25, Flag: "--dead"}}
 	if got := (*played)[0].Scenario; fmt.Sprint(got) != fmt.Sprint(s) {
 		t.Errorf("played\n%+v, want\n%+v", got, s)
 	}
@@ -162,6 +162,9 @@ func TestSimRunUsage(t *testing.T) {
 		{"run --blocks 100001", exitFailed, []string{`"--blocks"`, "from 0 to 100000"}},
 		{"run --latency -1ms", exitFailed, []string{"-1ms", "250ms"}},
 		{"run --warm 1.5", exitFailed, []string{"1.5", "0 to 1"}},
+		{"run --dead 1", exitFailed, []string{`"--dead"`, "0 to less than 1"}},
+		{"run --dead 0.995", exitUsage, []string{"--dead 0.995 leaves nobody"}},
+		{"run crash --dead 0.9", exitUsage, []string{"scenario crash: --dead 0.9 is 45 peers"}},
 		{"run --loss 1", exitUsage, []string{"link.loss 1", "less than 1"}},
 		{"run --plot a.pdf", exitUsage, []string{"a.pdf", ".svg, .png or .html"}},
 		{"run --plot " + dir + "/none/a.svg", exitUsage, []string{"none"}},

@@ -148,6 +148,18 @@ func (v fractionValue) Set(s string) error {
 	return nil
 }
 
+// partValue is a share that leaves some.
+type partValue struct{ fractionValue }
+
+func (v partValue) Set(s string) error {
+	f, err := strconv.ParseFloat(s, 64)
+	if err != nil || !(f >= 0 && f < 1) {
+		return errors.New("want a number from 0 to less than 1")
+	}
+	*v.to = f
+	return nil
+}
+
 type seedValue struct{ to *uint64 }
 
 func (v seedValue) String() string { return strconv.FormatUint(*v.to, 10) }

@@ -58,6 +58,14 @@ func (f Fault) validateKind(v *verdict, what string) {
 	}
 }
 
+// called is what errors call the fault: where it stands, or who asked for it.
+func (f Fault) called(i int) string {
+	if f.Flag != "" {
+		return fmt.Sprintf("%s %v", f.Flag, f.Share)
+	}
+	return fmt.Sprintf("fault[%d] (%s)", i, f.Kind)
+}
+
 // end returns when the fault is over.
 func (f Fault) end() Duration {
 	if f.For == 0 {
@@ -128,7 +136,7 @@ func (r *resolver) clash(peer int, s span) (fault int, ok bool) {
 
 // befallen returns the peers of a fault, ascending.
 func (r *resolver) befallen(i int, f Fault) ([]int, error) {
-	what := fmt.Sprintf("fault[%d] (%s)", i, f.Kind)
+	what := f.called(i)
 	if f.Share > 0 {
 		return r.draw(i, f, what)
 	}
@@ -144,7 +152,7 @@ func (r *resolver) befallen(i int, f Fault) ([]int, error) {
 	}
 	for _, p := range peers {
 		if o, ok := r.clash(p, f.span(i)); ok {
-			return nil, fmt.Errorf("%s befalls peer %d while fault[%d] (%s) does: want another time, or other peers", what, p, o, r.Faults[o].Kind)
+			return nil, fmt.Errorf("%s befalls peer %d while %s does: want another time, or other peers", what, p, r.Faults[o].called(o))
 		}
 	}
 	return peers, nil
@@ -180,6 +188,9 @@ func (r *resolver) draw(i int, f Fault, what string) ([]int, error) {
 			peers = append(peers, p)
 		}
 	}
+	if len(peers) < want && f.Flag != "" {
+		return nil, fmt.Errorf("%s is %d peers, and the scenario's own faults leave %d for it: want less", what, want, len(peers))
+	}
 	if len(peers) < want {
 		return nil, fmt.Errorf("%s.share %v is %d peers, and only %d are there without such a fault at that time: want less, or another time", what, f.Share, want, len(peers))
 	}
@@ -214,6 +225,33 @@ func (r *resolver) happen(i int, f Fault, peers []int) {
 	if end.At != forever.D() {
 		r.ends = append(r.ends, end)
 	}
+}
+
+// attended refuses faults that leave nobody to get a block: whoever is not the orderer
+// is gone by the first one, and never comes back.
+func (p *Plan) attended() error {
+	first := p.Load.First.D()
+	if i := slices.IndexFunc(p.Events, func(e Event) bool { return e.Kind == Propose }); i >= 0 {
+		first = p.Events[i].At
+	} else if p.Load.TxRate == 0 {
+		return nil
+	}
+	for peer := 1; peer < p.Peers; peer++ {
+		if p.Alive(peer, first) {
+			return nil
+		}
+	}
+	for _, e := range p.Events {
+		if e.At > first && e.Kind == Start && !slices.Equal(e.Peers, []int{0}) {
+			return nil
+		}
+	}
+	for i, f := range p.Faults {
+		if f.Flag != "" {
+			return fmt.Errorf("%s leaves nobody of %d peers but the orderer: want less, or more peers", f.called(i), p.Peers)
+		}
+	}
+	return fmt.Errorf("its faults leave nobody but the orderer from the first block on, at %s: want some that befall fewer, or end", first)
 }
 
 // byTime orders events.

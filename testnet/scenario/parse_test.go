@@ -133,6 +133,8 @@ var refusals = []struct{ file, want string }{
 	{`fault = [{kind = "cut", peers = [1]}, {kind = "cut", peers = [2, 1], at = "1s"}]`, `fault[1] (cut) befalls peer 1 while fault[0] (cut) does`},
 	{`fault = [{kind = "join", peers = [1], at = "5s"}, {kind = "crash", peers = [1], at = "4s"}]`, `fault[1] (crash) befalls peer 1 while fault[0] (join) does`},
 	{`fault = [{kind = "crash", share = 0.7}, {kind = "crash", share = 0.5, at = "1s"}]`, `fault[1] (crash).share 0.5 is 25 peers, and only 14 are there`},
+	{`fault = [{kind = "crash", at = "1s"}]`, `its faults leave nobody but the orderer from the first block on, at 1s: want`},
+	{"world = \"packets\"\nload.tx_rate = 1.0\nfault = [{kind = \"crash\", at = \"1s\"}]", `its faults leave nobody but the orderer`},
 
 	// checks
 	{`checks.coverage = 1.1`, `checks.coverage 1.1: want 0 to 1`},
@@ -158,7 +160,13 @@ func TestRefusals(t *testing.T) {
 // TestRefusalsOfGo is what no file can say, or would be long to say.
 func TestRefusalsOfGo(t *testing.T) {
 	for want, change := range map[string]func(*Scenario){
-		"101 faults: want 100 at most":               func(s *Scenario) { s.Faults = slices.Repeat([]Fault{{Kind: Cut, Share: 0.1}}, 101) },
+		"101 faults: want 100 at most": func(s *Scenario) { s.Faults = slices.Repeat([]Fault{{Kind: Cut, Share: 0.1}}, 101) },
+		"--dead 0.9 is 45 peers, and the scenario's own faults leave 34 for it: want less": func(s *Scenario) {
+			s.Faults = []Fault{{Kind: Crash, Share: 0.3}, {Kind: Crash, Share: 0.9, Flag: "--dead"}}
+		},
+		"--dead 0.99 leaves nobody of 50 peers but the orderer: want less": func(s *Scenario) {
+			s.Faults = []Fault{{Kind: Crash, Share: 0.99, Flag: "--dead"}}
+		},
 		"101 classes: want 100 at most":              func(s *Scenario) { s.Classes = make([]Class, 101) },
 		"101 regions: want 100 at most":              func(s *Scenario) { s.Regions = make([]Region, 101) },
 		"fault[0] (cut).for -1s: want 0s to":         func(s *Scenario) { s.Faults = []Fault{{Kind: Cut, For: Duration(-time.Second)}} },

@@ -86,6 +86,9 @@ func (s Scenario) plan() (*Plan, error) {
 	slices.SortStableFunc(p.Events, byTime)
 	p.Events = append(p.Events, p.proposals()...)
 	slices.SortStableFunc(p.Events, byTime)
+	if err := p.attended(); err != nil {
+		return nil, err
+	}
 	if last := p.Quiet(); s.Duration != 0 && last > s.Duration.D() {
 		return nil, fmt.Errorf("duration %s: the last that happens is at %s: want more, or leave it out", s.Duration, last)
 	}

@@ -407,6 +407,14 @@ func TestWarm(t *testing.T) {
 	}
 }
 
+// TestAttended: somebody who comes back, or joins, gets the blocks.
+func TestAttended(t *testing.T) {
+	planned(t, `fault = [{kind = "crash", for = "20s"}]`)
+	planned(t, `fault = [{kind = "crash", at = "1001ms"}]`)
+	planned(t, "load.blocks = 0\nfault = [{kind = \"crash\"}]")
+	planned(t, "peers = 3\nfault = [{kind = \"crash\", peers = [1]}, {kind = \"join\", at = \"5s\", peers = [2]}]")
+}
+
 func TestTxRate(t *testing.T) {
 	p := planned(t, "world = \"packets\"\nload.tx_rate = 10.0")
 	if len(p.Events) > 0 || p.Quiet() != 36*time.Second {

@@ -113,6 +113,8 @@ type Fault struct {
 	Class  string   `toml:"class,omitempty"`
 	Loss   float64  `toml:"loss,omitzero"`
 	Rate   Rate     `toml:"rate,omitzero"`
+
+	Flag string `toml:"-"` // that asked for the share, on a command line: errors name it
 }
 
 // Checks are the bounds that a run must keep, besides the ones that hold for every

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	world "grapevine/testnet/events"
 	"grapevine/testnet/outcome"
 	"grapevine/testnet/scenario"
 )
@@ -219,5 +220,82 @@ func TestSourceHash(t *testing.T) {
 	}
 	if x.String() == y.String() || strings.Contains(x.String(), os.TempDir()) {
 		t.Errorf("files are hashed as %q and %q", x.String(), y.String())
+	}
+}
+
+// committedResults are those that the documents show.
+func committedResults(t *testing.T) results {
+	t.Helper()
+	r, err := load("../../testnet/bench/results.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// A protocol's change is committed with its figures.
+func TestTheCommittedResultsAreOfThisCode(t *testing.T) {
+	s, err := scenario.Find(scenario.Default)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := s.Plan()
+	if err != nil {
+		t.Fatal(err)
+	}
+	o, err := world.Run(t.Context(), p, "grapevine", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, seen := o.Row(), false
+	for _, r := range committedResults(t).Runs {
+		for _, row := range r.Rows {
+			if r.World == events && strings.HasPrefix(r.Args, scenario.Default+presets) && row.Protocol == "grapevine" {
+				seen = true
+				if row.Trace != want.Trace {
+					t.Errorf("testnet/bench/results.json has %+v of %s; this code makes it %+v: run scripts/bench.sh --update", row, r.commandLine(), want)
+				}
+			}
+		}
+	}
+	if !seen {
+		t.Error("testnet/bench/results.json has no row of the default scenario in the event world")
+	}
+}
+
+func TestDocumentsShowTheCommittedResults(t *testing.T) {
+	of := committedResults(t).Runs
+	var all strings.Builder
+	if err := writeTables(&all, of); err != nil {
+		t.Fatal(err)
+	}
+	page, err := os.ReadFile("../../docs/benchmarks.md")
+	if err != nil || !strings.HasSuffix(string(page), all.String()) {
+		t.Errorf("docs/benchmarks.md does not end with what scripts/bench.sh --tables prints (%v)", err)
+	}
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := 0
+	for _, title := range titles(of) {
+		if !strings.Contains(string(readme), "\n**"+title+"**\n") {
+			continue
+		}
+		shown++
+		for _, r := range of {
+			for _, row := range r.Rows {
+				var line strings.Builder
+				if err := writeRow(&line, row); err != nil {
+					t.Fatal(err)
+				}
+				if r.Title == title && !strings.Contains(string(readme), line.String()) {
+					t.Errorf("README.md, %s: there is no row %s", title, &line)
+				}
+			}
+		}
+	}
+	if shown != 2 {
+		t.Errorf("README.md shows %d of the tables, want 2", shown)
 	}
 }

@@ -9,10 +9,16 @@ import (
 	"grapevine/testnet/report"
 )
 
-// writeTables writes a Markdown table for each title.
+// writeTables writes a Markdown table for each title, under the commands that make it.
 func writeTables(w io.Writer, of []result) error {
 	for _, title := range titles(of) {
 		fmt.Fprintf(w, "\n**%s**\n\n", title)
+		for _, r := range of {
+			if r.Title == title {
+				fmt.Fprintf(w, "    peer %s\n", r.commandLine())
+			}
+		}
+		fmt.Fprintln(w)
 		fmt.Fprintln(w, "| protocol | world | peers | by push | p50 | p90 | p99 | max | bytes per peer | per body byte | duplicates | hops |")
 		fmt.Fprintln(w, "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
 		for _, r := range of {

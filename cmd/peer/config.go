@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/BurntSushi/toml"
+
+	"grapevine/testnet/scenario"
 )
 
 // readConfig reads the keys of a config.toml. A key that is not in the table is an
@@ -30,7 +32,7 @@ func readConfig(path string, table []setting) (map[string]any, error) {
 	}
 	for _, key := range slices.Sorted(maps.Keys(keys)) {
 		if !slices.Contains(known, key) {
-			return nil, fmt.Errorf("%s: unknown key %q: want one of %s", path, key, strings.Join(known, ", "))
+			return nil, fmt.Errorf("%s: unknown key %q: %s", path, key, scenario.DidYouMean(key, known))
 		}
 	}
 	return keys, nil

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"log/slog"
 	"math"
 	"os"
 	"slices"
@@ -12,6 +13,7 @@ import (
 
 	"grapevine/api"
 	"grapevine/node"
+	"grapevine/testnet/scenario"
 )
 
 // settings are what a peer is told by its operator.
@@ -76,7 +78,9 @@ type setting struct {
 }
 
 func (s setting) flag() string { return strings.ReplaceAll(s.key, "_", "-") }
-func (s setting) env() string  { return "GRAPEVINE_" + strings.ToUpper(s.key) }
+func (s setting) env() string  { return envPrefix + strings.ToUpper(s.key) }
+
+const envPrefix = "GRAPEVINE_"
 
 // table returns the rows, which read and write s.
 func (s *settings) table() []setting {
@@ -142,6 +146,28 @@ func (s *settings) load(flags *pflag.FlagSet, path string) error {
 		}
 	}
 	return nil
+}
+
+// warnOfVariables names the variables of an environment that look as if they were
+// settings, and are none. They are no error: a cluster may set some of its own that begin
+// with the name of a service.
+func warnOfVariables(logger *slog.Logger, environ []string) {
+	known := []string{"home", "key"} // and api, which is a setting too
+	for _, row := range defaultSettings().table() {
+		known = append(known, row.key)
+	}
+	for _, variable := range slices.Sorted(slices.Values(environ)) {
+		name, _, _ := strings.Cut(variable, "=")
+		key, ours := strings.CutPrefix(name, envPrefix)
+		if key = strings.ToLower(key); !ours || slices.Contains(known, key) {
+			continue
+		}
+		advice := "see peer help settings"
+		if near, ok := scenario.Nearest(key, known); ok {
+			advice = "did you mean " + setting{key: near}.env() + "?"
+		}
+		logger.Warn("an environment variable is no setting", "name", name, "advice", advice)
+	}
 }
 
 // changed returns the rows whose flags were given.

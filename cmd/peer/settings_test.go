@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -91,7 +92,9 @@ func TestEverySettingFromEverySource(t *testing.T) {
 
 func TestWrongSettingsAreNamed(t *testing.T) {
 	for _, c := range []struct{ file, says string }{
-		{"fanuot = 3", `unknown key "fanuot": want one of listen, `},
+		{"fanuot = 3", `unknown key "fanuot": did you mean "fanout"?`},
+		{"log-level = 3", `unknown key "log-level": did you mean "log_level"?`},
+		{"colour = 3", `unknown key "colour": want one of listen, `},
 		{"Fanout = 3", `unknown key "Fanout"`},
 		{"[api]\nlisten = 3", `key "api"`},
 		{"[extra]\nx = 3", `unknown key "extra"`},
@@ -148,6 +151,33 @@ func TestConfigFileIsTheTable(t *testing.T) {
 	if err != nil || !reflect.DeepEqual(s, given) {
 		t.Errorf("got %+v, %v\nwant %+v", s, err, given)
 	}
+}
+
+func TestVariablesThatAreNoSettings(t *testing.T) {
+	var log bytes.Buffer
+	logger, err := newLogger(&log, "text", "info")
+	if err != nil {
+		t.Fatal(err)
+	}
+	warnOfVariables(logger, []string{"PATH=x", "GRAPEVINE_HOME=x", "GRAPEVINE_KEY=x", "GRAPEVINE_API=x", "GRAPEVINE_POOL_MAX_TXS=1", "grapevine_x=1"})
+	if log.Len() > 0 {
+		t.Errorf("what means something, and what is not ours, gave %s", &log)
+	}
+	warnOfVariables(logger, []string{"GRAPEVINE_SERVICE_HOST=10.0.0.1", "GRAPEVINE_PULL_EVRY=3s"})
+	for _, want := range []string{
+		`name=GRAPEVINE_PULL_EVRY advice="did you mean GRAPEVINE_PULL_EVERY?"`,
+		`name=GRAPEVINE_SERVICE_HOST advice="see peer help settings"`,
+	} {
+		if !strings.Contains(log.String(), want) {
+			t.Errorf("the log does not say %s:\n%s", want, &log)
+		}
+	}
+
+	home := filepath.Join(t.TempDir(), "home")
+	peer(t, "init", "--home", home).want(t, exitOK)
+	start := command(t, "start", "--home", home, "--listen", "nowhere")
+	start.Env = append(os.Environ(), "GRAPEVINE_FANOT=3")
+	run(t, start).want(t, exitFailed, "level=WARN", "did you mean GRAPEVINE_FANOUT?")
 }
 
 func TestAListFlagMayBeGivenTwice(t *testing.T) {

@@ -59,6 +59,7 @@ this network yet; --reset-lock, that it has signed none above the ledger's tip.`
 		if cfg.Logger, err = newLogger(cmd.ErrOrStderr(), s.LogFormat, s.LogLevel); err != nil {
 			return err
 		}
+		warnOfVariables(cfg.Logger, os.Environ())
 		switch {
 		case newChain:
 			err = writeNewLock(home, cfg)

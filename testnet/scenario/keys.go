@@ -59,16 +59,21 @@ func fieldsOf(t reflect.Type) map[string]reflect.Type {
 // DidYouMean names the word that is nearest to one that is not known, if any is near,
 // and otherwise all.
 func DidYouMean(word string, known []string) string {
-	best, least := "", max(2, len(word)/3)+1
+	if near, ok := Nearest(word, known); ok {
+		return fmt.Sprintf("did you mean %q?", near)
+	}
+	return "want one of " + strings.Join(known, ", ")
+}
+
+// Nearest returns the known word that was probably meant, if any is near.
+func Nearest(word string, known []string) (near string, ok bool) {
+	least := max(2, len(word)/3) + 1
 	for _, k := range known {
 		if d := distance(strings.ToLower(word), k); d < least {
-			best, least = k, d
+			near, least, ok = k, d, true
 		}
 	}
-	if best == "" {
-		return "want one of " + strings.Join(known, ", ")
-	}
-	return fmt.Sprintf("did you mean %q?", best)
+	return near, ok
 }
 
 // distance is Levenshtein's: how many bytes to insert, remove or replace.

@@ -149,7 +149,7 @@ func TestWrongUsage(t *testing.T) {
 		{"start"}, {"init"}, {"start", "--home", "x", "--fanout", "many"}, {"start", "--home", "x", "--mode", "shout"},
 		{"start", "--home", "x", "--new-chain", "--reset-lock"},
 		{"ledger", "verify"}, {"ledger", "verify", "--home", "x", "--api", "y"},
-		{"testnet"}, {"testnet", "up", "-n", "0"}, {"testnet", "up", "-n", "x"}, {"testnet", "kill", "one"}, {"testnet", "load", "--rate", "0"}, {"testnet", "load", "--size", "-1"},
+		{"testnet"}, {"testnet", "up", "-n", "0"}, {"testnet", "up", "-n", "x"}, {"testnet", "kill", "one"}, {"testnet", "load", "--rate", "0"}, {"testnet", "load", "--rate", "0.1", "--duration", "1s"}, {"testnet", "load", "--size", "-1"},
 		{"sim"}, {"sim", "run", "--world", "moon"}, {"sim", "run", "--peers", "1"}, {"sim", "run", "--protocol", "none"}, {"sim", "list", "x"},
 	} {
 		r := peer(t, args...).want(t, exitUsage, "--help")

@@ -204,6 +204,9 @@ those that a peer acknowledged are added to DIR/acknowledged, for peer testnet c
 		if load.Rate <= 0 || load.Duration <= 0 || load.Senders < 1 {
 			return usagef("--rate %v, --duration %v, --senders %d: want more than zero of each", load.Rate, load.Duration, load.Senders)
 		}
+		if load.Rate*load.Duration.Seconds() < 1 {
+			return usagef("--rate %v for --duration %v is not one transaction: raise one of them", load.Rate, load.Duration)
+		}
 		n, err := openNetwork(*dir)
 		if err != nil {
 			return err

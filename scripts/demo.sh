@@ -50,10 +50,16 @@ done
 [[ -z $file || $file == /* ]] || file=$here/$file
 [[ -z $dir || $dir == /* ]] || dir=$here/$dir
 file=${file:-go.sum}
+# As many as testnet/processes takes.
+[[ $peers =~ ^[1-9][0-9]{0,2}$ ]] && ((peers <= 200)) || die "-n $peers: want 1 to 200 peers"
+[[ -f $file ]] || die "$file is no file"
 [[ -r $file ]] || die "cannot read $file"
+lines=$(LC_ALL=C grep -ac $'[^\r]' -- "$file" || true)
+((lines > 0)) || die "no lines in $file"
 peer=bin/peer
 
 say() { printf '\n== %s\n' "$*"; }
+count() { if (($1 == 1)); then echo "1 $2"; else echo "$1 $2s"; fi; }
 
 say "building $peer"
 go build -o "$peer" ./cmd/peer
@@ -85,14 +91,17 @@ trap finish EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-say "starting $peers peers on this machine"
+say "starting $(count "$peers" peer) on this machine"
 started=$SECONDS
-lines=$(grep -c . "$file" || true)
 small=$((lines / 20 > 25 ? lines / 20 : 25)) # transactions a block, so that there are some to watch
 up=true # from here on there may be processes
-"$peer" testnet up -n "$peers" --dir "$dir" $fresh --block-max-txs "$small" || { up=false && exit 1; }
+"$peer" testnet up -n "$peers" --dir "$dir" $fresh --block-max-txs "$small" || {
+	code=$?
+	up=false # it leaves none when it fails
+	exit "$code"
+}
 
-say "submitting the $lines lines of $file, and watching the blocks spread"
+say "submitting the $(count "$lines" line) of $file, and watching the blocks spread"
 "$peer" testnet watch --dir "$dir" &
 watch=$!
 "$peer" testnet submit "$file" --dir "$dir" --wait

@@ -43,12 +43,30 @@ die() {
 	exit 2
 }
 
+# number says whether a text is one above zero, as shells and Go read it.
+number() { [[ $1 =~ ^[0-9]{1,9}(\.[0-9]{1,9})?$ && $1 =~ [1-9] ]]; }
+
+# check says before anything is built or started what is wrong with the values.
+check() {
+	# As many as testnet/processes takes.
+	[[ $peers =~ ^[1-9][0-9]{0,2}$ ]] && ((peers <= 200)) || die "-n $peers: want 1 to 200 peers"
+	number "$rate" || die "--rate $rate: want transactions a second, such as 500"
+	[[ $duration =~ ^([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$ && $duration =~ [1-9] ]] ||
+		die "--duration $duration: want a time with its unit, such as 250ms, 30s or 2m"
+	[[ $size =~ ^[0-9]{1,9}(KiB|MiB|GiB)?$ ]] || die "--size $size: want bytes, such as 500 or 64KiB"
+	[[ -z $victim || $victim =~ ^(0|[1-9][0-9]{0,2})$ ]] && ((${victim:-0} < peers)) || die "--peer $victim: want 0 to $((peers - 1))"
+}
+
 # The seeds of scripts/test.sh are below 1001.
 simulate() {
 	local count=${1:-4000}
 	(($# < 2)) || die "--simulate wants nothing after the number, not $2"
 	[[ $count =~ ^[1-9][0-9]*$ ]] || die "--simulate wants how many scenarios, not $count"
 	GRAPEVINE_SIM_SEEDS=1001-$((1000 + count)) exec go test -count=1 -v -run '^TestLargeRandomScenarios$' -timeout 24h ./testnet/events
+}
+
+alone() { # whether a way to run stands alone: its name, and what follows it
+	(($# < 2)) || die "$1 wants nothing after it, not $2"
 }
 
 # What goes wrong in one scenario keeps none of the others from running.
@@ -64,7 +82,7 @@ peers=20 rate=500 duration=30s size=250 kills=false victim='' dir=''
 while (($#)); do
 	case $1 in
 	-n | --rate | --duration | --size | --peer | --dir)
-		(($# > 1)) || die "$1 wants a value"
+		[[ -n ${2-} ]] || die "$1 wants a value"
 		case $1 in
 		-n) peers=$2 ;;
 		--rate) rate=$2 ;;
@@ -76,8 +94,8 @@ while (($#)); do
 		shift
 		;;
 	--kill) kills=true ;;
-	--ledger) GRAPEVINE_SOAK=1 exec go test -count=1 -v -run '^TestKill$' -timeout 30m ./ledger ;;
-	--scenarios) scenarios ;;
+	--ledger) alone "$@" && GRAPEVINE_SOAK=1 exec go test -count=1 -v -run '^TestKill$' -timeout 30m ./ledger ;;
+	--scenarios) alone "$@" && scenarios ;;
 	--simulate) simulate "${@:2}" ;;
 	-h | --help) usage && exit 0 ;;
 	--) shift && break ;;
@@ -86,6 +104,7 @@ while (($#)); do
 	shift
 done
 
+check
 say() { printf '\n== %s\n' "$*"; }
 go build -o bin/peer ./cmd/peer
 temporary=''
@@ -93,13 +112,19 @@ if [[ -z $dir ]]; then dir=$(mktemp -d) && temporary=$dir; fi
 mkdir -p "$dir"
 net() { bin/peer testnet "$@" --dir "$dir"; }
 
-load=''
+load='' up=false
+# finish runs however the script ends: no process stays behind, nor do files that nobody
+# needs to find out what went wrong.
 finish() {
 	local code=$?
 	trap '' INT TERM
 	if [[ -n $load ]]; then kill "$load" 2>/dev/null || true; fi
-	net down || ((code)) || code=1
-	if ((code == 0)) && [[ -n $temporary ]]; then
+	if $up; then net down || ((code)) || code=1; fi
+	if [[ -n $load ]]; then # nobody is left to answer it
+		kill -KILL "$load" 2>/dev/null || true
+		wait "$load" 2>/dev/null || true
+	fi
+	if [[ -n $temporary ]] && ((code == 0 || code == 2)); then # 2: wrong usage
 		rm -rf -- "$temporary"
 	else
 		printf 'the network'\''s files, logs included, are in %s\n' "$dir"
@@ -110,8 +135,13 @@ trap finish EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-say "starting $peers peers"
-net up -n "$peers" "$@" >"$dir/up.txt"
+if ((peers == 1)); then say 'starting 1 peer'; else say "starting $peers peers"; fi
+up=true # from here on there may be processes
+net up -n "$peers" "$@" >"$dir/up.txt" || {
+	code=$?
+	up=false # it leaves none when it fails, and has not touched one that ran already
+	exit "$code"
+}
 net status
 
 say "offering $rate transactions a second for $duration"
@@ -131,6 +161,7 @@ code=0
 wait "$load" || code=$?
 load=''
 cat "$dir/load.txt"
+((code == 0)) || exit "$code"
 ((count == 0)) || echo "kills and restarts: $count"
 
 say 'how the blocks spread'
@@ -139,4 +170,3 @@ net report --timeout 60s | tail -n 12
 say 'checking that every acknowledged transaction stands in every ledger exactly once'
 net check --acknowledged --timeout 2m
 net status
-exit "$code"

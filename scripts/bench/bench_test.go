@@ -10,7 +10,6 @@ import (
 	"strings"
 	"testing"
 
-	world "grapevine/testnet/events"
 	"grapevine/testnet/outcome"
 	"grapevine/testnet/scenario"
 )
@@ -223,48 +222,12 @@ func TestSourceHash(t *testing.T) {
 	}
 }
 
-// committedResults are those that the documents show.
-func committedResults(t *testing.T) results {
-	t.Helper()
-	r, err := load("../../testnet/bench/results.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return r
-}
-
-// A protocol's change is committed with its figures.
-func TestTheCommittedResultsAreOfThisCode(t *testing.T) {
-	s, err := scenario.Find(scenario.Default)
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := s.Plan()
-	if err != nil {
-		t.Fatal(err)
-	}
-	o, err := world.Run(t.Context(), p, "grapevine", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	want, seen := o.Row(), false
-	for _, r := range committedResults(t).Runs {
-		for _, row := range r.Rows {
-			if r.World == events && strings.HasPrefix(r.Args, scenario.Default+presets) && row.Protocol == "grapevine" {
-				seen = true
-				if row.Trace != want.Trace {
-					t.Errorf("testnet/bench/results.json has %+v of %s; this code makes it %+v: run scripts/bench.sh --update", row, r.commandLine(), want)
-				}
-			}
-		}
-	}
-	if !seen {
-		t.Error("testnet/bench/results.json has no row of the default scenario in the event world")
-	}
-}
-
 func TestDocumentsShowTheCommittedResults(t *testing.T) {
-	of := committedResults(t).Runs
+	committed, err := load("../../testnet/bench/results.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	of := committed.Runs
 	var all strings.Builder
 	if err := writeTables(&all, of); err != nil {
 		t.Fatal(err)

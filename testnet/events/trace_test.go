@@ -2,12 +2,15 @@ package events
 
 import (
 	"context"
+	"encoding/json"
 	"flag"
 	"fmt"
 	"os"
 	"strings"
 	"testing"
 
+	"grapevine/dissemination/preset"
+	"grapevine/testnet/outcome"
 	"grapevine/testnet/scenario"
 )
 
@@ -70,5 +73,48 @@ func TestSameSeedSameTrace(t *testing.T) {
 			t.Errorf("trace%s comes twice: it says nothing", trace)
 		}
 		seen[trace] = true
+	}
+}
+
+// A protocol's change is committed with its figures.
+func TestTheCommittedFiguresAreOfThisCode(t *testing.T) {
+	text, err := os.ReadFile("../bench/results.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var committed struct {
+		Runs []struct {
+			Args string
+			Rows []outcome.Row
+		}
+	}
+	if err := json.Unmarshal(text, &committed); err != nil {
+		t.Fatal(err)
+	}
+	s, err := scenario.Find(scenario.Default)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := s.Plan()
+	if err != nil {
+		t.Fatal(err)
+	}
+	o, err := Run(t.Context(), p, preset.Grapevine, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, seen := o.Row(), 0
+	for _, r := range committed.Runs {
+		for _, row := range r.Rows {
+			if row.World != scenario.Events || row.Protocol != preset.Grapevine || !strings.HasPrefix(r.Args, scenario.Default+" --protocol") {
+				continue
+			}
+			if seen++; row.Trace != want.Trace {
+				t.Errorf("testnet/bench/results.json has %+v\nand this code makes it %+v\nrun scripts/bench.sh --update", row, want)
+			}
+		}
+	}
+	if seen != 1 {
+		t.Errorf("testnet/bench/results.json has %d rows of the default scenario in this world, want one", seen)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"grapevine/block"
@@ -17,9 +18,10 @@ var errDisk = errors.New("input/output error")
 // disk stands between a journal and the file system, and makes one step fail.
 type disk struct {
 	dir    string
-	fail   int  // the number of the step that fails, from 1; 0: none
-	done   bool // it takes effect all the same
-	dead   bool // nothing after it takes effect, as after a crash
+	mu     sync.Mutex // a step at a time: segments are deleted while others are written
+	fail   int        // the number of the step that fails, from 1; 0: none
+	done   bool       // it takes effect all the same
+	dead   bool       // nothing after it takes effect, as after a crash
 	synced map[string]int64
 	lost   map[string]int64 // files whose bytes from there on a failed sync lost
 	named  string           // the file that got its name last
@@ -44,6 +46,8 @@ func quickly(t *testing.T, cfg Config) *Pool {
 }
 
 func (d *disk) durable(step string, do func() error) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	d.steps = append(d.steps, step)
 	failing := d.fail > 0 && len(d.steps) == d.fail
 	if d.fail > 0 && d.dead && len(d.steps) > d.fail || failing && !d.done {

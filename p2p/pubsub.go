@@ -107,10 +107,10 @@ const noteBytes = 8 << 10
 // and refuse it for as long as a back-off lasts (seen in every third network of five
 // or six): a peer with Dhi prunes at its next heartbeat, and heartbeats of peers that
 // started together choose the same one. So the back-off is short, as far as can be
-// (GossipSub looks which are over at every 15th heartbeat), and each peer tells one outside of its mesh what
-// it has (IHAVE). More of that is off, for the comparison of pools repairs mesh
-// neighbours too: under load it asked for what was on its way, and five copies of a
-// message came where three do.
+// (GossipSub looks which are over at every 15th heartbeat), and each peer tells one
+// outside of its mesh what it has (IHAVE). More of that is off, for the comparison of
+// pools repairs mesh neighbours too: under load it asked for what was on its way, and
+// five copies of a message came where three do.
 func meshParams() pubsub.GossipSubParams {
 	p := pubsub.DefaultGossipSubParams()
 	p.D, p.Dlo, p.Dhi = 3, 3, 4

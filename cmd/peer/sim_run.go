@@ -34,8 +34,8 @@ another, and print a row of figures for each. Flags count over the scenario's va
 What must hold is checked after each run: that peers agree, that no height goes back,
 that all come to the tip, that nobody is dropped without cause, and, of the protocol
 grapevine, the scenario's bounds, unless a flag makes the network or its load another
-(--blocks and --seed do not), which is said. What is broken is named on standard error, with the
-command that runs it again, and the exit code is 6.`,
+(--blocks and --seed do not), which is said. What is broken is named on standard error,
+with the command that runs it again, and the exit code is 6.`,
 		Example: `  peer sim run
   peer sim run large --peers 500 --blocks 1
   peer sim run --world packets --protocol grapevine,gossipsub --plot compared.png

@@ -2,209 +2,296 @@ package dissemination
 
 import (
 	"fmt"
-	"iter"
 	"slices"
+	"sync"
 	"time"
 
 	"grapevine/block"
-	"grapevine/dissemination/fresh"
+	"grapevine/dissemination/effect"
 	"grapevine/dissemination/message"
 	"grapevine/p2p/wire"
 )
 
-// Bodies that are pushed: what announces them names the block alone, and their
-// transactions are known to be right only when all are here.
-
-// knowledge is what the readers' goroutines are told of a block that the loop knows.
-type knowledge uint8
-
-const (
-	unknown knowledge = iota
-	unnamed           // the header is right
-	named             // the short IDs are known too
-	whole             // and the body
-)
-
-// know tells the readers how much of a block is here.
-func (d *Driver) know(body *assembly, k knowledge) {
-	d.shared.mu.Lock()
-	defer d.shared.mu.Unlock()
-	if d.bodies[body.id] == body {
-		d.shared.known[body.id] = k
-	}
+// body is the bytes of a block that the core knows, as far as they are here.
+type body struct {
+	header block.SignedHeader
+	id     block.ID
+	key    block.SipKey
+	shorts []byte
+	txs    []*block.Tx // per place; nil where lacking, and nil altogether once the ledger has them
+	ids    []block.ID  // the full IDs, known to be right; nil: they never were asked for
 }
 
-// pushed is a body that a peer announced to follow, as far as its pieces may still
-// come: each place once, in order, and no more bytes than the header says.
-type pushed struct {
-	block     block.ID
-	next, end int // places
-	left      int // bytes
+func newBody(h *block.SignedHeader, id block.ID, shorts []byte) *body {
+	return &body{header: *h, id: id, key: h.ShortKey(), shorts: shorts, txs: make([]*block.Tx, h.TxCount)}
 }
 
-// allow lets a peer send the body that it announced, in place of one before, unless
-// the block is one that this peer takes from catch-up.
-func (d *Driver) allow(from wire.PeerID, h *block.SignedHeader, id block.ID) {
-	if tip := d.cfg.Ledger.Tip().Height; h.Height <= tip || h.Height > tip+fresh.Window {
+// stored says that the ledger has the transactions.
+func (b *body) stored() bool { return b.txs == nil }
+
+// bodies are the blocks that are on their way into the chain. The loop owns them.
+type bodies struct {
+	byID  map[block.ID]*body
+	at    map[uint64]*body        // by height
+	whole map[uint64]*block.Block // by height: what is right, until it is durable
+}
+
+func newBodies() bodies {
+	return bodies{byID: map[block.ID]*body{}, at: map[uint64]*body{}, whole: map[uint64]*block.Block{}}
+}
+
+func (s *bodies) add(b *body) { s.byID[b.id], s.at[b.header.Height] = b, b }
+
+func (s *bodies) forget(id block.ID) {
+	b := s.byID[id]
+	if b == nil {
 		return
 	}
-	d.shared.mu.Lock()
-	defer d.shared.mu.Unlock()
-	d.shared.pushes[from] = pushed{block: id, end: int(h.TxCount), left: int(h.BodySize)}
+	delete(s.byID, id)
+	if s.at[b.header.Height] == b {
+		delete(s.at, b.header.Height)
+	}
 }
 
-// allowed says whether a piece of a body was announced to come, and how much of the
-// block is here.
-func (d *Driver) allowed(from wire.PeerID, m *message.Part) (knowledge, bool) {
-	d.shared.mu.Lock()
-	defer d.shared.mu.Unlock()
-	p, ok := d.shared.pushes[from]
-	if !ok || p.block != m.Block || len(m.At) == 0 || int(m.At[0]) < p.next {
-		return unknown, false
+// signedAt returns another header of a height than the block's, if there is one on its
+// way into the chain.
+func (s *bodies) signedAt(height uint64, not block.ID) *block.SignedHeader {
+	if b := s.at[height]; b != nil && b.id != not {
+		return &b.header
 	}
-	p.next = int(m.At[len(m.At)-1]) + 1
-	p.left -= sizeOf(m.Txs)
-	if p.next > p.end || p.left < 0 {
-		return unknown, false
+	if b := s.whole[height]; b != nil && b.ID() != not {
+		return &b.SignedHeader
 	}
-	d.shared.pushes[from] = p
-	return d.shared.known[m.Block], true
-}
-
-// onPushed takes a piece of a body that comes unasked. What nobody announced is
-// dropped, and so is what is here already.
-func (d *Driver) onPushed(from wire.PeerID, m *message.Part) error {
-	have, ok := d.allowed(from, m)
-	if !ok || have == whole {
-		d.post(late{m.Block, sizeOf(m.Txs)})
-		return nil
-	}
-	if err := d.verifyNew(m.Txs); err != nil {
-		d.post(fetchFailed{from, m})
-		return err
-	}
-	d.post(part{from, m})
 	return nil
 }
 
-// push sends a whole body to peers, each piece behind the announcement and on its
-// lane. What finds no room in a queue ends the push to that peer: it asks for the
-// rest.
-func (d *Driver) push(x fresh.Announce, body *assembly) {
-	txs := body.txs
-	if txs == nil { // durable meanwhile
-		b, err := d.cfg.Ledger.Block(body.header.Height)
-		if err != nil {
-			d.log.Error("reading a block to push it", "height", body.header.Height, "err", err)
+// attach completes an announcement.
+func (s *bodies) attach(m *message.Announce) {
+	b := s.byID[m.Block.ID]
+	m.Header, m.Shorts = b.header, b.shorts
+	for _, at := range m.At {
+		m.Txs = append(m.Txs, b.txs[at])
+	}
+}
+
+// fits says whether a transaction may stand at a place: by its full ID where all are
+// known, else by its short one.
+func (b *body) fits(place int, id block.ID) bool {
+	if b.ids != nil {
+		return b.ids[place] == id
+	}
+	return b.fitsShort(place, id)
+}
+
+func (b *body) fitsShort(place int, id block.ID) bool {
+	return b.key.Short(id) == block.ShortAt(b.shorts, place)
+}
+
+// place puts transactions where they belong, and says whether all of them belong where
+// they are said to. The error is of what their sender could have known.
+func (b *body) place(at []uint32, list []*block.Tx) (ok bool, err error) {
+	for i, t := range list {
+		place := int(at[i])
+		switch {
+		case place < len(b.txs) && b.fits(place, t.ID()):
+			if b.txs[place] == nil {
+				b.txs[place] = t
+			}
+		case place < len(b.txs) && b.fitsShort(place, t.ID()): // a collision, or the orderer made it up
+			return false, nil
+		default:
+			return false, fmt.Errorf("transaction %s does not belong at place %d of the block at height %d", t.ID().Short(), place, b.header.Height)
+		}
+	}
+	return true, nil
+}
+
+// announced takes in an announcement that was found right: of a header that was not
+// known before, and what the pool has at each place; or of one that was.
+func (d *Driver) announced(now time.Time, from wire.PeerID, m *message.Announce, first bool, matched []*block.Tx) {
+	b := d.bodies.byID[m.Block.ID]
+	switch {
+	case b != nil && !b.stored():
+		if !d.takePlaces(now, from, 0, b, m.At, m.Txs) {
+			m.At, m.Sizes = nil, nil
+		}
+	case b == nil && first && m.Block.Height > d.cfg.Ledger.Tip().Height:
+		if d.contradicts(&m.Header, m.Block.ID) {
 			return
 		}
-		txs = b.Txs
-	}
-	open := x.To
-	send := func(m message.Message) {
-		msg := message.Encode(m)
-		var still []wire.PeerID
-		for _, p := range open {
-			if d.sendBytes(p, m, msg) {
-				still = append(still, p)
-			}
-		}
-		open = still
-	}
-	send(&message.Announce{Header: body.header, Hop: min(x.Hop, 255), Complete: true, Body: true})
-	at := make([]uint32, len(txs))
-	for i := range at {
-		at[i] = uint32(i)
-	}
-	for m := range pieces(0, body.id, at, txs) {
-		send(m)
-	}
-}
-
-// pieces cuts transactions and their places into messages of about
-// message.PartBytes.
-func pieces(number uint32, id block.ID, at []uint32, txs []*block.Tx) iter.Seq[*message.Part] {
-	return func(yield func(*message.Part) bool) {
-		for len(at) > 0 {
-			n, size := 0, 0
-			for n < len(at) && (n == 0 || size+txs[n].Size() <= message.PartBytes) {
-				size += txs[n].Size()
-				n++
-			}
-			if !yield(&message.Part{Number: number, Block: id, At: at[:n], Txs: txs[:n]}) {
-				return
-			}
-			at, txs = at[n:], txs[n:]
-		}
-	}
-}
-
-// unnamed says that nobody has said which transactions the block is made of.
-func (a *assembly) unnamed() bool { return len(a.shorts) == 0 }
-
-// name takes the short IDs of an announcement, if it has any, and fills places from
-// the pool and the prefill. It returns the places that nothing fills, and those that
-// only the prefill did.
-func (d *Driver) name(body *assembly, ev announced) (missing, brought []uint32) {
-	m := ev.msg
-	body.shorts = m.Shorts
-	d.blame(body)
-	for i, t := range body.txs {
-		if t != nil && !body.fits(i, t.ID()) { // nobody could tell
-			body.txs[i] = nil
-		}
-		if body.txs[i] == nil && ev.matched != nil {
-			body.txs[i] = ev.matched[i]
-		}
-	}
-	for i, t := range m.Prefill {
-		if at := m.PrefillAt[i]; body.txs[at] == nil {
-			body.txs[at] = t
-			brought = append(brought, at)
-		} else {
-			d.cameAgain(body, t.Size())
-		}
-	}
-	for i, t := range body.txs {
-		if t == nil {
-			missing = append(missing, uint32(i))
-		}
-	}
-	return missing, brought
-}
-
-// overfull says that an unnamed body has more bytes than its header says, so that some
-// of its transactions do not belong there.
-func (a *assembly) overfull() bool { return a.unnamed() && a.size > int(a.header.BodySize) }
-
-// given notes who gave the transaction at a place of an unnamed body.
-func (a *assembly) given(place int, from wire.PeerID) {
-	if !a.unnamed() {
+		b = newBody(&m.Header, m.Block.ID, m.Shorts)
+		copy(b.txs, matched)
+		_, _ = b.place(m.At, m.Txs) // held against the short IDs by the reader
+		d.bodies.add(b)
+	case b == nil && !first: // known when it was checked, and forgotten since
 		return
 	}
-	if a.givers == nil {
-		a.givers = make([]wire.PeerID, len(a.txs))
-	}
-	a.givers[place] = from
-	a.size += a.txs[place].Size()
-}
-
-// blame charges those who gave what does not fit an unnamed body, now that its short
-// IDs are known. What fits them and is wrong all the same its giver could not tell.
-func (d *Driver) blame(body *assembly) {
-	var charged []wire.PeerID
-	for i, t := range body.txs {
-		if t == nil || body.givers == nil || body.fitsShort(i, t.ID()) || slices.Contains(charged, body.givers[i]) {
-			continue
+	d.core.Receive(now, from, m, func(place uint32) int {
+		if matched == nil || matched[place] == nil {
+			return 0
 		}
-		charged = append(charged, body.givers[i])
-		d.charge(body.givers[i], fmt.Errorf("transaction %s does not belong at place %d of the block at height %d", t.ID().Short(), i, body.header.Height))
+		return matched[place].Size()
+	})
+	if !d.core.Known(m.Block.ID) {
+		d.bodies.forget(m.Block.ID)
+	} else {
+		d.headers.add(m.Block.ID)
 	}
-	body.givers = nil
 }
 
-// mistaken tells that a body is not the one that its header commits to.
-func (d *Driver) mistaken(now time.Time, body *assembly) {
-	body.ids = nil
-	d.fresh.Mismatched(now, body.id)
+// takePlaces puts transactions where they belong, or ends the request that brought
+// them.
+func (d *Driver) takePlaces(now time.Time, from wire.PeerID, number uint32, b *body, at []uint32, list []*block.Tx) bool {
+	ok, err := b.place(at, list)
+	if err != nil {
+		d.charge(from, err)
+	}
+	if !ok {
+		d.core.Failed(now, from, number, b.id)
+	}
+	return ok
+}
+
+// brought takes in a piece of an answer to a request, of which the signatures are
+// right.
+func (d *Driver) brought(now time.Time, from wire.PeerID, m *message.Part) {
+	b := d.bodies.byID[m.Block]
+	if b == nil {
+		return
+	}
+	if b.stored() {
+		d.core.Receive(now, from, m, nil)
+		return
+	}
+	if !d.takePlaces(now, from, m.Number, b, m.At, m.Txs) {
+		return
+	}
+	d.core.Receive(now, from, m, func(place uint32) int { // gossip may have been faster than the answer
+		if t := b.txs[place]; d.cfg.Pool.Has(t.ID()) {
+			return t.Size()
+		}
+		return 0
+	})
+}
+
+// checkList holds a block's full IDs against its header. Those that are right say which
+// transactions the short IDs got wrong.
+func (d *Driver) checkList(now time.Time, x effect.CheckList) {
+	b := d.bodies.byID[x.Block]
+	if block.TxRoot(x.IDs) != b.header.TxRoot {
+		d.charge(x.From, fmt.Errorf("the ID list of the block at height %d is not the one that its header commits to", b.header.Height))
+		d.core.ListForged(now, x)
+		return
+	}
+	b.ids = x.IDs
+	for i, id := range b.ids {
+		if t := b.txs[i]; t == nil || t.ID() != id {
+			b.txs[i], _ = d.cfg.Pool.Get(id)
+		}
+	}
+	d.core.Listed(now, x.Block, func(place uint32) int {
+		if t := b.txs[place]; t != nil {
+			return t.Size()
+		}
+		return 0
+	})
+}
+
+// assemble puts a block together of which nothing is lacking, and checks it against
+// its header.
+func (d *Driver) assemble(now time.Time, id block.ID) {
+	b := d.bodies.byID[id]
+	whole := block.New(b.header, slices.Clone(b.txs))
+	if block.TxRoot(whole.TxIDs()) != b.header.TxRoot {
+		b.ids = nil
+		d.core.Mismatched(now, id)
+		return
+	}
+	if err := whole.Check(d.network, d.limits); err != nil {
+		d.core.Rejected(now, id)
+		d.invalid(whole, err)
+		return
+	}
+	d.bodies.whole[whole.Height] = whole
+	d.core.Checked(id)
+}
+
+// serve answers a peer's Fetch of a block that the core knows.
+func (d *Driver) serve(x effect.Serve) {
+	ask := &message.Fetch{Number: x.Number, Block: x.Block, At: x.At}
+	if x.Stored {
+		d.serveStored(x.To, ask)
+	} else {
+		d.answer(x.To, ask, d.bodies.byID[x.Block].txs)
+	}
+}
+
+// serveStored answers a Fetch from the ledger, in any goroutine.
+func (d *Driver) serveStored(to wire.PeerID, m *message.Fetch) {
+	height, err := d.cfg.Ledger.HeightOf(m.Block)
+	if err == nil {
+		var b *block.Block
+		if b, err = d.cfg.Ledger.Block(height); err == nil {
+			d.answer(to, m, b.Txs)
+			return
+		}
+	}
+	d.log.Error("reading a block to serve it", "id", m.Block, "err", err)
+	d.send(to, message.Refusal(m.Number, m.Block))
+}
+
+// answer sends a peer the transactions that it asked for, or, if it named no places,
+// the list of full IDs.
+func (d *Driver) answer(to wire.PeerID, m *message.Fetch, list []*block.Tx) {
+	parts := message.Lists(m.Number, m.Block, idsOf(list))
+	if len(m.At) > 0 {
+		if int(m.At[len(m.At)-1]) >= len(list) { // no honest peer asks for a place beyond the count
+			d.send(to, message.Refusal(m.Number, m.Block))
+			return
+		}
+		sizes := make([]int, len(m.At))
+		for i, at := range m.At {
+			sizes[i] = list[at].Size()
+		}
+		parts = message.Parts(m.Number, m.Block, m.At, sizes)
+	}
+	message.Answer(parts, m.Number, m.Block, func(x message.Message) bool {
+		p := x.(*message.Part)
+		for _, at := range p.At {
+			p.Txs = append(p.Txs, list[at])
+		}
+		return d.send(to, p)
+	})
+}
+
+// headers are the blocks whose headers were found right, for the readers.
+type headers struct {
+	mu    sync.Mutex
+	known map[block.ID]bool // guarded by mu
+}
+
+func (h *headers) add(id block.ID) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.known[id] = true
+}
+
+func (h *headers) remove(id block.ID) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.known, id)
+}
+
+func (h *headers) has(id block.ID) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.known[id]
+}
+
+func idsOf(list []*block.Tx) []block.ID {
+	ids := make([]block.ID, len(list))
+	for i, t := range list {
+		ids[i] = t.ID()
+	}
+	return ids
 }

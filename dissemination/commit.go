@@ -7,148 +7,153 @@ import (
 	"time"
 
 	"grapevine/block"
+	"grapevine/dissemination/arrival"
+	"grapevine/dissemination/fresh"
+	"grapevine/dissemination/message"
 	"grapevine/ledger"
-	"grapevine/p2p/wire"
 )
-
-// candidate is a whole block, right in itself, on its way into the chain.
-type candidate struct {
-	block *block.Block
-	from  wire.PeerID
-	via   string
-	done  chan<- error // of Propose; else nil
-}
-
-// chain holds the candidates until their height is next. Owned by the loop.
-type chain struct {
-	next  uint64 // the height that the committer takes next
-	ready map[uint64]candidate
-	taken candidate // the last that the committer took; its block is nil before the first
-}
 
 // errFilled says that a height has a block already, the same one or another.
 var errFilled = errors.New("the height is filled")
 
-// offer takes a candidate in, unless its height is filled.
-func (c *chain) offer(x candidate) {
-	h := x.block.Height
-	if _, twice := c.ready[h]; twice || h < c.next {
-		if x.done != nil {
-			x.done <- errFilled
+// Propose disseminates a block that this peer made and signed, and returns once it
+// is durable in the own ledger.
+func (d *Driver) Propose(ctx context.Context, b *block.Block) error {
+	done := make(chan error, 1)
+	d.post(func(now time.Time) { d.propose(now, b, done) })
+	var err error
+	select {
+	case err = <-done:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-d.done:
+		return fmt.Errorf("proposing the block at height %d: %w", b.Height, ErrStopped)
+	}
+	if errors.Is(err, errFilled) { // after a crash, others may bring it back first
+		return d.awaitBlock(ctx, b)
+	}
+	return err
+}
+
+// awaitBlock returns once the ledger has a block, or another at its height.
+func (d *Driver) awaitBlock(ctx context.Context, b *block.Block) error {
+	for {
+		advanced := d.cfg.Ledger.Advanced()
+		if d.cfg.Ledger.Tip().Height >= b.Height {
+			return d.cfg.Ledger.Check(b)
 		}
+		select {
+		case <-advanced:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-d.done:
+			return fmt.Errorf("waiting for the block at height %d: %w", b.Height, ErrStopped)
+		}
+	}
+}
+
+// propose hands a block of our own to the core; done is told when it is durable.
+func (d *Driver) propose(now time.Time, b *block.Block, done chan<- error) {
+	id := b.ID()
+	if d.contradicts(&b.SignedHeader, id) { // another node has our key
+		done <- d.halted
 		return
 	}
-	c.ready[h] = x
-}
-
-// at returns the block that is ready or with the committer at a height, or nil.
-func (c *chain) at(height uint64) *block.Block {
-	if b := c.taken.block; b != nil && b.Height == height {
-		return b
+	pooled := make([]fresh.Pooled, len(b.Txs))
+	for i, t := range b.Txs {
+		pooled[i].Size = t.Size()
+		if at, _, ok := d.cfg.Pool.Arrived(t.ID()); ok {
+			pooled[i].Arrived = at
+		}
 	}
-	return c.ready[height].block
-}
-
-// head returns the candidate at the next height, if it is there.
-func (c *chain) head() (candidate, bool) {
-	x, ok := c.ready[c.next]
-	return x, ok
-}
-
-// take tells that the committer has the head.
-func (c *chain) take() {
-	c.taken = c.ready[c.next]
-	delete(c.ready, c.next)
-	c.next++
+	if !d.core.Propose(now, message.Describe(&b.Header), pooled) {
+		done <- errFilled
+		return
+	}
+	own := newBody(&b.SignedHeader, id, b.ShortKey().List(b.TxIDs()))
+	copy(own.txs, b.Txs)
+	d.bodies.add(own)
+	d.headers.add(id)
+	d.bodies.whole[b.Height], d.proposals[id] = b, done
 }
 
 // committer is the one goroutine that writes to the ledger. A block that it has
 // checked is accepted, and told so before the synced write.
-func (d *Driver) committer(ctx context.Context, in <-chan candidate) error {
+func (d *Driver) committer(ctx context.Context, in <-chan *block.Block) error {
 	for {
-		var x candidate
+		var b *block.Block
 		select {
 		case <-ctx.Done():
 			return nil
-		case x = <-in:
+		case b = <-in:
 		}
-		err := d.commit(x)
-		if x.done != nil {
-			x.done <- err
-		}
-		if err != nil && !errors.Is(err, errRefused) {
+		if err := d.commit(b); err != nil {
 			return err
 		}
 	}
 }
 
-// errRefused marks what the producer did wrong, not this node.
-var errRefused = errors.New("the chain refuses the block")
-
-func (d *Driver) commit(x candidate) error {
-	l, b := d.cfg.Ledger, x.block
+func (d *Driver) commit(b *block.Block) error {
+	l := d.cfg.Ledger
 	if err := l.Check(b); err != nil {
 		if !errors.Is(err, ledger.ErrInvalid) && !errors.Is(err, ledger.ErrFork) {
 			return fmt.Errorf("checking the block at height %d: %w", b.Height, err)
 		}
-		d.post(refused{x, err})
-		return fmt.Errorf("%w: %w", errRefused, err)
+		d.post(func(now time.Time) { d.refused(now, b, err) })
+		return nil
 	}
-	d.post(accepted{x, time.Now()})
+	at := time.Now()
+	d.post(func(now time.Time) { d.accepted(now, b, at) })
 	if err := l.Append(b); err != nil {
 		return fmt.Errorf("appending the block at height %d: %w", b.Height, err)
 	}
 	d.cfg.Pool.Committed(time.Now(), b.Height, b.Txs)
-	d.post(durable{b.ID()})
+	d.post(func(time.Time) { d.durable(b) })
 	return nil
 }
 
-// accepted is a block that the chain takes.
-type accepted struct {
-	candidate
-	at time.Time
-}
-
-func (ev accepted) apply(d *Driver, now time.Time) {
-	b := ev.block
-	fact := Fact{
-		Height: b.Height, ID: b.ID(), Txs: len(b.Txs), Bytes: int(b.BodySize),
-		Via: ev.via, From: ev.from, Latency: ev.at.Sub(b.Time()), At: ev.at,
+// accepted tells that the chain takes a block, since at.
+func (d *Driver) accepted(now time.Time, b *block.Block, at time.Time) {
+	id := b.ID()
+	if own := d.bodies.byID[id]; own != nil {
+		own.txs = b.Txs // catch-up may have been faster than the fetch
 	}
-	if body := d.bodies[b.ID()]; body != nil {
-		d.complete(body, b) // catch-up may have been faster than the fetch
-		fact.Again = body.again
+	a := arrival.Accepted{
+		Height: b.Height, ID: id, Txs: len(b.Txs), Bytes: int(b.BodySize), Latency: at.Sub(b.Time()), At: at,
+		Facts: d.core.Accepted(now, b.Header.Tip()),
 	}
-	f, known := d.fresh.Facts(b.ID())
-	if known && ev.via != viaCatchup {
-		fact.Via, fact.Hop, fact.Missing = viaName(f.Via), f.Hop, f.Missing
-	}
-	d.fresh.Accepted(now, b.Header.Tip())
-	d.catchup.Accepted(now, b.Height)
-	d.metrics.accepted(fact, f.Duplicates)
+	d.metrics.accepted(a)
 	if d.cfg.OnAccepted != nil {
-		d.cfg.OnAccepted(fact)
+		d.cfg.OnAccepted(a)
 	}
 }
 
-// durable is a block that the ledger has: it serves it from now on.
-type durable struct{ id block.ID }
-
-func (ev durable) apply(d *Driver, _ time.Time) {
-	if body := d.bodies[ev.id]; body != nil {
-		body.txs, body.ids = nil, nil
+// durable tells that the ledger has a block: it serves it from now on.
+func (d *Driver) durable(b *block.Block) {
+	id := b.ID()
+	if own := d.bodies.byID[id]; own != nil {
+		own.txs, own.ids = nil, nil
 	}
-	d.endFetches(ev.id)
-	d.askWanted()
+	delete(d.bodies.whole, b.Height)
+	d.core.Durable(id)
+	d.requests.end(id)
+	d.proposed(id, nil)
+	if len(d.neighbours) > 0 {
+		d.pools.askWanted(d.neighbours)
+	}
 }
 
-// refused is a block that is right in itself and wrong in this chain.
-type refused struct {
-	candidate
-	err error
+// refused tells of a block that is right in itself and wrong in this chain.
+func (d *Driver) refused(now time.Time, b *block.Block, why error) {
+	d.core.Refused(now, b.ID())
+	d.proposed(b.ID(), fmt.Errorf("the chain refuses the block: %w", why))
+	d.halt(b.Height, fmt.Errorf("the orderer signed block %s, which this chain cannot take: %w", b.ID(), why))
 }
 
-func (ev refused) apply(d *Driver, now time.Time) {
-	d.fresh.Rejected(now, ev.block.ID())
-	d.halt(ev.block.Height, fmt.Errorf("the orderer signed block %s, which this chain cannot take: %w", ev.block.ID(), ev.err))
+// proposed tells whoever proposed a block what became of it.
+func (d *Driver) proposed(id block.ID, err error) {
+	if done := d.proposals[id]; done != nil {
+		done <- err
+		delete(d.proposals, id)
+	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"grapevine/block"
 	"grapevine/dissemination/message"
+	"grapevine/dissemination/txs"
 )
 
 // The chain may have one of them from catch-up, where the fresh-block engine does
@@ -128,11 +129,11 @@ func TestQuestionsAboutThePoolArePaced(t *testing.T) {
 		for range 10 {
 			d.receive("a", &message.Inventory{High: ^uint64(0)})
 		}
-		if took := time.Since(start); took != 9*answerGap {
-			t.Errorf("ten questions took %v, want nine gaps of %v", took, answerGap)
+		if took := time.Since(start); took != 9*txs.AnswerGap {
+			t.Errorf("ten questions took %v, want nine gaps of %v", took, txs.AnswerGap)
 		}
 		d.receive("b", &message.Inventory{High: ^uint64(0)})
-		if took := time.Since(start); took != 9*answerGap {
+		if took := time.Since(start); took != 9*txs.AnswerGap {
 			t.Error("another peer's question was held up")
 		}
 	})

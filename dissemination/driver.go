@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -15,9 +13,10 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"grapevine/block"
-	"grapevine/dissemination/catchup"
-	"grapevine/dissemination/fresh"
+	"grapevine/dissemination/arrival"
+	"grapevine/dissemination/effect"
 	"grapevine/dissemination/message"
+	"grapevine/dissemination/protocol"
 	"grapevine/dissemination/txs"
 	"grapevine/genesis"
 	"grapevine/ledger"
@@ -42,22 +41,18 @@ type Host interface {
 
 // Config sets a driver up.
 type Config struct {
-	Genesis *genesis.Genesis
-	Self    wire.PeerID
-	Ledger  *ledger.Ledger
-	Pool    *mempool.Pool
-	Host    Host
-	Fresh   fresh.Config
-	Catchup catchup.Config
-	// NoCatchup switches catch-up off: a peer that push and pull leave behind stays
-	// behind. It is there for comparison.
-	NoCatchup bool
-	Txs       txs.Config
+	Genesis  *genesis.Genesis
+	Self     wire.PeerID
+	Ledger   *ledger.Ledger
+	Pool     *mempool.Pool
+	Host     Host
+	Protocol protocol.Config
+	Txs      txs.Config
 	// Seed makes the cores' choices repeatable.
 	Seed uint64
 	// OnAccepted is told of each block once, in height order, from the driver's
 	// loop: it must not block. Nil: nobody listens.
-	OnAccepted func(Fact)
+	OnAccepted func(arrival.Accepted)
 	// Halted is told, at most once, that this peer appends no more blocks because the
 	// orderer broke the rules. KeepEvidence stores the proof, if there is one that
 	// stands by itself. Nil: nobody is told.
@@ -70,87 +65,42 @@ type Config struct {
 	Registerer prometheus.Registerer // nil: metrics go nowhere
 }
 
-// Fact is what this peer saw of a block that it accepted.
-type Fact struct {
-	Height  uint64
-	ID      block.ID
-	Txs     int
-	Bytes   int         // of the body
-	Via     string      // own, push, pull or catch-up
-	From    wire.PeerID // who announced it first, or sent it; empty for own
-	Hop     int         // peers it passed through before it arrived here
-	Latency time.Duration
-	Missing int // transactions that the pool lacked
-	Again   int // bytes of its transactions that came over the network though they were here, until it was accepted
-	At      time.Time
-}
-
-// Duplicates returns how many bodies' worth of the block came again, to two digits.
-func (f Fact) Duplicates() float64 {
-	return math.Round(100*float64(f.Again)/float64(max(f.Bytes, 1))) / 100
-}
-
 // eventsMax bounds the loop's queue. Readers wait when it is full, each holding up
 // its own lane of its own peer.
 const eventsMax = 256
+
+// event is something that happened, which the loop takes in.
+type event func(now time.Time)
 
 // Driver is the dissemination of one node.
 type Driver struct {
 	cfg     Config
 	limits  block.Limits
 	network block.ID
-	orderer block.PublicKey
 	decoder message.Decoder
 	log     *slog.Logger
 	metrics metrics
 
 	events  chan event
-	started atomic.Bool   // the loop runs, or has ended
-	done    chan struct{} // closed when the loop ends: nobody waits for it any more
-	publish chan []*block.Tx
+	started atomic.Bool           // the loop runs, or has ended
+	done    chan struct{}         // closed when the loop ends: nobody waits for it any more
+	last    atomic.Pointer[stats] // as the loop ended
 
 	// Owned by the loop.
-	fresh      *fresh.Engine
-	catchup    *catchup.Engine
-	pools      *txs.Reconciler
-	batcher    txs.Batcher
+	core       *protocol.Peer
+	bodies     bodies
+	queue      []*block.Block            // for the committer, in order
+	proposals  map[block.ID]chan<- error // blocks of our own that are not durable
 	neighbours []wire.PeerID
-	bodies     map[block.ID]*assembly
-	heights    map[uint64]*assembly // of bodies
-	chain      chain
 	halted     error
 	evidence   []byte // the proof behind halted, if there is one
 
-	shared    shared
-	admission admission
-}
-
-// admission is shared by submitters and the publisher.
-type admission struct {
-	mu   sync.Mutex
-	core *txs.Admission
-}
-
-// shared is what the readers' goroutines and the loop both use.
-type shared struct {
-	mu      sync.Mutex
-	known   map[block.ID]knowledge     // of bodies
-	pushes  map[wire.PeerID]pushed     // bodies that were announced to follow, the last of each peer
-	fetches map[uint32]fetchAsked      // requests for transactions in flight, by number
-	ranges  map[uint32]rangeAsked      // requests for ranges in flight, by number
-	wants   map[wire.PeerID]int        // transactions asked of a peer's pool and not here yet
-	pieces  map[wire.PeerID]*rangeRead // blocks of ranges, as far as they are here
-	paced   map[wire.PeerID]time.Time  // when a peer's next question about the pool may be answered
-}
-
-type fetchAsked struct {
-	peer  wire.PeerID
-	block block.ID
-}
-
-type rangeAsked struct {
-	peer       wire.PeerID
-	from, upto uint64
+	// Used by the loop and by the readers' goroutines; each guards itself.
+	headers  headers
+	requests requests
+	ranges   ranges
+	pools    *pools
+	outgoing *publisher
 }
 
 // New makes a driver whose chain ends where the ledger does.
@@ -158,50 +108,31 @@ func New(cfg Config) *Driver {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	now, tip := time.Now(), cfg.Ledger.Tip()
+	now, limits := time.Now(), cfg.Genesis.BlockLimits()
 	cfg.Txs.Self = cfg.Self
-	if !cfg.NoCatchup && cfg.Fresh.CatchupGap == 0 {
-		cfg.Fresh.CatchupGap = catchup.DefaultGap // where one leaves off the other begins
-	}
-	limits := cfg.Genesis.BlockLimits()
 	d := &Driver{
-		cfg:     cfg,
-		limits:  limits,
-		network: cfg.Genesis.ID(),
-		orderer: cfg.Genesis.OrdererKey(),
-		decoder: message.Decoder{Limits: limits},
-		log:     cfg.Logger,
-		events:  make(chan event, eventsMax),
-		done:    make(chan struct{}),
-		publish: make(chan []*block.Tx),
-		fresh:   fresh.New(cfg.Fresh, cfg.Seed, now, tip),
-		catchup: catchup.New(cfg.Catchup, cfg.Seed, tip.Height),
-		pools:   txs.NewReconciler(cfg.Txs, cfg.Seed, now),
-		bodies:  map[block.ID]*assembly{},
-		heights: map[uint64]*assembly{},
-		chain:   chain{next: tip.Height + 1, ready: map[uint64]candidate{}},
-		shared: shared{
-			known:   map[block.ID]knowledge{},
-			pushes:  map[wire.PeerID]pushed{},
-			fetches: map[uint32]fetchAsked{},
-			ranges:  map[uint32]rangeAsked{},
-			wants:   map[wire.PeerID]int{},
-			pieces:  map[wire.PeerID]*rangeRead{},
-			paced:   map[wire.PeerID]time.Time{},
-		},
+		cfg:       cfg,
+		limits:    limits,
+		network:   cfg.Genesis.ID(),
+		decoder:   message.Decoder{Limits: limits},
+		log:       cfg.Logger,
+		events:    make(chan event, eventsMax),
+		done:      make(chan struct{}),
+		core:      protocol.New(cfg.Protocol, cfg.Seed, now, cfg.Ledger.Tip()),
+		bodies:    newBodies(),
+		proposals: map[block.ID]chan<- error{},
+		headers:   headers{known: map[block.ID]bool{}},
+		requests:  requests{open: map[uint32]request{}},
+		ranges:    ranges{reads: map[wire.PeerID]*rangeRead{}},
 	}
-	d.admission.core = txs.NewAdmission(now)
 	d.metrics = newMetrics(cfg.Registerer, d)
+	d.pools = newPools(d, now)
+	d.outgoing = newPublisher(cfg.Host, d.metrics, d.log, now)
 	if e := cfg.Evidence; e != nil {
 		d.evidence = e.Encode()
 		d.halt(e.Height(), fmt.Errorf("this node keeps proof that the orderer broke the rules at height %d", e.Height()))
 	}
 	return d
-}
-
-// event is something that happened, told to the loop.
-type event interface {
-	apply(d *Driver, now time.Time)
 }
 
 // post hands an event to the loop, waiting for room; after the loop's end it is
@@ -215,31 +146,25 @@ func (d *Driver) post(ev event) {
 
 // Run drives dissemination until ctx ends or the ledger fails.
 func (d *Driver) Run(ctx context.Context) error {
-	commit := make(chan candidate)
+	commit := make(chan *block.Block)
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return d.committer(ctx, commit) })
-	g.Go(func() error { return d.publisher(ctx) })
+	g.Go(func() error { return d.outgoing.run(ctx) })
 	g.Go(func() error { return d.loop(ctx, commit) })
 	return g.Wait()
 }
 
-func (d *Driver) loop(ctx context.Context, commit chan<- candidate) error {
+func (d *Driver) loop(ctx context.Context, commit chan<- *block.Block) error {
 	d.started.Store(true)
-	defer close(d.done) // the committer and the readers may be waiting for room
+	defer d.end() // the committer and the readers may be waiting for room
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	woke := time.Now()
 	for {
-		var to chan<- candidate // nil, hence never ready, while nothing is next
-		next, ok := d.chain.head()
-		if ok && d.halted == nil {
-			to = commit
-		}
-		now := time.Now()
-		batch := d.batcher.Peek(now)
-		var out chan<- []*block.Tx
-		if len(batch) > 0 {
-			out = d.publish
+		var to chan<- *block.Block // nil, hence never ready, while nothing is next
+		var next *block.Block
+		if len(d.queue) > 0 && d.halted == nil {
+			to, next = commit, d.queue[0]
 		}
 		d.metrics.busy.Add(time.Since(woke).Seconds())
 		var ev event
@@ -248,48 +173,32 @@ func (d *Driver) loop(ctx context.Context, commit chan<- candidate) error {
 			return context.Cause(ctx)
 		case ev = <-d.events:
 		case to <- next:
-			d.chain.take()
-		case out <- batch:
-			d.batcher.Took(now, len(batch))
+			d.queue = d.queue[1:]
 		case <-timer.C:
 		}
 		woke = time.Now()
 		if ev != nil {
-			ev.apply(d, woke)
+			ev(woke)
 		}
-		d.tick(woke)
+		if at := d.core.Deadline(); !at.IsZero() && !at.After(woke) {
+			d.core.Tick(woke)
+		}
+		d.pools.tick(woke)
 		d.drain(time.Now())
 		timer.Reset(d.untilDeadline())
 	}
 }
 
-func (d *Driver) tick(now time.Time) {
-	if at := d.fresh.Deadline(); !at.IsZero() && !at.After(now) {
-		d.fresh.Tick(now)
-	}
-	if at := d.catchup.Deadline(); !d.cfg.NoCatchup && !at.IsZero() && !at.After(now) {
-		d.catchup.Tick(now)
-	}
-	if !d.pools.Deadline().After(now) {
-		d.pools.Tick(now)
-	}
+func (d *Driver) end() {
+	d.last.Store(&stats{d.core.Stats(), d.pools.core.Stats()})
+	close(d.done)
 }
 
-// untilDeadline returns how long until a core or the batcher is due. A batch that
-// is due already waits for the publisher, not for time.
+// untilDeadline returns how long until a core is due.
 func (d *Driver) untilDeadline() time.Duration {
-	at := d.pools.Deadline()
-	times := []time.Time{d.fresh.Deadline()}
-	if due := d.batcher.Deadline(); due.After(time.Now()) {
-		times = append(times, due)
-	}
-	if !d.cfg.NoCatchup {
-		times = append(times, d.catchup.Deadline())
-	}
-	for _, t := range times {
-		if !t.IsZero() && t.Before(at) {
-			at = t
-		}
+	at := d.pools.core.Deadline()
+	if c := d.core.Deadline(); !c.IsZero() && c.Before(at) {
+		at = c
 	}
 	return max(time.Until(at), 0)
 }
@@ -297,18 +206,56 @@ func (d *Driver) untilDeadline() time.Duration {
 // drain carries out what the cores want, until they want nothing.
 func (d *Driver) drain(now time.Time) {
 	for {
-		a, b, c := d.fresh.Effects(), d.catchup.Effects(), d.pools.Effects()
-		if len(a)+len(b)+len(c) == 0 {
+		list := d.core.Effects()
+		for _, x := range list {
+			d.apply(now, x)
+		}
+		if !d.pools.drain(now) && len(list) == 0 {
 			return
 		}
-		for _, x := range a {
-			d.applyFresh(now, x)
-		}
-		for _, x := range b {
-			d.applyCatchup(now, x)
-		}
-		for _, x := range c {
-			d.compare(now, x)
+	}
+}
+
+// apply carries out what the core wants.
+func (d *Driver) apply(now time.Time, x effect.Effect) {
+	switch x := x.(type) {
+	case effect.Send:
+		d.dispatch(now, x)
+	case effect.Serve:
+		d.serve(x)
+	case effect.Assemble:
+		d.assemble(now, x.Block)
+	case effect.CheckList:
+		d.checkList(now, x)
+	case effect.Append:
+		d.queue = append(d.queue, d.bodies.whole[x.Height])
+	case effect.Forget:
+		d.bodies.forget(x.Block)
+		d.headers.remove(x.Block)
+		d.requests.end(x.Block)
+	case effect.Discard:
+		d.ranges.discard(x.Peer, x.Number)
+	}
+}
+
+// dispatch sends a message of the core's, with the bytes that belong to it.
+func (d *Driver) dispatch(now time.Time, x effect.Send) {
+	switch m := x.Msg.(type) {
+	case *message.Announce:
+		d.bodies.attach(m)
+	case *message.Tip:
+		m.Base = d.cfg.Ledger.Base()
+	case *message.Fetch:
+		d.requests.begin(m.Number, request{x.To[0], m.Block})
+	case *message.GetRange:
+		d.ranges.begin(x.To[0], m)
+	case *message.Pull, *message.Part:
+	case *message.Chunk, *message.Evidence, *message.Inventory, *message.Want, *message.Txs: // sent elsewhere
+	}
+	b := message.Encode(x.Msg)
+	for _, to := range x.To {
+		if !d.sendBytes(to, x.Msg, b) {
+			d.core.Dropped(now, to, x.Msg)
 		}
 	}
 }
@@ -329,144 +276,28 @@ func (d *Driver) sendBytes(to wire.PeerID, m message.Message, b []byte) bool {
 	return sent
 }
 
-// publisher hands batches to GossipSub, whose Publish may take a while.
-func (d *Driver) publisher(ctx context.Context) error {
-	var overflows uint64
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case batch := <-d.publish:
-			b := message.Encode(&message.Txs{Txs: batch})
-			d.metrics.message("gossip", "out", len(b))
-			if err := d.cfg.Host.Publish(b); err != nil {
-				d.log.Warn("publishing transactions, the repair plane will carry them", "txs", len(batch), "err", err)
-			}
-			if n := d.cfg.Host.Overflows(); n > overflows {
-				overflows = n
-				d.admission.mu.Lock()
-				d.admission.core.Overflowed(time.Now())
-				d.admission.mu.Unlock()
-			}
-		}
-	}
-}
-
-// admitWait is how long a submitter waits for its turn before it is told to come
-// back: less than most clients wait for an answer.
-const admitWait = 3 * time.Second
-
-// ErrBusy says that the network does not take as much as is submitted here.
-var ErrBusy = errors.New("busy")
-
-// Admit waits until so many bytes of transactions may enter the network, or says
-// when to come back.
-func (d *Driver) Admit(ctx context.Context, bytes int) error {
-	d.admission.mu.Lock()
-	wait, ok := d.admission.core.Take(time.Now(), bytes, admitWait)
-	rate := d.admission.core.Rate()
-	d.admission.mu.Unlock()
-	if !ok {
-		return fmt.Errorf("%w: the network takes %.0f bytes a second from this node at present, and queues overflow: try again in %v, or at another peer", ErrBusy, rate, wait.Round(time.Millisecond))
-	}
-	if wait == 0 {
-		return nil
-	}
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-d.done:
-		return ErrStopped
-	}
-}
-
-// AdmitRate returns the bytes of transactions that are let in a second at present.
-func (d *Driver) AdmitRate() float64 {
-	d.admission.mu.Lock()
-	defer d.admission.mu.Unlock()
-	return d.admission.core.Rate()
-}
-
 // PeerUp implements p2p.Handler.
-func (d *Driver) PeerUp(p wire.PeerID, hello wire.Hello) { d.post(peerUp{p, hello.Tip, hello.Base}) }
+func (d *Driver) PeerUp(p wire.PeerID, hello wire.Hello) {
+	d.post(func(now time.Time) {
+		d.neighbours = append(d.neighbours, p)
+		d.core.PeerUp(now, p, hello.Tip, hello.Base)
+		d.pools.core.PeerUp(now, p)
+		d.spreadEvidence(p)
+	})
+}
 
 // PeerDown implements p2p.Handler.
 func (d *Driver) PeerDown(p wire.PeerID) {
-	d.shared.mu.Lock()
-	delete(d.shared.pushes, p)
-	d.shared.mu.Unlock()
-	d.post(peerDown{p})
-}
-
-type peerUp struct {
-	peer      wire.PeerID
-	tip, base uint64
-}
-
-func (ev peerUp) apply(d *Driver, now time.Time) {
-	d.neighbours = append(d.neighbours, ev.peer)
-	d.fresh.PeerUp(now, ev.peer, ev.tip)
-	d.catchup.PeerUp(now, ev.peer, ev.tip, ev.base)
-	d.pools.PeerUp(now, ev.peer)
-	d.spreadEvidence(ev.peer)
-}
-
-type peerDown struct{ peer wire.PeerID }
-
-func (ev peerDown) apply(d *Driver, now time.Time) {
-	d.neighbours = slices.DeleteFunc(d.neighbours, func(p wire.PeerID) bool { return p == ev.peer })
-	d.fresh.PeerDown(now, ev.peer)
-	d.catchup.PeerDown(now, ev.peer)
-	d.pools.PeerDown(ev.peer)
-	d.shared.mu.Lock()
-	defer d.shared.mu.Unlock()
-	delete(d.shared.wants, ev.peer)
-	delete(d.shared.pieces, ev.peer)
-	delete(d.shared.paced, ev.peer)
+	d.post(func(now time.Time) {
+		d.neighbours = slices.DeleteFunc(d.neighbours, func(q wire.PeerID) bool { return q == p })
+		d.core.PeerDown(now, p)
+		d.pools.peerDown(p)
+		d.ranges.end(p)
+	})
 }
 
 // ErrStopped says that the node stopped before the work was done.
 var ErrStopped = errors.New("the node is stopping")
-
-// Propose disseminates a block that this peer made and signed, and returns once it
-// is durable in the own ledger.
-func (d *Driver) Propose(ctx context.Context, b *block.Block) error {
-	done := make(chan error, 1)
-	d.post(proposed{b, done})
-	var err error
-	select {
-	case err = <-done:
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-d.done:
-		return fmt.Errorf("proposing the block at height %d: %w", b.Height, ErrStopped)
-	}
-	if errors.Is(err, errFilled) { // after a crash, others may bring it back first
-		return d.awaitBlock(ctx, b)
-	}
-	return err
-}
-
-// awaitBlock returns once the ledger has a block, or another at its height.
-func (d *Driver) awaitBlock(ctx context.Context, b *block.Block) error {
-	for {
-		advanced := d.cfg.Ledger.Advanced()
-		if d.cfg.Ledger.Tip().Height >= b.Height {
-			return d.cfg.Ledger.Check(b)
-		}
-		select {
-		case <-advanced:
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-d.done:
-			return fmt.Errorf("waiting for the block at height %d: %w", b.Height, ErrStopped)
-		}
-	}
-}
 
 // Height is how far a peer's chain goes, by its own account.
 type Height struct {
@@ -475,25 +306,12 @@ type Height struct {
 }
 
 // SetMembers tells how many members the network has, and the heights of those that
-// this peer could catch up from.
-func (d *Driver) SetMembers(n int, heights []Height) { d.post(census{n, heights}) }
-
-type census struct {
-	members int
-	heights []Height
+// are neighbours.
+func (d *Driver) SetMembers(n int, heights []Height) {
+	d.post(func(now time.Time) {
+		d.core.Members(n)
+		for _, h := range heights {
+			d.core.PeerTip(now, h.Peer, h.Height)
+		}
+	})
 }
-
-func (ev census) apply(d *Driver, now time.Time) {
-	d.fresh.Members(ev.members)
-	for _, h := range ev.heights {
-		d.fresh.PeerTip(now, h.Peer, h.Height)
-		d.catchup.PeerTip(now, h.Peer, h.Height)
-	}
-}
-
-// Spread sends transactions that this peer's pool has accepted to everybody.
-func (d *Driver) Spread(txs []*block.Tx) { d.post(spread{txs}) }
-
-type spread struct{ txs []*block.Tx }
-
-func (ev spread) apply(d *Driver, _ time.Time) { d.batcher.Add(ev.txs...) }

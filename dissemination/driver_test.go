@@ -13,7 +13,7 @@ import (
 
 	"grapevine/block"
 	"grapevine/block/sig"
-	"grapevine/dissemination/fresh"
+	"grapevine/dissemination/arrival"
 	"grapevine/dissemination/message"
 	"grapevine/genesis"
 	"grapevine/ledger"
@@ -34,7 +34,7 @@ type desk struct {
 	orderer sig.Key
 	sent    chan sentMessage
 	charged chan string
-	facts   chan Fact
+	facts   chan arrival.Accepted
 	halted  chan error
 
 	overflows atomic.Uint64
@@ -70,12 +70,6 @@ const poolMax = 20
 // open runs a test at a desk with neighbours a, b and c, in a bubble.
 func open(t *testing.T, test func(d *desk)) {
 	t.Helper()
-	openWith(t, fresh.Config{}, test)
-}
-
-// openWith is open with settings for fresh blocks.
-func openWith(t *testing.T, cfg fresh.Config, test func(d *desk)) {
-	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		orderer := sig.NewKey([32]byte{1})
 		g, err := genesis.New(genesis.Genesis{
@@ -97,12 +91,12 @@ func openWith(t *testing.T, cfg fresh.Config, test func(d *desk)) {
 		defer p.Close()
 		d := &desk{
 			t: t, pool: p, ledger: l, genesis: g, orderer: orderer,
-			sent: make(chan sentMessage, 1000), charged: make(chan string, 100), facts: make(chan Fact, 100),
+			sent: make(chan sentMessage, 1000), charged: make(chan string, 100), facts: make(chan arrival.Accepted, 100),
 			halted: make(chan error, 1), ended: make(chan error, 1),
 		}
 		d.driver = New(Config{
-			Genesis: g, Self: "self", Ledger: l, Pool: p, Host: d, Seed: 1, Fresh: cfg,
-			OnAccepted: func(f Fact) { d.facts <- f }, Halted: func(err error) { d.halted <- err },
+			Genesis: g, Self: "self", Ledger: l, Pool: p, Host: d, Seed: 1,
+			OnAccepted: func(f arrival.Accepted) { d.facts <- f }, Halted: func(err error) { d.halted <- err },
 		})
 		ctx, cancel := context.WithCancel(t.Context())
 		go func() { d.ended <- d.driver.Run(ctx) }()
@@ -181,9 +175,9 @@ func (d *desk) blockOn(tip block.Tip, txs []*block.Tx) *block.Block {
 
 // announce is the announcement of a block, with some of it prefilled.
 func announce(b *block.Block, prefill ...uint32) *message.Announce {
-	m := &message.Announce{Header: b.SignedHeader, Shorts: b.ShortKey().List(b.TxIDs()), PrefillAt: prefill}
+	m := &message.Announce{Header: b.SignedHeader, Shorts: b.ShortKey().List(b.TxIDs()), At: prefill}
 	for _, at := range prefill {
-		m.Prefill = append(m.Prefill, b.Txs[at])
+		m.Txs = append(m.Txs, b.Txs[at])
 	}
 	return m
 }
@@ -195,7 +189,7 @@ func TestBlockIsRebuiltFromThePoolAndWhatIsFetched(t *testing.T) {
 		b := d.block(txs)
 		sent := d.receive("a", announce(b, 2))
 		relayed := find[*message.Announce](sent, "")
-		if len(relayed) != 2 || len(relayed[0].Prefill) != 1 || relayed[0].Hop != 1 {
+		if len(relayed) != 2 || len(relayed[0].Txs) != 1 || relayed[0].Hop != 1 {
 			t.Fatalf("%d announcements were passed on: want two, hop 1, with what the prefill brought", len(relayed))
 		}
 		fetches := find[*message.Fetch](sent, "a")
@@ -206,7 +200,7 @@ func TestBlockIsRebuiltFromThePoolAndWhatIsFetched(t *testing.T) {
 		d.receive("a", &message.Part{Number: fetches[0].Number, Block: b.ID(), At: []uint32{3, 4}, Txs: txs[3:]})
 		d.wantNoCharge()
 		f := <-d.facts
-		if f.Height != 1 || f.Via != "push" || f.From != "a" || f.Missing != 3 || f.Latency < 20*time.Millisecond {
+		if f.Height != 1 || f.Via != arrival.Push || f.From != "a" || f.Missing != 3 || f.Latency < 20*time.Millisecond {
 			t.Errorf("fact is %+v: want height 1 by push from a, 3 missing, 20 ms or more", f)
 		}
 		if tip := d.ledger.Tip(); tip.ID != b.ID() {
@@ -257,7 +251,7 @@ func TestWrongAnnouncementsAreChargedAndNotPassedOn(t *testing.T) {
 		}},
 		"swapped prefill": {"does not match short ID", func(d *desk, b *block.Block) *message.Announce {
 			m := announce(b, 0, 1)
-			m.Prefill[0], m.Prefill[1] = m.Prefill[1], m.Prefill[0]
+			m.Txs[0], m.Txs[1] = m.Txs[1], m.Txs[0]
 			return m
 		}},
 		"over the limit": {"malformed", func(d *desk, b *block.Block) *message.Announce {

@@ -62,7 +62,7 @@ func (d *Driver) invalid(b *block.Block, why error) {
 }
 
 // onEvidence checks a proof that a peer passed on.
-func (d *Driver) onEvidence(_ wire.PeerID, m *message.Evidence) error {
+func (d *Driver) onEvidence(m *message.Evidence) error {
 	e, err := ordering.DecodeEvidence(m.Proof)
 	if err != nil {
 		return fmt.Errorf("%w: %w", wire.ErrMalformed, err)
@@ -70,14 +70,10 @@ func (d *Driver) onEvidence(_ wire.PeerID, m *message.Evidence) error {
 	if err := e.Verify(d.cfg.Genesis); err != nil {
 		return err
 	}
-	d.post(proven{e})
+	d.post(func(time.Time) {
+		d.prove(e, fmt.Errorf("a peer showed proof that the orderer broke the rules at height %d", e.Height()))
+	})
 	return nil
-}
-
-type proven struct{ evidence *ordering.Evidence }
-
-func (ev proven) apply(d *Driver, _ time.Time) {
-	d.prove(ev.evidence, fmt.Errorf("a peer showed proof that the orderer broke the rules at height %d", ev.evidence.Height()))
 }
 
 // checkAgainstChain looks whether a signed header contradicts the ledger.
@@ -86,23 +82,15 @@ func (d *Driver) checkAgainstChain(h *block.SignedHeader, id block.ID) {
 		return
 	}
 	if have, err := d.cfg.Ledger.Header(h.Height); err == nil && have.Header.ID() != id {
-		d.post(contradicted{have, *h})
+		d.post(func(time.Time) { d.equivocated(&have, h) })
 	}
 }
-
-type contradicted struct{ a, b block.SignedHeader }
-
-func (ev contradicted) apply(d *Driver, _ time.Time) { d.equivocated(&ev.a, &ev.b) }
 
 // contradicts looks whether a signed header contradicts one on its way into the
 // ledger, whichever way that came, and halts if it does.
 func (d *Driver) contradicts(h *block.SignedHeader, id block.ID) bool {
-	if other := d.heights[h.Height]; other != nil && other.id != id {
-		d.equivocated(&other.header, h)
-		return true
-	}
-	if b := d.chain.at(h.Height); b != nil && b.ID() != id {
-		d.equivocated(&b.SignedHeader, h)
+	if other := d.bodies.signedAt(h.Height, id); other != nil {
+		d.equivocated(other, h)
 		return true
 	}
 	return false

@@ -5,8 +5,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"grapevine/dissemination/catchup"
-	"grapevine/dissemination/fresh"
+	"grapevine/dissemination/arrival"
+	"grapevine/dissemination/protocol"
 	"grapevine/dissemination/txs"
 )
 
@@ -14,7 +14,6 @@ import (
 type metrics struct {
 	latency *prometheus.HistogramVec
 	missing prometheus.Counter
-	again   prometheus.Counter
 	repeats prometheus.Counter
 	busy    prometheus.Counter
 
@@ -33,9 +32,6 @@ func newMetrics(r prometheus.Registerer, d *Driver) metrics {
 		missing: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "grapevine_block_missing_txs_total", Help: "Transactions of accepted blocks that the pool lacked when the block was announced.",
 		}),
-		again: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "grapevine_block_again_bytes_total", Help: "Bytes of blocks' transactions that came though they were here already, before or after the block was accepted.",
-		}),
 		repeats: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "grapevine_block_repeated_announcements_total", Help: "Announcements that came after a block's first, before the block was accepted.",
 		}),
@@ -50,7 +46,7 @@ func newMetrics(r prometheus.Registerer, d *Driver) metrics {
 		}, []string{"type", "direction"}),
 	}
 	if r != nil {
-		r.MustRegister(m.latency, m.missing, m.again, m.repeats, m.busy, m.messages, m.bytes, collector{d})
+		r.MustRegister(m.latency, m.missing, m.repeats, m.busy, m.messages, m.bytes, collector{d})
 	}
 	return m
 }
@@ -61,26 +57,35 @@ func (m metrics) message(kind, direction string, size int) {
 	m.bytes.WithLabelValues(kind, direction).Add(float64(size))
 }
 
-func (m metrics) accepted(f Fact, repeats int) {
-	m.latency.WithLabelValues(f.Via).Observe(f.Latency.Seconds())
-	m.missing.Add(float64(f.Missing))
-	m.repeats.Add(float64(repeats))
+func (m metrics) accepted(a arrival.Accepted) {
+	m.latency.WithLabelValues(a.Via.String()).Observe(a.Latency.Seconds())
+	m.missing.Add(float64(a.Missing))
+	m.repeats.Add(float64(a.Repeats))
 }
 
 // stats are the cores' counts at one moment.
 type stats struct {
-	fresh   fresh.Stats
-	catchup catchup.Stats
-	pools   txs.Stats
-	height  uint64
-	known   int // blocks above the tip
+	protocol.Stats
+	pools txs.Stats
 }
 
-// statsAsked asks the loop for the cores' counts.
-type statsAsked struct{ answer chan<- stats }
-
-func (ev statsAsked) apply(d *Driver, _ time.Time) {
-	ev.answer <- stats{d.fresh.Stats(), d.catchup.Stats(), d.pools.Stats(), d.fresh.Tip().Height, d.fresh.Known()}
+// stats asks the loop for the cores' counts; after its end they are those of the end.
+// Before it runs there is nothing to tell, and nobody to wait for.
+func (d *Driver) stats() (s stats, ok bool) {
+	if !d.started.Load() {
+		return s, false
+	}
+	answer := make(chan stats, 1)
+	select {
+	case d.events <- func(time.Time) { answer <- stats{d.core.Stats(), d.pools.core.Stats()} }:
+	case <-d.done:
+	}
+	select {
+	case s = <-answer:
+	case <-d.done:
+		s = *d.last.Load()
+	}
+	return s, true
 }
 
 // collector turns the cores' counts into metrics when they are asked for.
@@ -89,51 +94,41 @@ type collector struct{ d *Driver }
 var (
 	heightDesc = prometheus.NewDesc("grapevine_height", "Height of the chain's last block, by how far it has come: accepted or durable.", []string{"state"}, nil)
 	knownDesc  = prometheus.NewDesc("grapevine_blocks_in_progress", "Blocks that were announced and are not accepted yet.", nil, nil)
+	againDesc  = prometheus.NewDesc("grapevine_block_again_bytes_total", "Bytes of blocks' transactions that came though they were here already, before or after the block was accepted.", nil, nil)
 	countDesc  = prometheus.NewDesc("grapevine_protocol_events_total", "What the protocol cores have counted, by core and event.", []string{"core", "event"}, nil)
 )
 
 // Describe implements prometheus.Collector.
 func (c collector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{heightDesc, knownDesc, countDesc} {
+	for _, d := range []*prometheus.Desc{heightDesc, knownDesc, againDesc, countDesc} {
 		ch <- d
 	}
 }
 
-// Collect implements prometheus.Collector. Before the loop runs there is nothing to
-// tell, and nobody to wait for.
+// Collect implements prometheus.Collector.
 func (c collector) Collect(ch chan<- prometheus.Metric) {
-	if !c.d.started.Load() {
-		return
-	}
-	answer := make(chan stats, 1)
-	select {
-	case c.d.events <- statsAsked{answer}:
-	case <-c.d.done:
-		return
-	}
-	var s stats
-	select {
-	case s = <-answer:
-	case <-c.d.done:
+	s, ok := c.d.stats()
+	if !ok {
 		return
 	}
 	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
 	}
-	gauge(heightDesc, float64(s.height), "accepted")
+	gauge(heightDesc, float64(s.Height), "accepted")
 	gauge(heightDesc, float64(c.d.cfg.Ledger.Tip().Height), "durable")
-	gauge(knownDesc, float64(s.known))
+	gauge(knownDesc, float64(s.Known))
+	ch <- prometheus.MustNewConstMetric(againDesc, prometheus.CounterValue, float64(s.Again))
 	for _, x := range []struct {
 		core, event string
 		n           uint64
 	}{
-		{"fresh", "announced", s.fresh.Announced}, {"fresh", "duplicate", s.fresh.Duplicates}, {"fresh", "ignored", s.fresh.Ignored},
-		{"fresh", "relayed", s.fresh.Relayed}, {"fresh", "body", s.fresh.Bodies}, {"fresh", "fetch", s.fresh.Fetches}, {"fresh", "fetch-timeout", s.fresh.FetchTimeouts},
-		{"fresh", "fetch-refused", s.fresh.FetchRefusals}, {"fresh", "mismatch", s.fresh.Mismatches}, {"fresh", "served", s.fresh.Served},
-		{"fresh", "refused", s.fresh.Refused}, {"fresh", "pull", s.fresh.Pulls}, {"fresh", "pull-answered", s.fresh.PullsAnswered},
-		{"fresh", "pull-ignored", s.fresh.PullsIgnored},
-		{"catch-up", "request", s.catchup.Requests}, {"catch-up", "timeout", s.catchup.Timeouts}, {"catch-up", "failure", s.catchup.Failures},
-		{"catch-up", "block", s.catchup.Blocks}, {"catch-up", "double", s.catchup.Doubles},
+		{"fresh", "announced", s.Fresh.Announced}, {"fresh", "duplicate", s.Fresh.Duplicates}, {"fresh", "ignored", s.Fresh.Ignored},
+		{"fresh", "relayed", s.Fresh.Relayed}, {"fresh", "fetch", s.Fresh.Fetches}, {"fresh", "fetch-timeout", s.Fresh.FetchTimeouts},
+		{"fresh", "fetch-refused", s.Fresh.FetchRefusals}, {"fresh", "mismatch", s.Fresh.Mismatches}, {"fresh", "served", s.Fresh.Served},
+		{"fresh", "refused", s.Fresh.Refused}, {"fresh", "pull", s.Fresh.Pulls}, {"fresh", "pull-answered", s.Fresh.PullsAnswered},
+		{"fresh", "pull-ignored", s.Fresh.PullsIgnored},
+		{"catch-up", "request", s.Catchup.Requests}, {"catch-up", "timeout", s.Catchup.Timeouts}, {"catch-up", "failure", s.Catchup.Failures},
+		{"catch-up", "block", s.Catchup.Blocks}, {"catch-up", "double", s.Catchup.Doubles},
 		{"txs", "exchange", s.pools.Exchanges}, {"txs", "timeout", s.pools.Timeouts}, {"txs", "lacked", s.pools.Lacked},
 	} {
 		ch <- prometheus.MustNewConstMetric(countDesc, prometheus.CounterValue, float64(x.n), x.core, x.event)

@@ -4,11 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"sync"
 	"time"
 
 	"grapevine/block"
 	"grapevine/block/sig"
-	"grapevine/dissemination/fresh"
 	"grapevine/dissemination/message"
 	"grapevine/ledger"
 	"grapevine/mempool"
@@ -22,34 +23,42 @@ func (d *Driver) Receive(from wire.PeerID, lane wire.Lane, msg []byte) {
 	m, err := d.decoder.Decode(lane, msg)
 	if err == nil {
 		d.metrics.message(m.Kind(), "in", len(msg))
-		switch m := m.(type) {
-		case *message.Announce:
-			err = d.onAnnounce(from, m)
-		case *message.Pull:
-			d.post(pulled{from, m})
-		case *message.Tip:
-			d.post(tipTold{from, m})
-		case *message.Evidence:
-			err = d.onEvidence(from, m)
-		case *message.Fetch:
-			d.onFetch(from, m)
-		case *message.Part:
-			err = d.onPart(from, m)
-		case *message.GetRange:
-			d.onGetRange(from, m)
-		case *message.Chunk:
-			err = d.onChunk(from, m)
-		case *message.Inventory:
-			d.onInventory(from, m)
-		case *message.Want:
-			d.onWant(from, m)
-		case *message.Txs:
-			err = d.onTxs(from, m)
-		}
+		err = d.check(from, m)
 	}
 	if err != nil {
 		d.charge(from, err)
 	}
+}
+
+func (d *Driver) check(from wire.PeerID, m message.Message) error {
+	switch m := m.(type) {
+	case *message.Announce:
+		return d.onAnnounce(from, m)
+	case *message.Pull, *message.Tip:
+		d.tell(from, m)
+	case *message.Evidence:
+		return d.onEvidence(m)
+	case *message.Fetch:
+		d.onFetch(from, m)
+	case *message.Part:
+		return d.onPart(from, m)
+	case *message.GetRange:
+		d.onGetRange(from, m)
+	case *message.Chunk:
+		return d.onChunk(from, m)
+	case *message.Inventory:
+		d.pools.onInventory(from, m)
+	case *message.Want:
+		d.pools.onWant(from, m)
+	case *message.Txs:
+		return d.pools.onTxs(from, m)
+	}
+	return nil
+}
+
+// tell hands a message to the core as it is.
+func (d *Driver) tell(from wire.PeerID, m message.Message) {
+	d.post(func(now time.Time) { d.core.Receive(now, from, m, nil) })
 }
 
 // charge makes the peer pay for what it sent.
@@ -61,46 +70,35 @@ func (d *Driver) charge(from wire.PeerID, err error) {
 	d.cfg.Host.Charge(from, o, err.Error())
 }
 
-// onAnnounce checks an announcement: its header's limits, producer and signature,
-// its short IDs, if it has any, its prefill. Of a header that was found right before
-// only the latter are left to check.
+// onAnnounce checks an announcement: its header's limits, producer and signature, its
+// short IDs and its prefill. Of a header that was found right before only the latter
+// are left to check.
 func (d *Driver) onAnnounce(from wire.PeerID, m *message.Announce) error {
 	h := &m.Header
-	id := h.Header.ID()
-	d.shared.mu.Lock()
-	have := d.shared.known[id]
-	d.shared.mu.Unlock()
-	ev := announced{from: from, msg: m, id: id, first: have == unknown}
-	if ev.first {
+	first := !d.headers.has(m.Block.ID)
+	if first {
 		if err := d.checkHeader(h); err != nil {
 			return err
 		}
-		d.checkAgainstChain(h, id)
-		ev.old = h.Height <= d.cfg.Ledger.Tip().Height
-	}
-	if len(m.Shorts) == 0 {
-		if m.Body {
-			d.allow(from, h, id)
-		}
-		d.post(ev)
-		return nil
+		d.checkAgainstChain(h, m.Block.ID)
 	}
 	if err := h.CheckShorts(m.Shorts); err != nil {
 		return err
 	}
 	key := h.ShortKey()
-	for i, t := range m.Prefill {
-		if at := int(m.PrefillAt[i]); key.Short(t.ID()) != block.ShortAt(m.Shorts, at) {
+	for i, t := range m.Txs {
+		if at := int(m.At[i]); key.Short(t.ID()) != block.ShortAt(m.Shorts, at) {
 			return fmt.Errorf("prefilled transaction %s does not match short ID %d of the block at height %d", t.ID().Short(), at, h.Height)
 		}
 	}
-	if err := d.verifyNew(m.Prefill); err != nil {
+	if err := d.verifyNew(m.Txs); err != nil {
 		return err
 	}
-	if have <= unnamed && !ev.old {
-		ev.matched = d.cfg.Pool.Match(key, m.Shorts)
+	var matched []*block.Tx
+	if first && h.Height > d.cfg.Ledger.Tip().Height {
+		matched = d.cfg.Pool.Match(key, m.Shorts)
 	}
-	d.post(ev)
+	d.post(func(now time.Time) { d.announced(now, from, m, first, matched) })
 	return nil
 }
 
@@ -109,7 +107,7 @@ func (d *Driver) checkHeader(h *block.SignedHeader) error {
 	if err := h.Check(d.network, d.limits); err != nil {
 		return err
 	}
-	if h.Producer != d.orderer {
+	if h.Producer != d.cfg.Genesis.OrdererKey() {
 		return fmt.Errorf("header at height %d: its producer %s is not the network's orderer", h.Height, h.Producer)
 	}
 	return sig.VerifyHeader(h)
@@ -130,77 +128,61 @@ func (d *Driver) verifyNew(list []*block.Tx) error {
 	return errors.Join(sig.VerifyTxs(d.network, unknown)...)
 }
 
-type pulled struct {
-	from wire.PeerID
-	msg  *message.Pull
-}
-
-func (ev pulled) apply(d *Driver, now time.Time) {
-	d.fresh.Pulled(now, ev.from, ev.msg.Tip, ev.msg.Upto, ev.msg.Have)
-	d.catchup.PeerTip(now, ev.from, ev.msg.Tip)
-}
-
-type tipTold struct {
-	from wire.PeerID
-	msg  *message.Tip
-}
-
-func (ev tipTold) apply(d *Driver, now time.Time) {
-	d.fresh.TipTold(now, ev.from, ev.msg.Height)
-	d.catchup.PeerTip(now, ev.from, ev.msg.Height)
-}
-
 // onFetch serves a block that is in the ledger at once, and leaves one that is on
-// its way to the engine.
+// its way to the core.
 func (d *Driver) onFetch(from wire.PeerID, m *message.Fetch) {
 	if _, err := d.cfg.Ledger.HeightOf(m.Block); errors.Is(err, ledger.ErrNotFound) {
-		d.post(wanted{from, m})
+		d.tell(from, m)
 		return
 	}
 	d.serveStored(from, m)
 }
 
-// serveStored answers a Fetch from the ledger, in any goroutine.
-func (d *Driver) serveStored(to wire.PeerID, m *message.Fetch) {
-	height, err := d.cfg.Ledger.HeightOf(m.Block)
-	if err == nil {
-		var b *block.Block
-		if b, err = d.cfg.Ledger.Block(height); err == nil {
-			d.sendParts(to, m.Number, m.Block, m.At, b.Txs)
-			return
-		}
-	}
-	d.log.Error("reading a block to serve it", "id", m.Block, "err", err)
-	d.send(to, &message.Part{Number: m.Number, Block: m.Block, Missing: true})
+// request is a Fetch of ours.
+type request struct {
+	peer  wire.PeerID
+	block block.ID
 }
 
-type wanted struct {
-	from wire.PeerID
-	msg  *message.Fetch
+// requests are the Fetches whose answers are welcome: until their block is durable or
+// forgotten.
+type requests struct {
+	mu   sync.Mutex
+	open map[uint32]request // guarded by mu; by number
 }
 
-func (ev wanted) apply(d *Driver, now time.Time) {
-	d.fresh.Wanted(now, ev.from, ev.msg.Number, ev.msg.Block, ev.msg.At, ev.msg.Wait)
+func (r *requests) begin(number uint32, x request) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.open[number] = x
+}
+
+// has says whether a request of that number was sent.
+func (r *requests) has(number uint32, x request) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.open[number] == x
+}
+
+// end forgets the requests for a block: what still comes is not wanted.
+func (r *requests) end(id block.ID) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	maps.DeleteFunc(r.open, func(_ uint32, x request) bool { return x.block == id })
 }
 
 // onPart checks the signatures of what a request brought. Which place each belongs
 // to is the loop's to check, against the block's short IDs.
 func (d *Driver) onPart(from wire.PeerID, m *message.Part) error {
-	if m.Number == 0 {
-		return d.onPushed(from, m)
-	}
-	d.shared.mu.Lock()
-	asked, ok := d.shared.fetches[m.Number]
-	d.shared.mu.Unlock()
-	if !ok || asked.peer != from || asked.block != m.Block {
-		d.post(late{m.Block, sizeOf(m.Txs)}) // the block is here, or another was asked
+	if !d.requests.has(m.Number, request{from, m.Block}) { // the block is here, or another was asked
+		d.post(func(time.Time) { d.core.Unasked(m.Block, sizeOf(m.Txs)) })
 		return nil
 	}
 	if err := d.verifyNew(m.Txs); err != nil {
-		d.post(fetchFailed{from, m})
+		d.post(func(now time.Time) { d.core.Failed(now, from, m.Number, m.Block) })
 		return err
 	}
-	d.post(part{from, m})
+	d.post(func(now time.Time) { d.brought(now, from, m) })
 	return nil
 }
 
@@ -209,15 +191,6 @@ func sizeOf(list []*block.Tx) (bytes int) {
 		bytes += t.Size()
 	}
 	return bytes
-}
-
-type fetchFailed struct {
-	from wire.PeerID
-	msg  *message.Part
-}
-
-func (ev fetchFailed) apply(d *Driver, now time.Time) {
-	d.fresh.Refused(now, ev.from, ev.msg.Number, ev.msg.Block)
 }
 
 // Validate is the GossipSub topic's validator: it takes a batch of transactions
@@ -233,7 +206,7 @@ func (d *Driver) Validate(_ context.Context, from wire.PeerID, data []byte) p2p.
 		return p2p.VerdictReject
 	}
 	d.metrics.message("gossip", "in", len(data))
-	added, err := d.offer(batch.Txs)
+	added, err := d.takeTxs(batch.Txs)
 	switch {
 	case err != nil:
 		d.charge(from, err)
@@ -244,10 +217,10 @@ func (d *Driver) Validate(_ context.Context, from wire.PeerID, data []byte) p2p.
 	return p2p.VerdictAccept
 }
 
-// offer puts transactions from other peers into the pool, and returns how many were
+// takeTxs puts transactions from other peers into the pool, and returns how many were
 // new. The error says that one of them is wrong whatever the time, which no honest
 // peer passes on; the right ones are kept.
-func (d *Driver) offer(list []*block.Tx) (added int, err error) {
+func (d *Driver) takeTxs(list []*block.Tx) (added int, err error) {
 	unknown := make([]*block.Tx, 0, len(list))
 	height := d.cfg.Ledger.Tip().Height + 1
 	for _, t := range list {
@@ -272,15 +245,4 @@ func (d *Driver) offer(list []*block.Tx) (added int, err error) {
 		}
 	}
 	return added, err
-}
-
-// facts of an engine's ways, as logs and reports spell them.
-func viaName(v fresh.Via) string {
-	switch v {
-	case fresh.ViaOwn:
-		return "own"
-	case fresh.ViaPull:
-		return "pull"
-	}
-	return "push"
 }

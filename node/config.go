@@ -1,23 +1,20 @@
 package node
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"grapevine/block"
 	"grapevine/block/sig"
-	"grapevine/dissemination"
+	"grapevine/dissemination/arrival"
 	"grapevine/dissemination/fresh"
-	"grapevine/dissemination/preset"
+	"grapevine/dissemination/protocol"
 	"grapevine/genesis"
 	"grapevine/ledger"
 	"grapevine/ordering"
@@ -54,22 +51,17 @@ type Config struct {
 	API       string
 	APIPublic bool
 
-	// Preset is "grapevine" (which "" means) or another system whose gossip this node
-	// is to imitate, to be measured against: "fabric" or "fabric-enhanced". What is set
-	// below counts over what the preset says.
-	Preset string
-	// Mode is "push-pull", "push" or "pull": how fresh blocks travel; "" means as the
-	// preset says, which is push-pull for our own.
+	// Mode is "push-pull", "push" or "pull": how fresh blocks travel; "" means push-pull.
 	Mode string
 	// NoCatchup switches catch-up off, for comparison.
 	NoCatchup bool
-	// Fanout is how many neighbours an announcement goes to; zero means as the preset
-	// says, which is ⌈ln members⌉ + 7 for our own.
+	// Fanout is how many neighbours an announcement goes to; zero means ⌈ln members⌉ + 7.
 	Fanout int
-	// PullEvery is the mean time between periodic pulls, and FetchTimeout how long a
-	// request for transactions may go without progress at first, at most a minute;
-	// zero means as the preset says, which is 2 s and 500 ms for our own.
-	PullEvery    time.Duration
+	// PullEvery is the mean time between periodic pulls; zero means
+	// fresh.DefaultPullEvery.
+	PullEvery time.Duration
+	// FetchTimeout is how long a request for transactions may go without progress at
+	// first, at most fresh.MaxFetchTimeout; zero means fresh.DefaultFetchTimeout.
 	FetchTimeout time.Duration
 
 	// Cutter says when the orderer makes a block. Only the orderer heeds it.
@@ -111,11 +103,8 @@ type Config struct {
 	Registry *prometheus.Registry
 }
 
-// Presets returns the values of Config.Preset, our own first.
-func Presets() []string { return preset.Names() }
-
 // Accepted is what a node saw of a block that it accepted.
-type Accepted = dissemination.Fact
+type Accepted = arrival.Accepted
 
 // Orderer decides the order of transactions. Run proposes signed blocks, each on
 // the tip, until ctx ends; propose returns when the block is durable here.
@@ -123,36 +112,22 @@ type Orderer interface {
 	Run(ctx context.Context, propose func(context.Context, *block.Block) error) error
 }
 
-// modes are the ways that fresh blocks travel, as the configuration spells them.
-var modes = []string{fresh.PushPull: "push-pull", fresh.PushOnly: "push", fresh.PullOnly: "pull"}
-
-// protocol returns the preset with what is set besides it.
-func (c Config) protocol() (preset.Preset, error) {
-	p, err := preset.Get(cmp.Or(c.Preset, preset.Grapevine))
-	if err != nil {
-		return p, err
+// protocol returns the settings of the block protocol.
+func (c Config) protocol() (protocol.Config, error) {
+	mode, err := fresh.ParseMode(c.Mode)
+	switch {
+	case err != nil:
+		return protocol.Config{}, err
+	case c.Fanout < 0:
+		return protocol.Config{}, fmt.Errorf("fanout is %d: want 0 for the default, or more", c.Fanout)
+	case c.PullEvery < 0:
+		return protocol.Config{}, fmt.Errorf("pull_every is %v: want 0 for the default, or more", c.PullEvery)
+	case c.FetchTimeout < 0 || c.FetchTimeout > fresh.MaxFetchTimeout:
+		return protocol.Config{}, fmt.Errorf("fetch_timeout is %v: want 0 for the default, or up to %v", c.FetchTimeout, fresh.MaxFetchTimeout)
 	}
-	if c.Mode != "" {
-		mode := slices.Index(modes, c.Mode)
-		if mode < 0 {
-			return p, fmt.Errorf("mode is %q: want %s", c.Mode, strings.Join(modes, ", "))
-		}
-		p.Fresh.Mode = fresh.Mode(mode)
-	}
-	if c.Fanout < 0 {
-		return p, fmt.Errorf("fanout is %d: want 0 for the default, or more", c.Fanout)
-	}
-	if c.PullEvery < 0 {
-		return p, fmt.Errorf("pull_every is %v: want 0 for the default, or more", c.PullEvery)
-	}
-	if c.FetchTimeout < 0 || c.FetchTimeout > time.Minute {
-		return p, fmt.Errorf("fetch_timeout is %v: want 0 for the default, or up to 1m", c.FetchTimeout)
-	}
-	p.Fresh.Fanout = cmp.Or(c.Fanout, p.Fresh.Fanout)
-	p.Fresh.PullEvery = cmp.Or(c.PullEvery, p.Fresh.PullEvery)
-	p.Fresh.FetchTimeout = cmp.Or(c.FetchTimeout, p.Fresh.FetchTimeout)
-	p.NoCatchup = p.NoCatchup || c.NoCatchup
-	return p, nil
+	return protocol.Config{NoCatchup: c.NoCatchup, Fresh: fresh.Config{
+		Mode: mode, Fanout: c.Fanout, PullEvery: c.PullEvery, FetchTimeout: c.FetchTimeout,
+	}}, nil
 }
 
 func (c Config) withDefaults() Config {

@@ -60,12 +60,11 @@ func TestSettingsOfTheProtocolAreChecked(t *testing.T) {
 		set  func(*node.Config)
 		want []string
 	}{
-		{func(c *node.Config) { c.Preset = "besu" }, []string{"preset", `"besu"`, "grapevine, fabric, fabric-enhanced"}},
 		{func(c *node.Config) { c.Mode = "shout" }, []string{"mode", `"shout"`, "push-pull, push, pull"}},
 		{func(c *node.Config) { c.Fanout = -1 }, []string{"fanout", "-1"}},
 		{func(c *node.Config) { c.PullEvery = -time.Second }, []string{"pull_every", "-1s"}},
 		{func(c *node.Config) { c.FetchTimeout = time.Hour }, []string{"fetch_timeout", "1h", "1m"}},
-		{func(c *node.Config) { c.Preset, c.Mode, c.Fanout, c.PullEvery = "fabric", "push", 5, time.Second }, nil},
+		{func(c *node.Config) { c.Mode, c.Fanout, c.PullEvery = "push", 5, time.Second }, nil},
 	} {
 		cfg := node.Config{Genesis: g, Key: key}
 		c.set(&cfg)

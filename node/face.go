@@ -10,6 +10,7 @@ import (
 	"grapevine/block"
 	"grapevine/block/sig"
 	"grapevine/dissemination"
+	"grapevine/dissemination/arrival"
 	"grapevine/mempool"
 	"grapevine/p2p/membership"
 	"grapevine/p2p/wire"
@@ -137,9 +138,9 @@ func (n *Node) Ready() error {
 func (n *Node) onHalted(err error) { n.halted.Store(&err) }
 
 // onAccepted writes the one line that every block gets.
-func (n *Node) onAccepted(f dissemination.Fact) {
+func (n *Node) onAccepted(f arrival.Accepted) {
 	n.facts.add(api.Fact{
-		Height: f.Height, ID: f.ID, Txs: f.Txs, Bytes: f.Bytes, Via: f.Via, From: string(f.From), Hop: f.Hop,
+		Height: f.Height, ID: f.ID, Txs: f.Txs, Bytes: f.Bytes, Via: f.Via.String(), From: string(f.From), Hop: f.Hop,
 		Latency: f.Latency, Missing: f.Missing, Duplicates: f.Duplicates(), At: f.At,
 	})
 	n.cfg.Logger.Info("block accepted", "height", f.Height, "id", f.ID, "txs", f.Txs, "bytes", f.Bytes, "via", f.Via,
@@ -151,7 +152,7 @@ func (n *Node) onAccepted(f dissemination.Fact) {
 
 func (n *Node) status() api.Status {
 	return api.Status{
-		PeerID: string(n.ID()), Software: n.cfg.Software, Mode: modes[n.protocol.Fresh.Mode], Addrs: n.Addrs(),
+		PeerID: string(n.ID()), Software: n.cfg.Software, Mode: n.protocol.Fresh.Mode.String(), Addrs: n.Addrs(),
 		Neighbours: len(n.Neighbours()), Started: n.started,
 	}
 }

@@ -1,7 +1,6 @@
 package node
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,7 +16,7 @@ import (
 	"grapevine/api"
 	"grapevine/block"
 	"grapevine/dissemination"
-	"grapevine/dissemination/preset"
+	"grapevine/dissemination/protocol"
 	"grapevine/ledger"
 	"grapevine/mempool"
 	"grapevine/ordering"
@@ -28,7 +27,7 @@ import (
 // Node is one peer of a network.
 type Node struct {
 	cfg      Config
-	protocol preset.Preset
+	protocol protocol.Config
 	limits   block.Limits
 	started  time.Time
 	ledger   *ledger.Ledger
@@ -50,11 +49,11 @@ func New(cfg Config) (_ *Node, err error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	protocol, err := cfg.protocol()
+	blocks, err := cfg.protocol()
 	if err != nil {
 		return nil, err
 	}
-	n := &Node{cfg: cfg, protocol: protocol, limits: cfg.Genesis.BlockLimits(), started: time.Now(), facts: newFacts()}
+	n := &Node{cfg: cfg, protocol: blocks, limits: cfg.Genesis.BlockLimits(), started: time.Now(), facts: newFacts()}
 	if cfg.Seed == 0 {
 		n.cfg.Seed = rand.Uint64()
 	}
@@ -137,7 +136,7 @@ func (n *Node) openHost() error {
 	n.closers = append(n.closers, h.Close)
 	n.driver = dissemination.New(dissemination.Config{
 		Genesis: n.cfg.Genesis, Self: h.ID(), Ledger: n.ledger, Pool: n.pool, Host: h,
-		Fresh: n.protocol.Fresh, Catchup: n.protocol.Catchup, NoCatchup: n.protocol.NoCatchup, Seed: n.cfg.Seed,
+		Protocol: n.protocol, Seed: n.cfg.Seed,
 		OnAccepted: n.onAccepted, Halted: n.onHalted, KeepEvidence: n.keepEvidence, Evidence: evidence,
 		Logger: n.cfg.Logger, Registerer: n.cfg.Registry,
 	})
@@ -223,7 +222,7 @@ func (n *Node) Run(ctx context.Context) error {
 	n.addMetrics()
 	n.running.Store(true)
 	n.cfg.Logger.Info("node started", "peer", n.host.ID(), "network", n.cfg.Genesis.ChainID, "genesis", n.cfg.Genesis.ID(),
-		"height", n.ledger.Tip().Height, "orderer", n.orderer != nil, "preset", cmp.Or(n.cfg.Preset, preset.Grapevine), "addrs", n.host.Addrs(), "api", n.APIAddr())
+		"height", n.ledger.Tip().Height, "orderer", n.orderer != nil, "mode", n.protocol.Fresh.Mode, "addrs", n.host.Addrs(), "api", n.APIAddr())
 	err := g.Wait()
 	n.running.Store(false)
 	if errors.Is(err, errStopped) {

@@ -11,8 +11,7 @@
 //
 // Block sync in this manner, a range per peer with the rest returned to the list
 // of what is to do, is common to Bitcoin's and Ethereum's clients; one request at
-// a time, as in Fabric's state transfer, makes the slowest peer the pace: Every,
-// Batch and Parallel are there to measure it.
+// a time, as in Fabric's state transfer, makes the slowest peer the pace.
 //
 // Invariants:
 //
@@ -35,44 +34,32 @@ import (
 	"slices"
 	"time"
 
+	"grapevine/dissemination/effect"
+	"grapevine/dissemination/message"
 	"grapevine/p2p/wire"
 )
 
-// Config sets an engine up. The zero value of a field means its default.
-type Config struct {
-	// Gap is how many blocks behind its best neighbour a peer starts to catch up at
-	// once; zero means DefaultGap.
-	Gap uint64
-	// Patience is how long a smaller gap may stand before it is caught up too; zero
-	// means 2 s: by then push and pull have had several tries (a guess).
-	Patience time.Duration
-	// Every looks whether to catch up only so often, in a fixed cycle of random phase,
-	// and then closes any gap, as Fabric's anti-entropy does (gossip/state/state.go);
-	// Gap and Patience then mean nothing. Zero means whenever something changes.
-	Every time.Duration
-	// Batch is how many blocks one request asks for; zero means 32: small enough to
-	// spread a short gap over several peers, large enough that a round trip is not
-	// what it costs.
-	Batch int
-	// Parallel is how many requests are in flight, each to another neighbour; zero
-	// means 8.
-	Parallel int
-	// Timeout is how long a request may go without a piece of a block at first; zero
-	// means 3 s: a few times what a full queue of 2 MiB takes over a link of 10 Mbit/s.
-	Timeout time.Duration
-}
+// Gap is how many blocks behind its best neighbour a peer starts to catch up at once,
+// for push and pull are too far behind: a peer that is a second or two behind a busy
+// network has most blocks announced already, and fetching them whole would only slow it
+// down. It stays well within the window of fresh blocks.
+const Gap = 24
 
-// DefaultGap is how far behind is too far for push and pull: a peer that is a second
-// or two behind a busy network has most blocks announced already, and fetching them
-// whole would only slow it down. It stays well within the window of fresh blocks.
-const DefaultGap = 24
-
-// Bounds that no setting changes.
 const (
-	batch    = 32 // Config.Batch by default
-	parallel = 8  // Config.Parallel by default
-	// batchBytes is the most that one answer brings, unless its first block is larger.
-	batchBytes = 2 << 20
+	// patience is how long a smaller gap may stand before it is caught up too: by then
+	// push and pull have had several tries (a guess).
+	patience = 2 * time.Second
+	// timeout is how long a request may go without a piece of a block at first: a few
+	// times what a full queue of 2 MiB takes over a link of 10 Mbit/s.
+	timeout = 3 * time.Second
+	// batch is how many blocks one request asks for: few enough to spread a short gap
+	// over several peers, enough that a round trip is not what it costs.
+	batch = 32
+	// parallel is how many requests are in flight, each to another neighbour (a guess).
+	parallel = 8
+	// MaxBytes is the most that one answer brings, unless its first block is larger. The
+	// lane's queue holds one such answer and the largest block.
+	MaxBytes = 2 << 20
 	// window is how far above the tip blocks are asked for.
 	window = 16 * batch
 	// budget bounds the bytes of blocks that have arrived or are asked for and wait
@@ -95,28 +82,6 @@ const (
 	owed = 10 * time.Minute
 )
 
-// Effect is something the engine wants done.
-type Effect interface{ effect() }
-
-// Request asks a peer for the blocks from From to To, both included.
-type Request struct {
-	To       wire.PeerID
-	Number   uint32
-	From     uint64
-	Upto     uint64
-	MaxBytes int
-}
-
-// Discard says that the driver may throw away what has come of a request: its peer is
-// gone, what it sent was wrong, or it timed out and its peer is asked for something new.
-type Discard struct {
-	Peer   wire.PeerID
-	Number uint32
-}
-
-func (Request) effect() {}
-func (Discard) effect() {}
-
 // Stats counts what the engine has done.
 type Stats struct {
 	Requests uint64
@@ -136,7 +101,6 @@ type neighbour struct {
 
 // Engine is the catch-up protocol's state at one peer.
 type Engine struct {
-	cfg     Config
 	rng     *rand.Rand
 	peers   []*neighbour   // ascending by id
 	tip     uint64         // accepted
@@ -145,51 +109,29 @@ type Engine struct {
 	active  bool           // until the best neighbour's height is nearly reached
 	sinceAt time.Time      // since when this peer is behind without progress; zero: it is not
 	came    int            // bytes of missing blocks that push and pull have brought since then
-	checkAt time.Time      // with Every: when it looks next
-	goal    uint64         // with Every: the height that it saw when it last looked
 	number  uint32
 
 	calm bool // nobody owes an answer, nor serves a penalty: there are no deadlines of neighbours
 
-	typical  time.Duration // what a piece takes, on average
-	patience time.Duration // the time-out at present
+	typical time.Duration // what a piece takes, on average
+	wait    time.Duration // the time-out at present
 
-	effects []Effect
+	effects effect.List
 	stats   Stats
 }
 
 // New makes the engine of a peer whose chain ends at height tip.
-func New(cfg Config, seed uint64, tip uint64) *Engine {
-	if cfg.Gap == 0 {
-		cfg.Gap = DefaultGap
-	}
-	if cfg.Patience == 0 {
-		cfg.Patience = 2 * time.Second
-	}
-	if cfg.Batch == 0 {
-		cfg.Batch = batch
-	}
-	if cfg.Parallel == 0 {
-		cfg.Parallel = parallel
-	}
-	if cfg.Timeout == 0 {
-		cfg.Timeout = 3 * time.Second
-	}
+func New(seed uint64, tip uint64) *Engine {
 	return &Engine{
-		cfg:      cfg,
-		rng:      rand.New(rand.NewPCG(seed, 0x6361746368)),
-		tip:      tip,
-		arrived:  map[uint64]int{},
-		patience: cfg.Timeout,
+		rng:     rand.New(rand.NewPCG(seed, 0x6361746368)),
+		tip:     tip,
+		arrived: map[uint64]int{},
+		wait:    timeout,
 	}
 }
 
 // Effects drains what the engine wants done, in order.
-func (e *Engine) Effects() []Effect {
-	out := e.effects
-	e.effects = nil
-	return out
-}
+func (e *Engine) Effects() []effect.Effect { return e.effects.Drain() }
 
 // Stats returns the counts so far.
 func (e *Engine) Stats() Stats { return e.stats }
@@ -214,7 +156,7 @@ func (e *Engine) PeerDown(now time.Time, p wire.PeerID) {
 		return
 	}
 	if r := e.peers[i].asked; r != nil {
-		e.do(Discard{p, r.number})
+		e.effects.Add(effect.Discard{Peer: p, Number: r.number})
 	}
 	e.peers = slices.Delete(e.peers, i, i+1)
 	e.step(now)
@@ -262,12 +204,8 @@ func (e *Engine) Deadline() time.Time {
 			}
 		}
 	}
-	if e.cfg.Every > 0 {
-		next(e.checkAt)
-		return at
-	}
 	if !e.active && !e.sinceAt.IsZero() {
-		next(e.sinceAt.Add(e.cfg.Patience))
+		next(e.sinceAt.Add(patience))
 	}
 	return at
 }
@@ -295,10 +233,6 @@ func (e *Engine) step(now time.Time) {
 		}
 		e.calm = e.calm && n.asked == nil && n.notBefore.IsZero()
 	}
-	if e.cfg.Every > 0 {
-		e.check(now, best)
-		return
-	}
 	switch {
 	case best <= e.tip:
 		e.active, e.sinceAt = false, time.Time{}
@@ -306,15 +240,15 @@ func (e *Engine) step(now time.Time) {
 	case e.sinceAt.IsZero():
 		e.since(now)
 	}
-	over := !now.Before(e.sinceAt.Add(e.cfg.Patience))
-	if over && time.Duration(e.came) >= slowest*e.cfg.Patience/time.Second {
+	over := !now.Before(e.sinceAt.Add(patience))
+	if over && time.Duration(e.came) >= slowest*patience/time.Second {
 		e.since(now)
 		over = false
 	}
 	switch {
-	case best > e.tip+e.cfg.Gap || over:
+	case best > e.tip+Gap || over:
 		e.active = true
-	case best <= e.tip+e.cfg.Gap/4: // push and pull carry on from here
+	case best <= e.tip+Gap/4: // push and pull carry on from here
 		e.active = false
 	}
 	if e.active {
@@ -325,24 +259,10 @@ func (e *Engine) step(now time.Time) {
 // since begins to wait for push and pull.
 func (e *Engine) since(now time.Time) { e.sinceAt, e.came = now, 0 }
 
-// Came tells of bytes of a missing block that push or pull has brought. While they
+// Progressed tells of bytes of a missing block that push or pull has brought. While they
 // bring them at a fair pace a small gap is left to them: to fetch the same by catch-up
 // as well would halve the pace.
-func (e *Engine) Came(bytes int) { e.came += bytes }
-
-// check looks whether to catch up, if it is time to, and goes on until the height is
-// reached that was the best by then.
-func (e *Engine) check(now time.Time, best uint64) {
-	if e.checkAt.IsZero() {
-		e.checkAt = now.Add(1 + time.Duration(e.rng.Int64N(int64(e.cfg.Every))))
-	}
-	for ; !e.checkAt.After(now); e.checkAt = e.checkAt.Add(e.cfg.Every) {
-		e.goal = best
-	}
-	if e.active = e.goal > e.tip && best > e.tip; e.active {
-		e.assign(now, min(best, e.goal))
-	}
-}
+func (e *Engine) Progressed(bytes int) { e.came += bytes }
 
 // assign gives idle neighbours, in random order, the lowest heights that nobody
 // was asked for.
@@ -354,8 +274,8 @@ func (e *Engine) assign(now time.Time, best uint64) {
 		}
 	}
 	for _, i := range e.rng.Perm(len(e.peers)) {
-		full := e.waiting+(len(open)+1)*batchBytes > budget
-		if len(open) >= e.cfg.Parallel || (full && !e.free(e.tip+1, open)) {
+		full := e.waiting+(len(open)+1)*MaxBytes > budget
+		if len(open) >= parallel || (full && !e.free(e.tip+1, open)) {
 			return
 		}
 		n := e.peers[i]
@@ -371,9 +291,9 @@ func (e *Engine) assign(now time.Time, best uint64) {
 		e.calm = false
 		n.asked = &request{
 			number: e.number, from: from, to: to, next: from,
-			sent: now, last: now, patience: e.patience, deadline: now.Add(e.patience),
+			sent: now, last: now, wait: e.wait, deadline: now.Add(e.wait),
 		}
-		e.do(Request{To: n.id, Number: e.number, From: from, Upto: to, MaxBytes: batchBytes})
+		e.effects.Send(n.id, &message.GetRange{Number: e.number, From: from, Upto: to, MaxBytes: MaxBytes})
 		open = append(open, n.asked)
 	}
 }
@@ -386,7 +306,7 @@ func (e *Engine) todo(tip, base uint64, open []*request) (from, to uint64, ok bo
 		switch {
 		case free && !ok:
 			from, to, ok = h, h, true
-		case free && h-from < uint64(e.cfg.Batch):
+		case free && h-from < batch:
 			to = h
 		case ok:
 			return from, to, true
@@ -402,8 +322,6 @@ func (e *Engine) free(h uint64, open []*request) bool {
 	}
 	return !slices.ContainsFunc(open, func(r *request) bool { return h >= r.next && h <= r.to })
 }
-
-func (e *Engine) do(x Effect) { e.effects = append(e.effects, x) }
 
 func (e *Engine) find(p wire.PeerID) (int, bool) {
 	return slices.BinarySearchFunc(e.peers, p, func(n *neighbour, p wire.PeerID) int { return cmp.Compare(n.id, p) })

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"grapevine/dissemination/effect"
+	"grapevine/dissemination/message"
 	"grapevine/p2p/wire"
 )
 
@@ -13,17 +15,32 @@ var start = time.Unix(1_000_000, 0)
 
 func at(ms int) time.Time { return start.Add(time.Duration(ms) * time.Millisecond) }
 
-func requests(e *Engine) (out []Request) {
+// asking is a request and whom it goes to.
+type asking struct {
+	To wire.PeerID
+	message.GetRange
+}
+
+func requests(e *Engine) (out []asking) {
 	for _, x := range e.Effects() {
-		if r, ok := x.(Request); ok {
-			out = append(out, r)
+		if s, ok := x.(effect.Send); ok {
+			out = append(out, asking{s.To[0], *s.Msg.(*message.GetRange)})
 		}
 	}
 	return out
 }
 
+// piece tells of a piece of a block, and ended of an answer's end.
+func piece(e *Engine, now time.Time, from wire.PeerID, number uint32, size int) {
+	e.Came(now, from, &message.Chunk{Number: number, Length: size, Size: size})
+}
+
+func ended(e *Engine, now time.Time, from wire.PeerID, number uint32, tip, base uint64) {
+	e.Came(now, from, &message.Chunk{Number: number, Last: true, Tip: tip, Base: base})
+}
+
 func TestSmallGapIsLeftToPullUntilPatienceEnds(t *testing.T) {
-	e := New(Config{}, 1, 100)
+	e := New(1, 100)
 	e.PeerUp(at(0), "a", 105, 1)
 	if r := requests(e); len(r) > 0 {
 		t.Fatalf("a gap of 5 was asked for at once: %+v", r)
@@ -43,7 +60,7 @@ func TestSmallGapIsLeftToPullUntilPatienceEnds(t *testing.T) {
 }
 
 func TestRangesGoToSeveralPeersWithoutOverlap(t *testing.T) {
-	e := New(Config{}, 1, 0)
+	e := New(1, 0)
 	for _, p := range []wire.PeerID{"a", "b", "c"} {
 		e.PeerUp(at(0), p, 1000, 1)
 	}
@@ -66,7 +83,7 @@ func TestRangesGoToSeveralPeersWithoutOverlap(t *testing.T) {
 }
 
 func TestSlowAndWrongPeersArePassedOver(t *testing.T) {
-	e := New(Config{}, 1, 0)
+	e := New(1, 0)
 	e.PeerUp(at(0), "a", 50, 1)
 	first := requests(e)[0]
 	e.PeerUp(at(0), "b", 50, 1)
@@ -98,18 +115,18 @@ func TestSlowAndWrongPeersArePassedOver(t *testing.T) {
 // Eight of the largest blocks over one link take longer than a time-out each; blocks
 // that trickle are another matter.
 func TestPiecesAreProgressAndTrickleIsNot(t *testing.T) {
-	e := New(Config{}, 1, 0)
+	e := New(1, 0)
 	e.PeerUp(at(0), "a", 50, 1)
 	r := requests(e)[0]
 	for ms := 1000; ms <= 8000; ms += 1000 {
-		e.Piece(at(ms), "a", r.Number, 512<<10)
+		piece(e, at(ms), "a", r.Number, 512<<10)
 		e.Tick(at(ms))
 	}
 	if n := e.Stats().Timeouts; n != 0 {
 		t.Errorf("a peer that sends 512 KiB a second timed out %d times", n)
 	}
 	e.Arrived(at(8000), "a", r.Number, 1, 4<<20)
-	e.Ended(at(8000), "a", r.Number, 50, 1)
+	ended(e, at(8000), "a", r.Number, 50, 1)
 	r = requests(e)[0]
 	for i := range 4 {
 		e.Arrived(at(10_000+2000*i), "a", r.Number, r.From+uint64(i), 300)
@@ -123,7 +140,7 @@ func TestPiecesAreProgressAndTrickleIsNot(t *testing.T) {
 // While a neighbour owes an answer, what it claimed does not make this peer fetch by
 // catch-up what push and pull bring.
 func TestLiarIsNotBelieved(t *testing.T) {
-	e := New(Config{}, 1, 0)
+	e := New(1, 0)
 	e.PeerUp(at(0), "evil", 1<<40, 1)
 	e.PeerUp(at(0), "good", 0, 1)
 	if r := requests(e); len(r) != 1 || r[0].To != "evil" {
@@ -144,7 +161,7 @@ func TestLiarIsNotBelieved(t *testing.T) {
 // Over links on which a piece takes eight seconds the answer comes after the time-out.
 // It is taken all the same, and from then on this peer knows how long pieces take.
 func TestLateAnswersAreTaken(t *testing.T) {
-	e := New(Config{}, 1, 0)
+	e := New(1, 0)
 	e.PeerUp(at(0), "a", 2, 1)
 	e.Tick(at(2000))
 	r := requests(e)[0]
@@ -155,7 +172,7 @@ func TestLateAnswersAreTaken(t *testing.T) {
 	for i := range 8 {
 		now := at(10_000 + 8000*i)
 		e.Tick(now)
-		e.Piece(now, "a", r.Number, 60<<10)
+		piece(e, now, "a", r.Number, 60<<10)
 		if i%4 == 3 && !e.Arrived(now, "a", r.Number, uint64(1+i/4), 240<<10) {
 			t.Errorf("block %d of the late answer is not kept", 1+i/4)
 		}
@@ -168,7 +185,7 @@ func TestLateAnswersAreTaken(t *testing.T) {
 // A request is not lost while its connection stands: who owes an answer is not asked
 // again, others are asked for the same, and the first that comes is taken.
 func TestWhoOwesAnAnswerIsNotAskedAgain(t *testing.T) {
-	e := New(Config{}, 1, 0)
+	e := New(1, 0)
 	e.PeerUp(at(0), "a", batch, 1)
 	e.PeerUp(at(0), "b", batch, 1)
 	first := requests(e)[0]
@@ -186,12 +203,12 @@ func TestWhoOwesAnAnswerIsNotAskedAgain(t *testing.T) {
 		t.Errorf("asked %+v of those who owe an answer", r)
 	}
 	for h := uint64(1); h <= batch; h++ {
-		e.Piece(at(304_000), first.To, first.Number, 100)
+		piece(e, at(304_000), first.To, first.Number, 100)
 		if !e.Arrived(at(304_000), first.To, first.Number, h, 100) {
 			t.Errorf("block %d of the first answer is not kept", h)
 		}
 	}
-	e.Ended(at(304_000), first.To, first.Number, 10*batch, 1)
+	ended(e, at(304_000), first.To, first.Number, 10*batch, 1)
 	if r := requests(e); len(r) != 1 || r[0].To != first.To || r[0].From != batch+1 {
 		t.Errorf("when the first has answered asked %+v: want it, for the next blocks", r)
 	}
@@ -208,10 +225,10 @@ func TestWhatComesByPushIsLeftToIt(t *testing.T) {
 		bytes  int // a second
 		active bool
 	}{{250_000, false}, {20_000, true}} {
-		e := New(Config{}, 1, 0)
+		e := New(1, 0)
 		e.PeerUp(at(0), "a", 2, 1)
 		for ms := 0; ms <= 3000; ms += 100 {
-			e.Came(c.bytes / 10)
+			e.Progressed(c.bytes / 10)
 			e.Tick(at(ms))
 		}
 		if e.Active() != c.active {
@@ -221,23 +238,23 @@ func TestWhatComesByPushIsLeftToIt(t *testing.T) {
 }
 
 func TestPeerThatHoldsLessThanItSaidIsNotPunished(t *testing.T) {
-	e := New(Config{}, 1, 10)
+	e := New(1, 10)
 	e.PeerUp(at(0), "a", 50, 1)
 	r := requests(e)[0]
-	e.Ended(at(1), "a", r.Number, 9, 1)
+	ended(e, at(1), "a", r.Number, 9, 1)
 	if e.Stats().Failures != 0 || e.Active() {
 		t.Errorf("stats %+v, active %v: an honest 'I hold up to 9' is no failure and nothing to catch up", e.Stats(), e.Active())
 	}
 	e.PeerTip(at(2), "a", 50)
 	r = requests(e)[0]
-	e.Ended(at(3), "a", r.Number, 50, 1)
+	ended(e, at(3), "a", r.Number, 50, 1)
 	if e.Stats().Failures != 1 {
 		t.Error("a peer that says it holds 50 and sends nothing of it is not passed over")
 	}
 }
 
 func TestRangeBelowBaseIsNotAskedFor(t *testing.T) {
-	e := New(Config{}, 1, 0)
+	e := New(1, 0)
 	e.PeerUp(at(0), "a", 100, 60)
 	if r := requests(e); len(r) != 1 || r[0].From != 60 {
 		t.Errorf("asked %+v: a holds 60 on", r)
@@ -245,7 +262,7 @@ func TestRangeBelowBaseIsNotAskedFor(t *testing.T) {
 }
 
 func TestWaitingBytesAreBounded(t *testing.T) {
-	e := New(Config{}, 1, 0)
+	e := New(1, 0)
 	e.PeerUp(at(0), "a", 10_000, 1)
 	r := requests(e)[0]
 	waiting := 0
@@ -258,10 +275,10 @@ func TestWaitingBytesAreBounded(t *testing.T) {
 		}
 		r = rs[0]
 		h = r.From
-		e.Arrived(at(1), "a", r.Number, h, batchBytes)
-		e.Ended(at(1), "a", r.Number, 10_000, 2)
+		e.Arrived(at(1), "a", r.Number, h, MaxBytes)
+		ended(e, at(1), "a", r.Number, 10_000, 2)
 		requests(e)
-		if waiting += batchBytes; waiting > 2*budget {
+		if waiting += MaxBytes; waiting > 2*budget {
 			t.Fatalf("%d bytes wait for height 1, and more are asked for", waiting)
 		}
 	}
@@ -275,13 +292,13 @@ func TestWaitingBytesAreBounded(t *testing.T) {
 func TestRandomServersAreCaughtUpWith(t *testing.T) {
 	run := func(seed uint64) string {
 		rng := rand.New(rand.NewPCG(seed, 2))
-		e := New(Config{}, seed, 0)
+		e := New(seed, 0)
 		const top = 3000
 		for i := range 6 {
 			e.PeerUp(start, wire.PeerID(fmt.Sprint("p", i)), top, 1)
 		}
 		now, tip, have, trace := start, uint64(0), map[uint64]bool{}, ""
-		var open []Request
+		var open []asking
 		for step := 0; tip < top; step++ {
 			if step > 100_000 {
 				t.Fatalf("seed %d: stuck at height %d with %d requests open", seed, tip, len(open))
@@ -311,7 +328,7 @@ func TestRandomServersAreCaughtUpWith(t *testing.T) {
 							have[h] = true
 						}
 					}
-					e.Ended(now, r.To, r.Number, top, 1)
+					ended(e, now, r.To, r.Number, top, 1)
 				}
 			}
 			for have[tip+1] {

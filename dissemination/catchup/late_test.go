@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"grapevine/dissemination/effect"
+	"grapevine/dissemination/message"
 	"grapevine/p2p/wire"
 )
 
@@ -12,11 +14,11 @@ import (
 // takes so long, each other a tenth of a second. It returns how often each height was
 // asked for.
 func serve(slow time.Duration) (asked map[uint64]int, s Stats) {
-	e := New(Config{}, 1, 0)
+	e := New(1, 0)
 	now, free := start, start
 	asked = map[uint64]int{}
 	type answer struct {
-		Request
+		asking
 		done time.Time
 	}
 	var line []answer
@@ -44,13 +46,13 @@ func serve(slow time.Duration) (asked map[uint64]int, s Stats) {
 		a := line[0]
 		line, now = line[1:], a.done
 		for h := a.From; h <= a.Upto; h++ {
-			e.Piece(now, "a", a.Number, 1000)
+			piece(e, now, "a", a.Number, 1000)
 			if e.Arrived(now, "a", a.Number, h, 1000) && h == tip+1 {
 				tip = h
 				e.Accepted(now, h)
 			}
 		}
-		e.Ended(now, "a", a.Number, 2000, 1)
+		ended(e, now, "a", a.Number, 2000, 1)
 	}
 	return asked, e.Stats()
 }
@@ -74,7 +76,7 @@ func TestOneLateAnswerDoesNotDoubleAll(t *testing.T) {
 // However late an answer begins, all of it is taken if it then comes at a fair pace.
 func TestAnAnswerThatBeginsLateIsTaken(t *testing.T) {
 	for _, s := range []int{5, 10, 20, 60, 120} {
-		e := New(Config{}, 1, 0)
+		e := New(1, 0)
 		now, begins := start, at(1000*s)
 		tick := func() {
 			if d := e.Deadline(); !d.After(now) {
@@ -92,7 +94,7 @@ func TestAnAnswerThatBeginsLateIsTaken(t *testing.T) {
 		for h := r.From; h <= r.Upto; h++ {
 			for range 3 {
 				tick()
-				e.Piece(now, "a", r.Number, 60<<10)
+				piece(e, now, "a", r.Number, 60<<10)
 				now = now.Add(100 * time.Millisecond)
 			}
 			tick()
@@ -108,7 +110,7 @@ func TestAnAnswerThatBeginsLateIsTaken(t *testing.T) {
 
 // Neighbours that begin an answer and stop make the driver keep few beginnings.
 func TestBegunAnswersAreBounded(t *testing.T) {
-	e := New(Config{}, 1, 0)
+	e := New(1, 0)
 	now, most := start, 0
 	for i := range 100 {
 		e.PeerUp(now, wire.PeerID(fmt.Sprintf("n%03d", i)), 5000, 1)
@@ -117,10 +119,11 @@ func TestBegunAnswersAreBounded(t *testing.T) {
 	for now.Sub(start) < 5*time.Minute {
 		for _, x := range e.Effects() {
 			switch x := x.(type) {
-			case Request:
-				open[x.Number] = true
-				e.Piece(now, x.To, x.Number, 60<<10)
-			case Discard:
+			case effect.Send:
+				number := x.Msg.(*message.GetRange).Number
+				open[number] = true
+				piece(e, now, x.To[0], number, 60<<10)
+			case effect.Discard:
 				delete(open, x.Number)
 			}
 		}

@@ -3,6 +3,8 @@ package catchup
 import (
 	"time"
 
+	"grapevine/dissemination/effect"
+	"grapevine/dissemination/message"
 	"grapevine/p2p/wire"
 )
 
@@ -14,7 +16,7 @@ type request struct {
 	sent     time.Time
 	last     time.Time     // when it was sent, or a piece came
 	came     int           // bytes
-	patience time.Duration // when it was sent
+	wait     time.Duration // the time-out, when it was sent
 	deadline time.Time     // of the wait, or of the answer if that is late
 	late     bool          // it timed out: others may be asked for the same
 	revived  bool          // it was late once, and is waited for again
@@ -31,7 +33,7 @@ func (e *Engine) progress(now time.Time, r *request, size int) {
 			e.typical = now.Sub(r.last)
 		}
 		e.typical += (now.Sub(r.last) - e.typical) / 4
-		e.patience = min(max(3*e.typical, e.cfg.Timeout), maxPatience*e.cfg.Timeout)
+		e.wait = min(max(3*e.typical, timeout), maxPatience*timeout)
 		r.last = now
 	}
 	r.came += size
@@ -39,31 +41,36 @@ func (e *Engine) progress(now time.Time, r *request, size int) {
 		r.deadline = now.Add(owed)
 		return
 	}
-	r.deadline = now.Add(e.patience)
-	at := time.Duration(r.came) * time.Second / slowest * (e.patience / e.cfg.Timeout)
-	if end := r.sent.Add(2*e.patience + at); end.Before(r.deadline) {
+	r.deadline = now.Add(e.wait)
+	at := time.Duration(r.came) * time.Second / slowest * (e.wait / timeout)
+	if end := r.sent.Add(2*e.wait + at); end.Before(r.deadline) {
 		r.deadline = end
 	}
 }
 
-// Piece tells that a piece of a block has come, which is not checked yet.
-func (e *Engine) Piece(now time.Time, from wire.PeerID, number uint32, size int) {
+// Came tells of a message of an answer: a piece of a block, which is not checked yet,
+// or the end.
+func (e *Engine) Came(now time.Time, from wire.PeerID, m *message.Chunk) {
 	n := e.peer(from)
-	if n == nil || n.asked == nil || n.asked.number != number {
+	if n == nil || n.asked == nil || n.asked.number != m.Number {
 		return
 	}
-	r := n.asked
-	if r.late && !r.revived {
-		r.late, r.revived, r.sent = false, true, now
+	if r := n.asked; m.Size > 0 && !r.dropped {
+		if r.late && !r.revived {
+			r.late, r.revived, r.sent = false, true, now
+		}
+		e.progress(now, r, m.Length)
 	}
-	e.progress(now, r, size)
+	if m.Last {
+		e.ended(now, n, m.Tip, m.Base)
+	}
 }
 
 // Arrived tells that a block of an answer has come, its size in bytes, and that it
 // is right in itself. It says whether the driver is to keep it.
 func (e *Engine) Arrived(now time.Time, from wire.PeerID, number uint32, height uint64, size int) bool {
 	n := e.peer(from)
-	if n == nil || n.asked == nil || n.asked.number != number || height != n.asked.next || height > n.asked.to {
+	if n == nil || n.asked == nil || n.asked.number != number || n.asked.dropped || height != n.asked.next || height > n.asked.to {
 		e.stats.Doubles++
 		return false
 	}
@@ -80,15 +87,11 @@ func (e *Engine) Arrived(now time.Time, from wire.PeerID, number uint32, height 
 	return true
 }
 
-// Ended tells that an answer is complete, and what the peer says it holds. An
-// answer that ends early for its byte budget is no fault, nor is one without a block
-// that the peer says it does not hold; one without a block that it holds is.
-func (e *Engine) Ended(now time.Time, from wire.PeerID, number uint32, tip, base uint64) {
-	n := e.peer(from)
-	if n == nil || n.asked == nil || n.asked.number != number {
-		return
-	}
-	empty := n.asked.next == n.asked.from && n.asked.from >= base && n.asked.from <= tip
+// ended takes the end of an answer, and what the peer says it holds. An answer that
+// ends early for its byte budget is no fault, nor is one without a block that the peer
+// says it does not hold; one without a block that it holds is.
+func (e *Engine) ended(now time.Time, n *neighbour, tip, base uint64) {
+	empty := !n.asked.dropped && n.asked.next == n.asked.from && n.asked.from >= base && n.asked.from <= tip
 	n.asked, n.tip, n.base = nil, tip, base
 	if empty {
 		e.stats.Failures++
@@ -106,7 +109,7 @@ func (e *Engine) Failed(now time.Time, from wire.PeerID, number uint32) {
 	}
 	n.asked = nil
 	e.stats.Failures++
-	e.do(Discard{n.id, number})
+	e.effects.Add(effect.Discard{Peer: n.id, Number: number})
 	n.punish(now)
 	e.step(now)
 }
@@ -116,12 +119,12 @@ func (e *Engine) Failed(now time.Time, from wire.PeerID, number uint32) {
 func (e *Engine) timedOut(now time.Time, n *neighbour) {
 	r := n.asked
 	if r.late {
-		e.do(Discard{n.id, r.number})
+		e.effects.Add(effect.Discard{Peer: n.id, Number: r.number})
 		n.asked = nil
 		return
 	}
 	e.stats.Timeouts++
-	e.patience = min(max(e.patience, 2*r.patience), maxPatience*e.cfg.Timeout)
+	e.wait = min(max(e.wait, 2*r.wait), maxPatience*timeout)
 	r.late, r.deadline = true, now.Add(owed)
 	e.boundLate()
 }
@@ -142,7 +145,7 @@ func (e *Engine) boundLate() {
 		}
 	}
 	if begun > parallel {
-		e.do(Discard{oldest.id, oldest.asked.number})
+		e.effects.Add(effect.Discard{Peer: oldest.id, Number: oldest.asked.number})
 		oldest.asked.dropped = true
 	}
 }

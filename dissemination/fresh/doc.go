@@ -12,30 +12,26 @@
 //	   │◀── Fetch(at …) ─────│◀──────────────── Fetch(at …) ──│   only for what the pool lacks
 //	   │─── Part(at …) ─────▶│  keeps the request until it    │
 //	   │                     │  has them, then ── Part(…) ───▶│   never silence: in half the
-//	   │                     │  Checked, in height order      │   asker's time-out it says no
+//	   │                     │  Whole, in height order        │   asker's time-out it says no
 //	   │                     │  Accepted                      │
 //	   :                     :                                :
 //	   │◀──────────────────────── Pull(tip, have …) ──────────│   at once after a gap, else
 //	   │───────────────────────── Announce, pulled ──────────▶│   every few seconds
 //
-// Config can turn it into other systems' gossip, to be measured against: with
-// BodyHops the whole body follows the announcement unasked, at every hop or at the
-// first few, and what else is announced is a digest without short IDs; with
-// Contagion a block is passed on once for every hop count that it comes with.
-//
 // Invariants:
 //
-//   - A block is passed on at most once (infect and die; with Contagion once for
-//     every hop count), and only after the driver has checked its header. A body is
-//     pushed only after it was checked.
+//   - A block is passed on at most once (infect and die), and only after the driver
+//     has checked its header.
 //   - At most one block per height is known above the tip; the orderer's second
 //     header for a height is evidence, and the driver's business.
-//   - At most one request per block is in flight, or a body that was said to come. Every request that arrives is
+//   - At most one request per block is in flight. Every request that arrives is
 //     answered with transactions or with a refusal.
 //   - The list of IDs is served only after the body was checked against the header;
 //     a transaction before that too, if it fits the block's short ID at its place.
 //
+// What becomes of a block is one life cycle, Stage.
+//
 // The engine is sans-IO: one goroutine owns it, tells it what happened and when,
-// and carries out the effects that it asks for. It knows IDs, places and counts;
-// the driver keeps the bytes.
+// and carries out the effects that it asks for. It knows IDs, places, counts and
+// sizes; the driver keeps the bytes.
 package fresh

@@ -2,11 +2,14 @@ package fresh
 
 import (
 	"cmp"
+	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"time"
 
 	"grapevine/block"
+	"grapevine/dissemination/effect"
 	"grapevine/p2p/wire"
 )
 
@@ -20,6 +23,25 @@ const (
 	PullOnly
 )
 
+var modeNames = []string{PushPull: "push-pull", PushOnly: "push", PullOnly: "pull"}
+
+// Modes returns the modes' names, the default first.
+func Modes() []string { return slices.Clone(modeNames) }
+
+// String returns the mode as settings spell it.
+func (m Mode) String() string { return modeNames[m] }
+
+// ParseMode reads what String wrote; "" is the default.
+func ParseMode(s string) (Mode, error) {
+	if s == "" {
+		return PushPull, nil
+	}
+	if i := slices.Index(modeNames, s); i >= 0 {
+		return Mode(i), nil
+	}
+	return 0, fmt.Errorf("mode is %q: want %s", s, strings.Join(modeNames, ", "))
+}
+
 // Config sets an engine up. The zero value of a field means its default.
 type Config struct {
 	Mode Mode
@@ -27,60 +49,40 @@ type Config struct {
 	// min(neighbours, ⌈ln members⌉ + 7): a fan-out f misses members·e^−f peers, so
 	// this misses one peer in a thousand announcements, whatever the network's size.
 	Fanout int
-	// SourceFanout is the fan-out of a block's own producer; zero means Fanout.
-	SourceFanout int
-	// Blind draws from all neighbours, whatever they are known to hold, and takes the
-	// one that the block came from out after the draw, so that the fan-out is one less
-	// when it was drawn (removeSelfLoop in Fabric's gossip_impl.go).
-	Blind bool
-	// Batch is the period of a fixed cycle, of random phase, at whose ticks blocks are
-	// passed on; all blocks of a tick go to the same neighbours, as from Fabric's
-	// emitter (batcher.go). Zero means at once, each to neighbours of its own.
-	Batch time.Duration
-	// BodyHops makes announcements carry the body: one whose hop is below this is
-	// followed by it, unasked, and so is sent only by a peer that has checked the body
-	// itself. The others are digests: they name the block and not its transactions.
-	// Zero means that no body is pushed, and that announcements are compact blocks.
-	BodyHops int
-	// Contagion passes a block on once for every hop count at which it was announced,
-	// as long as the next hop is at most this, each time to neighbours drawn anew:
-	// infect upon contagion, with a counter (Berendea et al., "Fair and Efficient
-	// Gossip in Hyperledger Fabric", ICDCS 2020). Zero means once: infect and die.
-	Contagion int
-	// PullPeers is how many random neighbours a periodic pull asks; zero means 1.
-	PullPeers int
-	// PullEvery is the mean time between periodic pulls; zero means 2 s (a guess:
-	// gaps are pulled at once, so this bounds only what nothing else shows).
+	// PullEvery is the mean time between periodic pulls; zero means DefaultPullEvery.
 	PullEvery time.Duration
-	// PullFixed makes PullEvery a fixed period, of random phase, instead of a mean.
-	PullFixed bool
-	// DigestWait is for how long after a pull nothing is fetched of what answers to it
-	// announce; then a random one of those that answered is asked (Fabric's
-	// algo/pull.go). Zero means that the first to answer is asked at once.
-	DigestWait time.Duration
-	// GapDelay is how long a gap may stand before it is pulled; zero means 100 ms:
-	// announcements overtake one another by about that much on wide links (a guess).
-	// Negative means that gaps are left to the periodic pull.
-	GapDelay time.Duration
-	// Keep is how many accepted blocks are remembered, to answer pulls; zero means 256.
-	Keep int
 	// FetchTimeout is how long a request may go without progress at first; zero means
-	// 500 ms: several round trips of a wide link (a guess). It grows to three times
-	// what answers take, late ones included: when links are full, asking another only
-	// fills them more.
+	// DefaultFetchTimeout, and more than MaxFetchTimeout is that. It grows to three
+	// times what answers take, late ones included: when links are full, asking another
+	// only fills them more.
 	FetchTimeout time.Duration
 	// CatchupGap is how many blocks behind its neighbours a peer leaves to catch-up
 	// instead of pulling; zero means never.
 	CatchupGap uint64
 }
 
+// Defaults of Config, and its bounds.
+const (
+	// DefaultPullEvery is a guess: gaps are pulled at once, so it bounds only what
+	// nothing else shows.
+	DefaultPullEvery = 2 * time.Second
+	// DefaultFetchTimeout is several round trips of a wide link (a guess).
+	DefaultFetchTimeout = 500 * time.Millisecond
+	// MaxFetchTimeout is the longest that a request may say it waits.
+	MaxFetchTimeout = time.Minute
+)
+
 // Bounds that no setting changes.
 const (
 	// Window is how far above the tip an announcement may be. A block takes up to
 	// a body of memory; at the usual rates this is several seconds of blocks.
 	Window = 64
-	// keep is how many accepted blocks the engine remembers by default.
+	// keep is how many accepted blocks the engine remembers, to answer pulls: a few
+	// times what the window holds (a guess).
 	keep = 256
+	// gapDelay is how long a gap may stand before it is pulled: announcements overtake
+	// one another by about that much on wide links (a guess).
+	gapDelay = 100 * time.Millisecond
 	// pullSpan is how many announcements one pull may bring: 16 of the largest
 	// (60 kB of short IDs) are a megabyte.
 	pullSpan = 16
@@ -98,31 +100,14 @@ const (
 	owed = 10 * time.Minute
 	// maxPatience is how many times its first value the fetch time-out may grow to.
 	maxPatience = 16
-	// maxWait is the longest that a request may say it waits, and so the longest
-	// time-out.
-	maxWait = time.Minute
 	// sourcesMax bounds the announcers remembered per block; more than a few are
 	// never asked.
 	sourcesMax = 32
 )
 
 func (c Config) withDefaults() Config {
-	if c.PullPeers == 0 {
-		c.PullPeers = 1
-	}
-	if c.PullEvery == 0 {
-		c.PullEvery = 2 * time.Second
-	}
-	if c.GapDelay == 0 {
-		c.GapDelay = 100 * time.Millisecond
-	}
-	if c.Keep == 0 {
-		c.Keep = keep
-	}
-	if c.FetchTimeout == 0 {
-		c.FetchTimeout = 500 * time.Millisecond
-	}
-	c.FetchTimeout = min(c.FetchTimeout, maxWait)
+	c.PullEvery = cmp.Or(c.PullEvery, DefaultPullEvery)
+	c.FetchTimeout = min(cmp.Or(c.FetchTimeout, DefaultFetchTimeout), MaxFetchTimeout)
 	return c
 }
 
@@ -130,7 +115,6 @@ func (c Config) withDefaults() Config {
 type neighbour struct {
 	id        wire.PeerID
 	tip       uint64        // highest block it is known to hold
-	pulledAt  time.Time     // when it was last asked by a pull
 	pullUntil time.Time     // a pull to it is in flight until then; zero: none
 	pullWait  time.Duration // for the next one: it doubles while none is answered
 	servedAt  time.Time     // when its last pull was answered
@@ -148,17 +132,15 @@ type Engine struct {
 	byID     map[wire.PeerID]*neighbour
 	blocks   map[block.ID]*entry
 	above    []*entry      // known and not accepted, ascending by height, one per height
-	kept     []*entry      // accepted, ascending by height, at most cfg.Keep
-	batch    []pass        // what goes out at batchAt
-	batchAt  time.Time     // the next tick of the cycle, if something waits for it
-	phase    time.Time     // a tick of the cycle
+	kept     []*entry      // accepted, ascending by height, at most keep
 	number   uint32        // of the last request
 	typical  time.Duration // what answers take, on average
 	patience time.Duration // the fetch time-out at present
 	silence  int           // time-outs without an answer since the last answer
 	pullAt   time.Time
 	gapAt    time.Time // when the gap is to be pulled; zero: there is none
-	effects  []Effect
+	effects  effect.List
+	again    int // bytes that came though they were here
 	stats    Stats
 }
 
@@ -172,30 +154,24 @@ func New(cfg Config, seed uint64, now time.Time, tip block.Tip) *Engine {
 		byID:   map[wire.PeerID]*neighbour{},
 	}
 	e.patience = e.cfg.FetchTimeout
-	e.firstPull(now)
-	if b := e.cfg.Batch; b > 0 {
-		e.phase = now.Add(time.Duration(e.rng.Int64N(int64(b))))
-	}
+	e.schedulePull(now)
 	return e
 }
 
 // Effects drains what the engine wants done, in order.
-func (e *Engine) Effects() []Effect {
-	out := e.effects
-	e.effects = nil
-	return out
-}
+func (e *Engine) Effects() []effect.Effect { return e.effects.Drain() }
 
 // Stats returns the counts so far.
 func (e *Engine) Stats() Stats { return e.stats }
+
+// Again returns the bytes of blocks' transactions that came though they were here.
+func (e *Engine) Again() int { return e.again }
 
 // Tip returns the last accepted block.
 func (e *Engine) Tip() block.Tip { return e.tip }
 
 // Known returns how many blocks are known and not accepted.
 func (e *Engine) Known() int { return len(e.above) }
-
-func (e *Engine) do(x Effect) { e.effects = append(e.effects, x) }
 
 // PeerUp tells of a new active neighbour and the height of its ledger.
 func (e *Engine) PeerUp(now time.Time, p wire.PeerID, tip uint64) {
@@ -260,7 +236,7 @@ func (e *Engine) learn(took time.Duration) {
 }
 
 // longest is what the fetch time-out may grow to.
-func (e *Engine) longest() time.Duration { return min(maxPatience*e.cfg.FetchTimeout, maxWait) }
+func (e *Engine) longest() time.Duration { return min(maxPatience*e.cfg.FetchTimeout, MaxFetchTimeout) }
 
 // sample draws up to n random neighbours that pass the filter.
 func (e *Engine) sample(n int, pass func(*neighbour) bool) []*neighbour {
@@ -278,7 +254,7 @@ func (e *Engine) sample(n int, pass func(*neighbour) bool) []*neighbour {
 
 // Deadline returns when Tick is due next; the zero time means never.
 func (e *Engine) Deadline() time.Time {
-	at := earliest(earliest(e.pullAt, e.gapAt), e.batchAt)
+	at := earliest(e.pullAt, e.gapAt)
 	for _, b := range e.above {
 		at = earliest(at, b.deadline())
 	}
@@ -289,9 +265,6 @@ func (e *Engine) Deadline() time.Time {
 func (e *Engine) Tick(now time.Time) {
 	for _, b := range slices.Clone(e.above) {
 		e.tickBlock(now, b)
-	}
-	if due(e.batchAt, now) {
-		e.passBatch()
 	}
 	if due(e.gapAt, now) {
 		e.pullGap(now)
@@ -309,4 +282,21 @@ func earliest(a, b time.Time) time.Time {
 		return b
 	}
 	return a
+}
+
+// Stats counts what the engine has seen and done since it was made.
+type Stats struct {
+	Announced     uint64 // announcements that arrived
+	Duplicates    uint64 // of these, for blocks already known
+	Ignored       uint64 // of these, outside the window or against another at its height
+	Relayed       uint64 // announcements sent on
+	Fetches       uint64 // requests sent
+	FetchTimeouts uint64 // of these, without an answer in time
+	FetchRefusals uint64 // of these, answered with no
+	Mismatches    uint64 // bodies that short IDs rebuilt wrongly
+	Served        uint64 // requests answered with transactions
+	Refused       uint64 // requests answered with no
+	Pulls         uint64 // pulls sent
+	PullsAnswered uint64 // pulls answered with announcements
+	PullsIgnored  uint64 // pulls over a peer's rate
 }

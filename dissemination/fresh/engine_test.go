@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"grapevine/block"
+	"grapevine/dissemination/effect"
+	"grapevine/dissemination/message"
 	"grapevine/p2p/wire"
 )
 
@@ -27,12 +29,80 @@ func engine(neighbours ...wire.PeerID) *Engine {
 	return e
 }
 
-// ann announces a block of four transactions.
-func ann(n byte, height uint64, missing ...uint32) Announcement {
-	return Announcement{Block: blockID(n), Height: height, Parent: blockID(n - 1), Txs: 4, Missing: missing}
+// txBytes is the size of every transaction.
+const txBytes = 100
+
+// news is an announcement, and what its receiver's pool lacks.
+type news struct {
+	message.Announce
+	missing []uint32
 }
 
-func want(t *testing.T, e *Engine, effects ...Effect) {
+// ann announces a block of four transactions.
+func ann(n byte, height uint64, missing ...uint32) news {
+	return news{message.Announce{Block: message.Block{ID: blockID(n), Height: height, Parent: blockID(n - 1), Txs: 4, Bytes: 4 * txBytes}}, missing}
+}
+
+// hear tells the engine of an announcement.
+func hear(e *Engine, now time.Time, from wire.PeerID, a news) {
+	e.Announced(now, from, &a.Announce, lacking(a.missing...))
+}
+
+// lacking is a pool that holds all but some of a block.
+func lacking(places ...uint32) Held {
+	return func(place uint32) int {
+		if slices.Contains(places, place) {
+			return 0
+		}
+		return txBytes
+	}
+}
+
+// bring tells the engine of transactions that came.
+func bring(e *Engine, now time.Time, from wire.PeerID, number uint32, id block.ID, at ...uint32) {
+	e.Came(now, from, &message.Part{Number: number, Block: id, At: at, Sizes: slices.Repeat([]int{txBytes}, len(at))}, nil)
+}
+
+// refuse tells the engine of a refusal.
+func refuse(e *Engine, now time.Time, from wire.PeerID, number uint32, id block.ID) {
+	e.Came(now, from, message.Refusal(number, id), nil)
+}
+
+func send(to wire.PeerID, m message.Message) effect.Effect {
+	return effect.Send{To: []wire.PeerID{to}, Msg: m}
+}
+
+func fetched(to wire.PeerID, n byte, number uint32, wait time.Duration, at ...uint32) effect.Effect {
+	return send(to, &message.Fetch{Number: number, Block: blockID(n), At: at, Wait: wait})
+}
+
+func refusedTo(to wire.PeerID, n byte, number uint32) effect.Effect {
+	return send(to, message.Refusal(number, blockID(n)))
+}
+
+func served(to wire.PeerID, n byte, number uint32, at ...uint32) effect.Effect {
+	return effect.Serve{To: to, Block: blockID(n), Number: number, At: at}
+}
+
+// told is a message of one kind and its receivers.
+type told[M message.Message] struct {
+	To  []wire.PeerID
+	Msg M
+}
+
+// tells returns the messages of a kind among effects.
+func tells[M message.Message](list []effect.Effect) (out []told[M]) {
+	for _, x := range list {
+		if s, ok := x.(effect.Send); ok {
+			if m, ok := s.Msg.(M); ok {
+				out = append(out, told[M]{s.To, m})
+			}
+		}
+	}
+	return out
+}
+
+func want(t *testing.T, e *Engine, effects ...effect.Effect) {
 	t.Helper()
 	got := e.Effects()
 	if len(got) == 0 && len(effects) == 0 {
@@ -43,40 +113,35 @@ func want(t *testing.T, e *Engine, effects ...Effect) {
 	}
 }
 
-func show(list []Effect) (s string) {
+func show(list []effect.Effect) (s string) {
 	for _, x := range list {
 		s += fmt.Sprintf("  %T%+v\n", x, x)
 	}
 	return s
 }
 
-func only[T Effect](t *testing.T, e *Engine) T {
+// only returns the one message of a kind that the engine sends.
+func only[M message.Message](t *testing.T, e *Engine) told[M] {
 	t.Helper()
-	var found []T
-	for _, x := range e.Effects() {
-		if v, ok := x.(T); ok {
-			found = append(found, v)
-		}
-	}
+	found := tells[M](e.Effects())
 	if len(found) != 1 {
-		t.Fatalf("%d effects of type %T, want one", len(found), *new(T))
+		t.Fatalf("%d messages of type %T, want one", len(found), *new(M))
 	}
 	return found[0]
 }
 
 func TestAnnouncementIsPassedOnOnceBeforeTheBody(t *testing.T) {
 	e := engine("a", "b", "c")
-	e.Announced(at(0), "a", ann(1, 1, 2))
+	hear(e, at(0), "a", ann(1, 1, 2))
 	x := e.Effects()
-	relay, ok := x[0].(Announce)
-	slices.Sort(relay.To)
-	if !ok || !slices.Equal(relay.To, []wire.PeerID{"b", "c"}) || relay.Hop != 1 || relay.Complete {
+	relays := tells[*message.Announce](x[:1])
+	if len(relays) != 1 || !slices.Equal(slices.Sorted(slices.Values(relays[0].To)), []wire.PeerID{"b", "c"}) || relays[0].Msg.Hop != 1 || relays[0].Msg.Complete {
 		t.Errorf("first effect is %+v: want an announcement to b and c, hop 1, incomplete", x[0])
 	}
-	if f, ok := x[1].(Fetch); !ok || f.To != "a" || !slices.Equal(f.At, []uint32{2}) {
+	if !reflect.DeepEqual(x[1], fetched("a", 1, 1, 500*time.Millisecond, 2)) {
 		t.Errorf("second effect is %+v: want a fetch of place 2 from a", x[1])
 	}
-	e.Announced(at(1), "b", ann(1, 1, 2))
+	hear(e, at(1), "b", ann(1, 1, 2))
 	want(t, e)
 	if s := e.Stats(); s.Duplicates != 1 || s.Relayed != 2 {
 		t.Errorf("stats are %+v: want one duplicate and two relayed", s)
@@ -85,9 +150,9 @@ func TestAnnouncementIsPassedOnOnceBeforeTheBody(t *testing.T) {
 
 func TestSecondBlockAtAHeightIsNotPassedOn(t *testing.T) {
 	e := engine("a", "b")
-	e.Announced(at(0), "a", ann(1, 1))
+	hear(e, at(0), "a", ann(1, 1))
 	e.Effects()
-	e.Announced(at(1), "b", ann(9, 1))
+	hear(e, at(1), "b", ann(9, 1))
 	want(t, e)
 	if e.Stats().Ignored != 1 {
 		t.Errorf("ignored %d, want 1", e.Stats().Ignored)
@@ -99,11 +164,9 @@ func TestAnnouncementsOutsideTheWindowAreIgnored(t *testing.T) {
 	e.Accepted(at(0), block.Tip{Height: 10, ID: blockID(10)})
 	e.Effects()
 	for _, h := range []uint64{1, 10, 11 + Window} {
-		e.Announced(at(1), "a", ann(77, h))
-		for _, x := range e.Effects() {
-			if _, ok := x.(Announce); ok {
-				t.Errorf("height %d with tip 10 was passed on", h)
-			}
+		hear(e, at(1), "a", ann(77, h))
+		if len(tells[*message.Announce](e.Effects())) > 0 {
+			t.Errorf("height %d with tip 10 was passed on", h)
 		}
 	}
 	if e.Stats().Ignored != 3 {
@@ -113,87 +176,87 @@ func TestAnnouncementsOutsideTheWindowAreIgnored(t *testing.T) {
 
 func TestFetchFailsOverToTheNextSource(t *testing.T) {
 	e := engine("a", "b", "c")
-	e.Announced(at(0), "a", ann(1, 1, 0, 3))
-	e.Announced(at(1), "b", ann(1, 1))
+	hear(e, at(0), "a", ann(1, 1, 0, 3))
+	hear(e, at(1), "b", ann(1, 1))
 	complete := ann(1, 1)
 	complete.Complete = true
-	e.Announced(at(2), "c", complete)
-	first := Fetch{To: "a", Block: blockID(1), Number: 1, At: []uint32{0, 3}, Wait: 500 * time.Millisecond}
+	hear(e, at(2), "c", complete)
+	first := fetched("a", 1, 1, 500*time.Millisecond, 0, 3)
 	if got := e.Effects(); !reflect.DeepEqual(got[len(got)-1], first) {
 		t.Fatalf("last effect is %+v, want %+v", got[len(got)-1], first)
 	}
 	e.Tick(at(499))
 	want(t, e)
-	e.Arrived(at(499), "a", 1, blockID(1), []uint32{0}) // progress moves the deadline on, by three times what it took
+	bring(e, at(499), "a", 1, blockID(1), 0) // progress moves the deadline on, by three times what it took
 	e.Tick(at(499 + 1496))
 	want(t, e)
 	e.Tick(at(499 + 1497)) // c is complete and goes before b
-	want(t, e, Fetch{To: "c", Block: blockID(1), Number: 2, At: []uint32{3}, Wait: 1497 * time.Millisecond})
-	e.Refused(at(2000), "c", 2, blockID(1))
-	want(t, e, Fetch{To: "b", Block: blockID(1), Number: 3, At: []uint32{3}, Wait: 1497 * time.Millisecond})
+	want(t, e, fetched("c", 1, 2, 1497*time.Millisecond, 3))
+	refuse(e, at(2000), "c", 2, blockID(1))
+	want(t, e, fetched("b", 1, 3, 1497*time.Millisecond, 3))
 	e.PeerDown(at(2001), "b") // nobody is left in this round
 	want(t, e)
 	e.Tick(at(2501))
-	if f := only[Fetch](t, e); f.Number != 4 || f.To != "c" {
+	if f := only[*message.Fetch](t, e); f.Msg.Number != 4 || f.To[0] != "c" {
 		t.Errorf("the new round begins with %+v, want c", f)
 	}
-	e.Arrived(at(2502), "a", 1, blockID(1), []uint32{3}) // late, and welcome all the same
-	want(t, e, Complete{blockID(1)})
+	bring(e, at(2502), "a", 1, blockID(1), 3) // late, and welcome all the same
+	want(t, e, effect.Assemble{Block: blockID(1)})
 }
 
 func TestEveryRequestIsAnswered(t *testing.T) {
 	e := engine("a", "b", "c", "d")
-	e.Wanted(at(0), "d", 7, blockID(1), []uint32{0}, time.Second)
-	want(t, e, Refuse{To: "d", Block: blockID(1), Number: 7}) // unknown
-	e.Announced(at(0), "a", ann(1, 1, 2, 3))
+	e.Wanted(at(0), "d", &message.Fetch{Number: 7, Block: blockID(1), At: []uint32{0}, Wait: time.Second})
+	want(t, e, refusedTo("d", 1, 7)) // unknown
+	hear(e, at(0), "a", ann(1, 1, 2, 3))
 	e.Effects()
-	e.Wanted(at(10), "b", 8, blockID(1), []uint32{0, 1}, 500*time.Millisecond)
-	want(t, e, Serve{To: "b", Block: blockID(1), Number: 8, At: []uint32{0, 1}}) // here already
-	e.Wanted(at(20), "b", 9, blockID(1), []uint32{2}, 500*time.Millisecond)
-	e.Wanted(at(20), "c", 10, blockID(1), []uint32{2, 3}, 400*time.Millisecond)
-	e.Wanted(at(20), "d", 11, blockID(1), nil, time.Hour)
+	e.Wanted(at(10), "b", &message.Fetch{Number: 8, Block: blockID(1), At: []uint32{0, 1}, Wait: 500 * time.Millisecond})
+	want(t, e, served("b", 1, 8, 0, 1)) // here already
+	e.Wanted(at(20), "b", &message.Fetch{Number: 9, Block: blockID(1), At: []uint32{2}, Wait: 500 * time.Millisecond})
+	e.Wanted(at(20), "c", &message.Fetch{Number: 10, Block: blockID(1), At: []uint32{2, 3}, Wait: 400 * time.Millisecond})
+	e.Wanted(at(20), "d", &message.Fetch{Number: 11, Block: blockID(1), At: nil, Wait: time.Hour})
 	want(t, e) // kept
-	e.Arrived(at(30), "a", 1, blockID(1), []uint32{2})
-	want(t, e, Serve{To: "b", Block: blockID(1), Number: 9, At: []uint32{2}})
+	bring(e, at(30), "a", 1, blockID(1), 2)
+	want(t, e, served("b", 1, 9, 2))
 	e.Tick(at(219))
 	want(t, e)
 	e.Tick(at(220)) // half of c's 400 ms
-	want(t, e, Refuse{To: "c", Block: blockID(1), Number: 10})
-	e.Arrived(at(221), "a", 1, blockID(1), []uint32{3})
-	want(t, e, Complete{blockID(1)})
-	e.Checked(at(222), blockID(1))
-	want(t, e, Serve{To: "d", Block: blockID(1), Number: 11})
+	want(t, e, refusedTo("c", 1, 10))
+	bring(e, at(221), "a", 1, blockID(1), 3)
+	want(t, e, effect.Assemble{Block: blockID(1)})
+	e.Checked(blockID(1))
+	want(t, e, served("d", 1, 11))
 }
 
 func TestCollisionLeadsToFullIDsThenToTheBody(t *testing.T) {
 	e := engine("a")
-	e.Announced(at(0), "a", ann(1, 1))
-	want(t, e, Complete{blockID(1)})
+	hear(e, at(0), "a", ann(1, 1))
+	want(t, e, effect.Assemble{Block: blockID(1)})
 	e.Mismatched(at(1), blockID(1))
-	want(t, e, Fetch{To: "a", Block: blockID(1), Number: 1, Wait: 500 * time.Millisecond})
-	e.Wanted(at(2), "a", 5, blockID(1), []uint32{0}, 100*time.Millisecond)
+	want(t, e, fetched("a", 1, 1, 500*time.Millisecond))
+	e.Wanted(at(2), "a", &message.Fetch{Number: 5, Block: blockID(1), At: []uint32{0}, Wait: 100 * time.Millisecond})
 	want(t, e) // nothing is served from a wrong body
-	e.Listed(at(3), blockID(1), []uint32{2})
-	want(t, e, Fetch{To: "a", Block: blockID(1), Number: 2, At: []uint32{2}, Wait: 500 * time.Millisecond})
-	e.Arrived(at(4), "a", 2, blockID(1), []uint32{2})
-	want(t, e, Serve{To: "a", Block: blockID(1), Number: 5, At: []uint32{0}}, Complete{blockID(1)})
+	e.Listed(at(3), blockID(1), lacking(2))
+	want(t, e, fetched("a", 1, 2, 500*time.Millisecond, 2))
+	bring(e, at(4), "a", 2, blockID(1), 2)
+	want(t, e, served("a", 1, 5, 0), effect.Assemble{Block: blockID(1)})
 }
 
 func TestGapIsPulledAtOnce(t *testing.T) {
 	e := engine("a", "b")
-	e.Announced(at(0), "a", ann(2, 2)) // a child without its parent
+	hear(e, at(0), "a", ann(2, 2)) // a child without its parent
 	e.Effects()
 	e.Tick(at(99))
 	want(t, e)
 	e.Tick(at(100))
-	p := only[Pull](t, e)
-	if p.Tip != 0 || p.Upto != Window || !slices.Equal(p.Have, []block.ID{blockID(2)}) {
+	p := only[*message.Pull](t, e)
+	if p.Msg.Tip != 0 || p.Msg.Upto != Window || !slices.Equal(p.Msg.Have, []block.ID{blockID(2)}) {
 		t.Errorf("pull is %+v: want tip 0, up to %d, having block 2", p, Window)
 	}
 	parent := ann(1, 1)
 	parent.Complete, parent.Pulled = true, true
-	e.Announced(at(150), p.To, parent)
-	want(t, e, Complete{blockID(1)}) // and it is not pushed on
+	hear(e, at(150), p.To[0], parent)
+	want(t, e, effect.Assemble{Block: blockID(1)}) // and it is not pushed on
 	e.Tick(at(400))
 	want(t, e)
 }
@@ -201,17 +264,17 @@ func TestGapIsPulledAtOnce(t *testing.T) {
 func TestPullIsAnsweredWithWhatTheOtherLacks(t *testing.T) {
 	e := engine("a", "b")
 	for n := byte(1); n <= 3; n++ {
-		e.Announced(at(int(n)), "a", ann(n, uint64(n)))
-		e.Checked(at(int(n)), blockID(n))
+		hear(e, at(int(n)), "a", ann(n, uint64(n)))
+		e.Checked(blockID(n))
 	}
 	e.Accepted(at(4), block.Tip{Height: 2, ID: blockID(2)})
 	e.Effects()
-	e.Pulled(at(100), "b", 1, Window, []block.ID{blockID(3)})
-	want(t, e, Announce{To: []wire.PeerID{"b"}, Block: blockID(2), Hop: 1, Complete: true, Pulled: true})
-	e.Pulled(at(105), "b", 1, Window, nil) // too soon after the last
+	e.Pulled(at(100), "b", &message.Pull{Tip: 1, Upto: Window, Have: []block.ID{blockID(3)}})
+	want(t, e, send("b", &message.Announce{Block: ann(2, 2).Block, Hop: 1, Complete: true, Pulled: true}))
+	e.Pulled(at(105), "b", &message.Pull{Tip: 1, Upto: Window, Have: nil}) // too soon after the last
 	want(t, e)
-	e.Pulled(at(200), "b", 3, Window, nil)
-	want(t, e, Tip{To: "b", Height: 2})
+	e.Pulled(at(200), "b", &message.Pull{Tip: 3, Upto: Window, Have: nil})
+	want(t, e, send("b", &message.Tip{Height: 2}))
 }
 
 // A neighbour that announces first and never answers costs a time-out now and then,
@@ -220,26 +283,24 @@ func TestSilentSourceIsShunned(t *testing.T) {
 	e := engine("evil", "good")
 	first := ann(1, 1, 0)
 	first.Complete = true
-	e.Announced(at(0), "evil", first)
-	e.Announced(at(1), "good", ann(1, 1))
+	hear(e, at(0), "evil", first)
+	hear(e, at(1), "good", ann(1, 1))
 	e.Effects()
 	e.Tick(at(500))
-	want(t, e, Fetch{To: "good", Block: blockID(1), Number: 2, At: []uint32{0}, Wait: 500 * time.Millisecond})
+	want(t, e, fetched("good", 1, 2, 500*time.Millisecond, 0))
 	second := ann(2, 2, 0)
 	second.Complete = true
-	e.Announced(at(600), "evil", second)
-	for _, x := range e.Effects() {
-		if f, ok := x.(Fetch); ok {
-			t.Fatalf("asked %+v at once", f)
-		}
+	hear(e, at(600), "evil", second)
+	if f := tells[*message.Fetch](e.Effects()); len(f) > 0 {
+		t.Fatalf("asked %+v at once", f)
 	}
-	e.Announced(at(650), "good", ann(2, 2))
-	want(t, e, Fetch{To: "good", Block: blockID(2), Number: 3, At: []uint32{0}, Wait: 500 * time.Millisecond})
+	hear(e, at(650), "good", ann(2, 2))
+	want(t, e, fetched("good", 2, 3, 500*time.Millisecond, 0))
 	third := ann(3, 3, 0)
-	e.Announced(at(700), "evil", third)
+	hear(e, at(700), "evil", third)
 	e.Effects()
 	e.Tick(at(800)) // nobody else announces it
-	if f := only[Fetch](t, e); f.To != "evil" || f.Block != blockID(3) {
+	if f := only[*message.Fetch](t, e); f.To[0] != "evil" || f.Msg.Block != blockID(3) {
 		t.Errorf("asked %+v: want the only one who announced block 3", f)
 	}
 }
@@ -247,17 +308,17 @@ func TestSilentSourceIsShunned(t *testing.T) {
 // When nobody who announced a block is left, others are asked whether they have it.
 func TestStrandedBlockIsPulled(t *testing.T) {
 	e := engine("a", "b")
-	e.Announced(at(0), "a", ann(1, 1, 0))
+	hear(e, at(0), "a", ann(1, 1, 0))
 	e.PeerDown(at(10), "a")
 	e.Effects()
 	e.Tick(at(110))
-	if p := only[Pull](t, e); p.To != "b" || len(p.Have) > 0 {
+	if p := only[*message.Pull](t, e); p.To[0] != "b" || len(p.Msg.Have) > 0 {
 		t.Fatalf("pull is %+v: want one of b that has nothing", p)
 	}
 	answer := ann(1, 1)
 	answer.Complete, answer.Pulled = true, true
-	e.Announced(at(150), "b", answer)
-	if f := only[Fetch](t, e); f.To != "b" {
+	hear(e, at(150), "b", answer)
+	if f := only[*message.Fetch](t, e); f.To[0] != "b" {
 		t.Errorf("asked %+v: want b", f)
 	}
 }
@@ -267,23 +328,23 @@ func TestBlockThatWasPulledIsPassedOnWhenPushed(t *testing.T) {
 	e := engine("a", "b", "c")
 	pulled := ann(1, 1)
 	pulled.Pulled = true
-	e.Announced(at(0), "a", pulled)
-	want(t, e, Complete{blockID(1)})
-	e.Announced(at(1), "b", ann(1, 1))
-	if x := only[Announce](t, e); len(x.To) != 2 {
+	hear(e, at(0), "a", pulled)
+	want(t, e, effect.Assemble{Block: blockID(1)})
+	hear(e, at(1), "b", ann(1, 1))
+	if x := only[*message.Announce](t, e); len(x.To) != 2 {
 		t.Errorf("passed on to %v: want a and c", x.To)
 	}
-	e.Announced(at(2), "c", ann(1, 1))
+	hear(e, at(2), "c", ann(1, 1))
 	want(t, e)
 }
 
 func TestNeighbourHasOneRequestPerBlockWaiting(t *testing.T) {
 	e := engine("a", "b")
-	e.Announced(at(0), "a", ann(1, 1, 2))
+	hear(e, at(0), "a", ann(1, 1, 2))
 	e.Effects()
-	e.Wanted(at(1), "b", 1, blockID(1), []uint32{2}, time.Second)
-	e.Wanted(at(2), "b", 2, blockID(1), []uint32{2}, time.Second)
-	want(t, e, Refuse{To: "b", Block: blockID(1), Number: 1})
+	e.Wanted(at(1), "b", &message.Fetch{Number: 1, Block: blockID(1), At: []uint32{2}, Wait: time.Second})
+	e.Wanted(at(2), "b", &message.Fetch{Number: 2, Block: blockID(1), At: []uint32{2}, Wait: time.Second})
+	want(t, e, refusedTo("b", 1, 1))
 }
 
 // A neighbour that claims a great height does not keep a gap below a signed
@@ -292,10 +353,10 @@ func TestLyingTipDoesNotHideAGap(t *testing.T) {
 	e := New(Config{Fanout: 10, CatchupGap: 8}, 1, start, block.Tip{})
 	e.PeerUp(start, "evil", 1<<40)
 	e.PeerUp(start, "b", 0)
-	e.Announced(at(0), "b", ann(2, 2))
+	hear(e, at(0), "b", ann(2, 2))
 	e.Effects()
 	e.Tick(at(100))
-	only[Pull](t, e)
+	only[*message.Pull](t, e)
 }
 
 func TestMemoryIsBounded(t *testing.T) {
@@ -303,8 +364,8 @@ func TestMemoryIsBounded(t *testing.T) {
 	for n := uint64(1); n <= 3*keep; n++ {
 		var id block.ID
 		id[0], id[1] = byte(n), byte(n>>8)
-		e.Announced(start, "a", Announcement{Block: id, Height: n, Txs: 1})
-		e.Checked(start, id)
+		hear(e, start, "a", news{message.Announce{Block: message.Block{ID: id, Height: n, Txs: 1}}, nil})
+		e.Checked(id)
 		e.Accepted(start, block.Tip{Height: n, ID: id})
 		e.Effects()
 	}
@@ -320,25 +381,23 @@ func TestSlowAnswersAreWaitedFor(t *testing.T) {
 	e := engine("a", "b", "c", "d")
 	first := ann(1, 1, 0, 1, 2)
 	for i, p := range []wire.PeerID{"a", "b", "c", "d"} {
-		e.Announced(at(i), p, first)
+		hear(e, at(i), p, first)
 	}
 	var waits []time.Duration
 	for ms := 4; ms < 3200; ms++ {
-		for _, x := range e.Effects() {
-			if f, ok := x.(Fetch); ok {
-				waits = append(waits, f.Wait)
-			}
+		for _, f := range tells[*message.Fetch](e.Effects()) {
+			waits = append(waits, f.Msg.Wait)
 		}
 		e.Tick(at(ms))
 	}
 	if want := []time.Duration{500 * time.Millisecond, 500 * time.Millisecond, time.Second, 2 * time.Second}; !slices.Equal(waits, want) {
 		t.Errorf("requests waited for %v: want %v", waits, want)
 	}
-	e.Arrived(at(3200), "a", 1, blockID(1), []uint32{0}) // late by 2.7 s
-	e.Tick(at(4500))                                     // the last request would be over by now
+	bring(e, at(3200), "a", 1, blockID(1), 0) // late by 2.7 s
+	e.Tick(at(4500))                          // the last request would be over by now
 	if list := e.Effects(); len(list) > 0 {
 		t.Errorf("while an answer is coming the engine wants %+v", list)
 	}
-	e.Arrived(at(5000), "a", 1, blockID(1), []uint32{1, 2})
-	want(t, e, Complete{blockID(1)})
+	bring(e, at(5000), "a", 1, blockID(1), 1, 2)
+	want(t, e, effect.Assemble{Block: blockID(1)})
 }

@@ -5,17 +5,32 @@ import (
 	"time"
 
 	"grapevine/block"
+	"grapevine/dissemination/effect"
+	"grapevine/dissemination/message"
 	"grapevine/p2p/wire"
 )
 
-// advance moves a block on: to Complete when nothing is lacking, else to a request
+// fetch is a request in flight.
+type fetch struct {
+	to       wire.PeerID
+	number   uint32
+	sent     time.Time
+	wait     time.Duration // the time-out, when it was sent
+	deadline time.Time     // moved on by every part that arrives
+	answered bool
+}
+
+// owed says that a request may yet be answered.
+func (f *fetch) owed(now time.Time) bool { return now.Before(f.sent.Add(owed)) }
+
+// advance moves a block on: to Checking when nothing is lacking, else to a request
 // when none is in flight.
 func (e *Engine) advance(now time.Time, b *entry) {
 	switch {
-	case b.checked || b.checking || b.fetch != nil:
-	case b.lacking == 0 && !b.needIDs:
-		b.checking = true
-		e.do(Complete{b.id})
+	case b.stage != Gathering && b.stage != Listing, b.fetch != nil:
+	case b.stage == Gathering && b.lacks == 0:
+		b.become(Checking)
+		e.effects.Add(effect.Assemble{Block: b.block.ID})
 	default:
 		e.ask(now, b)
 	}
@@ -25,11 +40,8 @@ func (e *Engine) advance(now time.Time, b *entry) {
 // all have failed, a new round begins after a time-out, and others are pulled from
 // meanwhile. One that is shunned is not asked while others may yet announce.
 func (e *Engine) ask(now time.Time, b *entry) {
-	if !e.release(now, b) {
-		return
-	}
 	best, shunned := e.best(now, b)
-	more := b.facts.FirstSeen.Add(e.cfg.GapDelay)
+	more := b.facts.FirstSeen.Add(gapDelay)
 	switch {
 	case best < 0:
 		b.retryAt = now.Add(e.cfg.FetchTimeout)
@@ -46,25 +58,11 @@ func (e *Engine) ask(now time.Time, b *entry) {
 	e.stats.Fetches++
 	b.retryAt = time.Time{}
 	b.fetch = &fetch{to: b.sources[best].peer, number: e.number, sent: now, wait: e.patience, deadline: now.Add(e.patience)}
-	f := Fetch{To: b.fetch.to, Block: b.id, Number: e.number, Wait: e.patience}
-	if !b.needIDs {
-		f.At = b.missing()
+	m := &message.Fetch{Number: e.number, Block: b.block.ID, Wait: e.patience}
+	if b.stage == Gathering {
+		m.At = b.missing()
 	}
-	e.do(f)
-}
-
-// release says whether a block may be fetched. When the wait for answers to a pull is
-// over, they count alike, whichever came first.
-func (e *Engine) release(now time.Time, b *entry) bool {
-	if now.Before(b.holdTill) {
-		b.retryAt = b.holdTill
-		return false
-	}
-	if !b.holdTill.IsZero() {
-		b.holdTill = time.Time{}
-		e.rng.Shuffle(len(b.sources), func(i, j int) { b.sources[i], b.sources[j] = b.sources[j], b.sources[i] })
-	}
-	return true
+	e.effects.Send(b.fetch.to, m)
 }
 
 // best returns the source to ask: one that is not shunned before one that is, then
@@ -93,8 +91,8 @@ func (e *Engine) shun(now time.Time, p wire.PeerID) {
 	}
 }
 
-// failed ends the request in flight: its peer is not asked again in this round.
-func (e *Engine) failed(now time.Time, b *entry) {
+// passOver ends the request in flight: its peer is not asked again in this round.
+func (e *Engine) passOver(now time.Time, b *entry) {
 	for i := range b.sources {
 		if b.sources[i].peer == b.fetch.to {
 			b.sources[i].tried = true
@@ -104,23 +102,61 @@ func (e *Engine) failed(now time.Time, b *entry) {
 	e.advance(now, b)
 }
 
-// Arrived tells that transactions of a block have come, each right for its place,
-// with the number of the request that they answer or 0.
-func (e *Engine) Arrived(now time.Time, from wire.PeerID, number uint32, id block.ID, at []uint32) {
-	b := e.blocks[id]
-	if b == nil || b.checked {
-		return
+// Came tells of a piece of an answer to a request: transactions that are each right
+// for their place, or full IDs; and which of the transactions the pool holds by now. It
+// returns how many bytes of transactions it brought that were not here.
+func (e *Engine) Came(now time.Time, from wire.PeerID, m *message.Part, held Held) (came int) {
+	b := e.blocks[m.Block]
+	switch {
+	case b == nil:
+		return 0
+	case m.Refused:
+		e.refused(now, b, from, m.Number)
+		return 0
+	case len(m.IDs) > 0:
+		e.listPiece(now, b, from, m)
+		return 0
 	}
-	e.timeAnswer(now, b, from, number)
-	if b.needIDs || !b.fill(at) {
-		return
+	if !b.whole() {
+		e.timeAnswer(now, b, from, m.Number)
+	}
+	return e.filled(now, b, m.Number, m.At, m.Sizes, held)
+}
+
+// filled puts transactions of a block into their places, with the number of the
+// request that brought them or 0, and goes on with what is complete now.
+func (e *Engine) filled(now time.Time, b *entry, number uint32, at []uint32, sizes []int, held Held) (came int) {
+	if b.stage == Listing { // which of them were lacking nobody knows
+		return 0
+	}
+	if came = e.take(b, at, sizes, held, nil); came == 0 {
+		return 0
 	}
 	e.progressed(now, b, number)
 	e.serveWaiters(b)
-	if b.lacking == 0 {
+	if b.lacks == 0 {
 		b.fetch = nil
 		e.advance(now, b)
 	}
+	return came
+}
+
+// take puts transactions into their places, counts those that were here or in the
+// pool, and returns the bytes of those that were lacking, which it notes in brought.
+func (e *Engine) take(b *entry, at []uint32, sizes []int, held Held, brought *prefill) (came int) {
+	for i, place := range at {
+		lacked := b.add(place, sizes[i])
+		if lacked {
+			came += sizes[i]
+			if brought != nil {
+				brought.add(place, sizes[i], message.PrefillBytes)
+			}
+		}
+		if !lacked || held != nil && held(place) > 0 {
+			e.cameAgain(b, sizes[i])
+		}
+	}
+	return came
 }
 
 // progressed gives more time to whatever is to bring the rest of a block, of which a
@@ -135,23 +171,26 @@ func (e *Engine) progressed(now time.Time, b *entry, number uint32) {
 	}
 }
 
-// timeAnswer samples how long the first piece of an answer took. That a body comes
-// right behind its announcement says nothing.
+// timeAnswer samples how long the first piece of an answer took.
 func (e *Engine) timeAnswer(now time.Time, b *entry, from wire.PeerID, number uint32) {
 	for _, f := range slices.Concat(b.late, []*fetch{b.fetch}) {
-		if f != nil && f.to == from && f.number == number && f.asked() && !f.answered {
+		if f != nil && f.to == from && f.number == number && !f.answered {
 			f.answered = true
 			e.learn(now.Sub(f.sent))
 		}
 	}
 }
 
-// Refused tells that a peer has not got what it was asked for.
-func (e *Engine) Refused(now time.Time, from wire.PeerID, number uint32, id block.ID) {
-	b := e.blocks[id]
-	if b == nil {
-		return
+// Failed tells that nothing right comes of a request: it did not find room on its way,
+// or what came was wrong.
+func (e *Engine) Failed(now time.Time, from wire.PeerID, number uint32, id block.ID) {
+	if b := e.blocks[id]; b != nil {
+		e.refused(now, b, from, number)
 	}
+}
+
+// refused ends a request: its peer has not got what it was asked for.
+func (e *Engine) refused(now time.Time, b *entry, from wire.PeerID, number uint32) {
 	if b.endLate(func(f *fetch) bool { return f.to == from && f.number == number }) {
 		e.advance(now, b)
 	}
@@ -159,98 +198,18 @@ func (e *Engine) Refused(now time.Time, from wire.PeerID, number uint32, id bloc
 		return
 	}
 	e.stats.FetchRefusals++
-	e.failed(now, b)
+	e.passOver(now, b)
 }
 
-// Mismatched tells that the body that short IDs rebuilt is not the one the header
-// commits to: a collision. The full IDs settle which.
-func (e *Engine) Mismatched(now time.Time, id block.ID) {
-	b := e.blocks[id]
-	if b == nil || b.checked || b.needIDs {
-		return
-	}
-	e.stats.Mismatches++
-	b.checking, b.needIDs, b.fetch, b.late = false, true, nil, nil
-	e.advance(now, b)
-}
-
-// Listed tells that a block's full IDs have come and are right, asked for or not,
-// and which places nothing fills now that they are known.
-func (e *Engine) Listed(now time.Time, id block.ID, missing []uint32) {
-	b := e.blocks[id]
-	if b == nil || b.checked {
-		return
-	}
-	b.needIDs, b.fetch, b.late = false, nil, nil
-	b.setMissing(missing)
-	b.facts.Missing += len(missing)
-	b.untry()
-	e.named(now, b)
-	e.advance(now, b)
-}
-
-// Wanted tells that a peer asks for transactions of a block (at no places: for its
-// ID list), and how long it waits.
-func (e *Engine) Wanted(now time.Time, from wire.PeerID, number uint32, id block.ID, at []uint32, wait time.Duration) {
-	b := e.blocks[id]
-	switch {
-	case b == nil || e.peer(from) == nil:
-		e.refuse(from, number, id)
-	case b.canServe(at):
-		e.serve(b, from, number, at)
-	default:
-		b.waiters = slices.DeleteFunc(b.waiters, func(w waiter) bool {
-			if w.peer == from { // it has given up the last one
-				e.refuse(from, w.number, id)
-			}
-			return w.peer == from
-		})
-		// Half of what the asker waits, so that the refusal is there before it
-		// gives up.
-		wait = min(wait, maxPatience*e.cfg.FetchTimeout) / 2
-		b.waiters = append(b.waiters, waiter{peer: from, number: number, at: at, deadline: now.Add(wait)})
-	}
-}
-
-// canServe says whether this peer holds all of the places, or with none the list.
-// What came before the body was whole can be served too: the asker holds each
-// transaction against the header's commitment, as this peer did.
-func (b *entry) canServe(at []uint32) bool {
-	if b.checked {
-		return true
-	}
-	if len(at) == 0 || b.needIDs || b.bare {
+// endLate forgets requests that timed out, and says whether one was being answered.
+func (b *entry) endLate(which func(*fetch) bool) bool {
+	n := len(b.late)
+	b.late = slices.DeleteFunc(b.late, which)
+	if len(b.late) == n || b.lateTill.IsZero() {
 		return false
 	}
-	return !slices.ContainsFunc(at, func(i uint32) bool { return int(i) >= len(b.lacks) || b.lacks[i] })
-}
-
-func (e *Engine) serve(b *entry, to wire.PeerID, number uint32, at []uint32) {
-	e.stats.Served++
-	e.do(Serve{To: to, Block: b.id, Number: number, At: at})
-}
-
-func (e *Engine) refuse(to wire.PeerID, number uint32, id block.ID) {
-	e.stats.Refused++
-	e.do(Refuse{To: to, Block: id, Number: number})
-}
-
-// serveWaiters answers the requests that can be answered by now.
-func (e *Engine) serveWaiters(b *entry) {
-	b.waiters = slices.DeleteFunc(b.waiters, func(w waiter) bool {
-		if !b.canServe(w.at) {
-			return false
-		}
-		e.serve(b, w.peer, w.number, w.at)
-		return true
-	})
-}
-
-func (e *Engine) refuseWaiters(b *entry) {
-	for _, w := range b.waiters {
-		e.refuse(w.peer, w.number, b.id)
-	}
-	b.waiters = nil
+	b.lateTill = time.Time{}
+	return true
 }
 
 // timedOut ends the wait for the request in flight, and doubles the time-out for what
@@ -260,20 +219,20 @@ func (e *Engine) timedOut(now time.Time, b *entry) {
 	f := b.fetch
 	e.stats.FetchTimeouts++
 	e.shun(now, f.to)
-	b.late = append(slices.DeleteFunc(b.late, func(l *fetch) bool { return l.to == f.to && l.asked() == f.asked() }), f)
-	if f.asked() && !f.answered {
+	b.late = append(slices.DeleteFunc(b.late, func(l *fetch) bool { return l.to == f.to }), f)
+	if !f.answered {
 		if e.silence++; e.silence > 1 {
 			e.patience = min(max(e.patience, 2*f.wait), e.longest())
 		}
 	}
-	e.failed(now, b)
+	e.passOver(now, b)
 }
 
 // tickBlock does what is due for one block.
 func (e *Engine) tickBlock(now time.Time, b *entry) {
 	b.waiters = slices.DeleteFunc(b.waiters, func(w waiter) bool {
 		if due(w.deadline, now) {
-			e.refuse(w.peer, w.number, b.id)
+			e.refuse(w.peer, w.number, b.block.ID)
 			return true
 		}
 		return false

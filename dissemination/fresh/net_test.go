@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"grapevine/block"
+	"grapevine/dissemination/effect"
+	"grapevine/dissemination/message"
 	"grapevine/p2p/wire"
 )
 
@@ -162,7 +164,7 @@ func (w *network) propose(p *peer, txs int, warm float64) chainBlock {
 			}
 		}
 	}
-	p.engine.Proposed(w.now, Announcement{Block: b.id, Height: b.height, Parent: b.parent, Txs: txs}, nil)
+	p.engine.Proposed(w.now, b.describe(), nil)
 	p.complete(b)
 	p.settle()
 	return b
@@ -203,27 +205,18 @@ func (p *peer) settle() {
 	}
 }
 
-func (p *peer) apply(x Effect) {
+func (b chainBlock) describe() message.Block {
+	return message.Block{ID: b.id, Height: b.height, Parent: b.parent, Txs: b.txs, Bytes: b.txs * txBytes}
+}
+
+func (p *peer) apply(x effect.Effect) {
 	w := p.net
 	switch x := x.(type) {
-	case Announce:
-		b, kind := w.blocks[x.Block], "announce"
-		switch {
-		case x.Body:
-			kind = "body"
-		case x.Pulled && x.Digest:
-			kind = "pulled"
-		case x.Digest:
-			kind = "digest"
-		}
+	case effect.Send:
 		for _, id := range x.To {
-			q := w.byID[id]
-			w.send(kind, p, q, b.txs, func() { q.announced(p, b, x) })
+			p.say(w.byID[id], x.Msg)
 		}
-	case Fetch:
-		q := w.byID[x.To]
-		w.send("fetch", p, q, len(x.At), func() { q.engine.Wanted(w.now, p.id, x.Number, x.Block, x.At, x.Wait) })
-	case Serve:
+	case effect.Serve:
 		q, b := w.byID[x.To], w.blocks[x.Block]
 		for _, i := range x.At {
 			if !p.has[b.tx(i)] {
@@ -234,40 +227,41 @@ func (p *peer) apply(x Effect) {
 			for _, i := range x.At {
 				q.has[b.tx(i)] = true
 			}
-			q.engine.Arrived(w.now, p.id, x.Number, x.Block, x.At)
+			bring(q.engine, w.now, p.id, x.Number, x.Block, x.At...)
 		})
-	case Refuse:
-		q := w.byID[x.To]
-		w.send("refuse", p, q, 0, func() { q.engine.Refused(w.now, p.id, x.Number, x.Block) })
-	case Pull:
-		q := w.byID[x.To]
-		w.send("pull", p, q, len(x.Have), func() { q.engine.Pulled(w.now, p.id, x.Tip, x.Upto, x.Have) })
-	case Tip:
-		q := w.byID[x.To]
-		w.send("tip", p, q, 0, func() { q.engine.TipTold(w.now, p.id, x.Height) })
-	case Complete:
-		p.engine.Checked(w.now, x.Block)
+	case effect.Assemble:
+		p.engine.Checked(x.Block)
 		p.complete(w.blocks[x.Block])
+	case effect.Forget:
+	case effect.Append, effect.CheckList, effect.Discard:
+		panic(fmt.Sprintf("%s wants %T", p.id, x))
 	}
 }
 
-func (p *peer) announced(from *peer, b chainBlock, x Announce) {
-	p.reached[b.height] = true
-	var missing []uint32
-	for i := range uint32(b.txs) {
-		if x.Body || x.Digest || !p.has[b.tx(i)] {
-			missing = append(missing, i)
-		}
-	}
-	p.engine.Announced(p.net.now, from.id, Announcement{
-		Block: b.id, Height: b.height, Parent: b.parent, Txs: b.txs, Hop: x.Hop, Complete: x.Complete, Pulled: x.Pulled,
-		Body: x.Body, Digest: x.Digest, Missing: missing,
-	})
-	if x.Body {
-		for i := range uint32(b.txs) {
-			p.has[b.tx(i)] = true
-		}
-		p.engine.Arrived(p.net.now, from.id, 0, b.id, missing)
+// say sends a message to a peer.
+func (p *peer) say(q *peer, m message.Message) {
+	w := p.net
+	switch m := m.(type) {
+	case *message.Announce:
+		w.send("announce", p, q, m.Block.Txs, func() {
+			q.reached[m.Block.Height] = true
+			q.engine.Announced(w.now, p.id, m, func(i uint32) int {
+				if q.has[w.blocks[m.Block.ID].tx(i)] {
+					return txBytes
+				}
+				return 0
+			})
+		})
+	case *message.Fetch:
+		w.send("fetch", p, q, len(m.At), func() { q.engine.Wanted(w.now, p.id, m) })
+	case *message.Part:
+		w.send("refuse", p, q, 0, func() { q.engine.Came(w.now, p.id, m, nil) })
+	case *message.Pull:
+		w.send("pull", p, q, len(m.Have), func() { q.engine.Pulled(w.now, p.id, m) })
+	case *message.Tip:
+		w.send("tip", p, q, 0, func() { q.engine.TipTold(w.now, p.id, m) })
+	default:
+		panic(fmt.Sprintf("%s says %T", p.id, m))
 	}
 }
 

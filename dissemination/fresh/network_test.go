@@ -1,6 +1,7 @@
 package fresh
 
 import (
+	"grapevine/dissemination/arrival"
 	"testing"
 	"time"
 )
@@ -59,7 +60,7 @@ func TestPullOnlyAcceptsAll(t *testing.T) {
 	}
 	for _, p := range w.peers[1:] {
 		for h := uint64(1); h <= 20; h++ {
-			if f, ok := p.engine.Facts(p.whole[h]); !ok || f.Via != ViaPull {
+			if f, ok := p.engine.Facts(p.whole[h]); !ok || f.Via != arrival.Pull {
 				t.Fatalf("%s got height %d via %v, want pull", p.id, h, f.Via)
 			}
 		}

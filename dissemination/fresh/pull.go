@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"grapevine/block"
+	"grapevine/dissemination/message"
 	"grapevine/p2p/wire"
 )
 
@@ -13,29 +14,15 @@ func (e *Engine) schedulePull(now time.Time) {
 	if e.cfg.Mode == PushOnly {
 		return
 	}
-	if e.cfg.PullFixed {
-		for !e.pullAt.After(now) {
-			e.pullAt = e.pullAt.Add(e.cfg.PullEvery)
-		}
-		return
-	}
 	half := int64(e.cfg.PullEvery / 2)
 	e.pullAt = now.Add(time.Duration(half + e.rng.Int64N(2*half+1)))
-}
-
-// firstPull begins the pulls; with a fixed period, at a random phase of it.
-func (e *Engine) firstPull(now time.Time) {
-	if e.cfg.PullFixed && e.cfg.Mode != PushOnly {
-		e.pullAt = now.Add(time.Duration(e.rng.Int64N(int64(e.cfg.PullEvery)) - int64(e.cfg.PullEvery)))
-	}
-	e.schedulePull(now)
 }
 
 // contiguous returns the height up to which every block is known and on its way.
 func (e *Engine) contiguous(now time.Time) uint64 {
 	h := e.tip.Height
 	for _, b := range e.above {
-		if b.height != h+1 || b.stranded() && !b.awaited(now) {
+		if b.block.Height != h+1 || b.stranded() && !b.awaited(now) {
 			break
 		}
 		h++
@@ -50,7 +37,7 @@ func (e *Engine) highest() uint64 {
 		h = max(h, n.tip)
 	}
 	if len(e.above) > 0 {
-		h = max(h, e.above[len(e.above)-1].height)
+		h = max(h, e.above[len(e.above)-1].block.Height)
 	}
 	return h
 }
@@ -59,14 +46,14 @@ func (e *Engine) highest() uint64 {
 // what others show is pulled.
 func (e *Engine) watchGap(now time.Time) {
 	known, shown := e.contiguous(now), e.highest()
-	if n := len(e.above); n > 0 && e.above[n-1].height > known {
-		shown = e.above[n-1].height // the orderer signed it; what neighbours say may be a lie
+	if n := len(e.above); n > 0 && e.above[n-1].block.Height > known {
+		shown = e.above[n-1].block.Height // the orderer signed it; what neighbours say may be a lie
 	}
 	far := e.cfg.CatchupGap > 0 && shown > e.tip.Height+e.cfg.CatchupGap
-	if e.cfg.Mode == PushOnly || e.cfg.GapDelay < 0 || shown <= known || far {
+	if e.cfg.Mode == PushOnly || shown <= known || far {
 		e.gapAt = time.Time{}
 	} else if e.gapAt.IsZero() {
-		e.gapAt = now.Add(e.cfg.GapDelay)
+		e.gapAt = now.Add(gapDelay)
 	}
 }
 
@@ -90,10 +77,10 @@ func (e *Engine) pullAnswered(n *neighbour) {
 	e.gapAt = time.Time{}
 }
 
-// pullPeriodic asks random neighbours, mesh or not, whatever they are known to hold.
+// pullPeriodic asks a random neighbour, mesh or not, whatever it is known to hold.
 func (e *Engine) pullPeriodic(now time.Time) {
 	e.schedulePull(now)
-	for _, n := range e.sample(e.cfg.PullPeers, func(n *neighbour) bool { return !n.pullUntil.After(now) }) {
+	for _, n := range e.sample(1, func(n *neighbour) bool { return !n.pullUntil.After(now) }) {
 		e.pullFrom(now, n)
 	}
 }
@@ -102,38 +89,40 @@ func (e *Engine) pullFrom(now time.Time, n *neighbour) {
 	have := make([]block.ID, 0, len(e.above))
 	for _, b := range e.above {
 		if !b.stranded() {
-			have = append(have, b.id)
+			have = append(have, b.block.ID)
 		}
 	}
 	wait := max(n.pullWait, e.cfg.FetchTimeout)
-	n.pulledAt, n.pullUntil, n.pullWait = now, now.Add(wait), min(2*wait, e.longest())
+	n.pullUntil, n.pullWait = now.Add(wait), min(2*wait, e.longest())
 	e.stats.Pulls++
-	e.do(Pull{To: n.id, Tip: e.tip.Height, Upto: e.tip.Height + Window, Have: have})
+	e.effects.Send(n.id, &message.Pull{Tip: e.tip.Height, Upto: e.tip.Height + Window, Have: have})
 }
 
 // Pulled tells that a peer asks for announcements of blocks above its tip, other
 // than those it has, up to a height.
-func (e *Engine) Pulled(now time.Time, from wire.PeerID, tip, upto uint64, have []block.ID) {
+func (e *Engine) Pulled(now time.Time, from wire.PeerID, m *message.Pull) {
 	n := e.peer(from)
 	if n == nil {
 		return
 	}
-	n.tip = max(n.tip, tip)
+	n.tip = max(n.tip, m.Tip)
 	defer e.watchGap(now)
 	if now.Sub(n.servedAt) < pullGap {
 		e.stats.PullsIgnored++
 		return
 	}
 	n.servedAt = now
-	known := make(map[block.ID]bool, len(have))
-	for _, id := range have {
+	known := make(map[block.ID]bool, len(m.Have))
+	for _, id := range m.Have {
 		known[id] = true
 	}
 	sent := 0
 	for _, list := range [][]*entry{e.kept, e.above} {
 		for _, b := range list {
-			if b.height > tip && b.height <= upto && sent < pullSpan && !known[b.id] && b.checked {
-				e.do(Announce{To: []wire.PeerID{from}, Block: b.id, Hop: b.relayHop(), Complete: true, Pulled: true, Digest: e.cfg.BodyHops > 0})
+			if h := b.block.Height; h > m.Tip && h <= m.Upto && sent < pullSpan && !known[b.block.ID] && b.whole() {
+				a := b.announcement()
+				a.Pulled = true
+				e.effects.Send(from, a)
 				sent++
 			}
 		}
@@ -142,17 +131,17 @@ func (e *Engine) Pulled(now time.Time, from wire.PeerID, tip, upto uint64, have 
 		e.stats.PullsAnswered++
 		return
 	}
-	e.do(Tip{To: from, Height: e.tip.Height})
+	e.effects.Send(from, &message.Tip{Height: e.tip.Height})
 }
 
 // TipTold tells that a peer answered a pull with its height: it has nothing that
 // this peer lacks and could use.
-func (e *Engine) TipTold(now time.Time, from wire.PeerID, height uint64) {
+func (e *Engine) TipTold(now time.Time, from wire.PeerID, m *message.Tip) {
 	n := e.peer(from)
 	if n == nil {
 		return
 	}
 	e.pullAnswered(n)
-	n.tip = height
+	n.tip = m.Height
 	e.watchGap(now)
 }

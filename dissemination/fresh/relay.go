@@ -2,124 +2,81 @@ package fresh
 
 import (
 	"math"
-	"slices"
 	"time"
 
+	"grapevine/dissemination/arrival"
+	"grapevine/dissemination/effect"
+	"grapevine/dissemination/message"
 	"grapevine/p2p/wire"
 )
 
-// pass is one passing on of a block.
-type pass struct {
-	block *entry
-	hop   int         // that the announcement carries
-	from  wire.PeerID // who is not told, for it told us; "" is nobody
+const (
+	// youngAge is for how long after its arrival the orderer takes a transaction to
+	// be unknown to others: a batch's wait and a few hops of gossip (a guess).
+	youngAge = 100 * time.Millisecond
+	// youngBytes bounds what the orderer prefills of them: it goes out to a dozen
+	// neighbours, each of which passes on what was new to it.
+	youngBytes = 16 << 10
+)
+
+// prefill is transactions that go along with an announcement, at most
+// message.PrefillBytes of them.
+type prefill struct {
+	at    []uint32 // ascending
+	sizes []int    // in bytes
+	bytes int      // their sum
 }
 
-// relay passes a block on after an announcement of it that carried a hop, as often
-// as the configuration has it: at once, at the next tick, or when the body is here.
-func (e *Engine) relay(now time.Time, b *entry, hop int, from wire.PeerID) {
-	if e.cfg.Mode == PullOnly || !e.mayPass(b, &hop) {
-		return
-	}
-	p := pass{b, hop, from}
-	if !b.checked && (e.carriesBody(hop) || (b.bare && e.cfg.BodyHops == 0)) {
-		b.passes = append(b.passes, p)
-		return
-	}
-	e.pass(now, p)
-}
-
-// mayPass says whether a block is to be passed on with this hop, and notes that it
-// was. With infect and die the hop is that of the first announcement.
-func (e *Engine) mayPass(b *entry, hop *int) bool {
-	if e.cfg.Contagion == 0 {
-		if b.relayed || b.height <= e.tip.Height {
-			return false
-		}
-		b.relayed, *hop = true, b.relayHop()
-		return true
-	}
-	if *hop > e.cfg.Contagion {
-		return false
-	}
-	if b.passed == nil {
-		b.passed = make([]bool, e.cfg.Contagion+1)
-	}
-	again := b.passed[*hop]
-	b.passed[*hop] = true
-	return !again
-}
-
-// carriesBody says whether the body follows an announcement with this hop.
-func (e *Engine) carriesBody(hop int) bool { return hop < e.cfg.BodyHops }
-
-// passHeld passes on what waited for the body, or for the names of its transactions.
-func (e *Engine) passHeld(now time.Time, b *entry) {
-	passes := b.passes
-	b.passes = nil
-	for _, p := range passes {
-		e.pass(now, p)
+// add takes one more in, unless there would be more bytes than most.
+func (p *prefill) add(place uint32, size, most int) {
+	if p.bytes+size <= most {
+		p.at, p.sizes, p.bytes = append(p.at, place), append(p.sizes, size), p.bytes+size
 	}
 }
 
-func (e *Engine) pass(now time.Time, p pass) {
-	if e.cfg.Batch == 0 {
-		e.announce(p, e.draw(e.fanoutOf(p), p))
-		return
-	}
-	e.batch = append(e.batch, p)
-	if e.batchAt.IsZero() {
-		ticks := now.Sub(e.phase) / e.cfg.Batch
-		if !now.Before(e.phase) {
-			ticks++
-		}
-		e.batchAt = e.phase.Add(ticks * e.cfg.Batch)
-	}
+// Pooled is what the producer's pool knows of a block's transaction.
+type Pooled struct {
+	Arrived time.Time // zero: it never was in the pool
+	Size    int       // in bytes
 }
 
-// passBatch passes on what waited for the tick, all to the same neighbours.
-func (e *Engine) passBatch() {
-	batch := e.batch
-	e.batch, e.batchAt = nil, time.Time{}
-	batch = slices.DeleteFunc(batch, func(p pass) bool { return e.blocks[p.block.id] != p.block })
-	if len(batch) == 0 {
-		return
-	}
-	highest := slices.MaxFunc(batch, func(a, b pass) int { return byHeight(a.block, b.block.height) })
-	if slices.ContainsFunc(batch, func(p pass) bool { return p.from != highest.from }) {
-		highest.from = "" // each is left out where it is needed
-	}
-	drawn := e.draw(e.fanout(), highest)
-	for _, p := range batch {
-		e.announce(p, drawn[:min(len(drawn), e.fanoutOf(p))])
-	}
-}
-
-// draw draws neighbours to pass a block on to.
-func (e *Engine) draw(n int, p pass) []*neighbour {
-	return e.sample(n, func(x *neighbour) bool { return e.cfg.Blind || x.id != p.from && x.tip < p.block.height })
-}
-
-// announce announces a block to those of the neighbours whom it is of use to.
-func (e *Engine) announce(p pass, to []*neighbour) {
-	b, x := p.block, Announce{Block: p.block.id, Hop: p.hop, Complete: p.block.checked, Body: e.carriesBody(p.hop)}
-	for _, n := range to {
-		if n.id != p.from && (e.cfg.Blind || n.tip < b.height) {
-			x.To = append(x.To, n.id)
+// young returns those that others probably lack.
+func young(now time.Time, txs []Pooled) prefill {
+	var out prefill
+	for i, t := range txs {
+		if !t.Arrived.IsZero() && now.Sub(t.Arrived) < youngAge {
+			out.add(uint32(i), t.Size, youngBytes)
 		}
 	}
-	if len(x.To) == 0 {
+	return out
+}
+
+// relay passes a block on, if it was not yet: infect and die.
+func (e *Engine) relay(b *entry, from wire.PeerID) {
+	if e.cfg.Mode == PullOnly || b.relayed || b.block.Height <= e.tip.Height {
 		return
 	}
-	if e.cfg.BodyHops == 0 {
-		x.Prefill = b.prefill
+	b.relayed = true
+	var to []wire.PeerID
+	for _, n := range e.sample(e.fanout(), func(n *neighbour) bool { return n.id != from && n.tip < b.block.Height }) {
+		to = append(to, n.id)
 	}
-	x.Digest = e.cfg.BodyHops > 0 && !x.Body
-	e.stats.Relayed += uint64(len(x.To))
-	if x.Body {
-		e.stats.Bodies += uint64(len(x.To))
+	if len(to) == 0 {
+		return
 	}
-	e.do(x)
+	e.stats.Relayed += uint64(len(to))
+	m := b.announcement()
+	m.At, m.Sizes = b.prefill.at, b.prefill.sizes
+	e.effects.Add(effect.Send{To: to, Msg: m})
+}
+
+// announcement is what this peer says of a block.
+func (b *entry) announcement() *message.Announce {
+	hop := 0
+	if b.facts.Via != arrival.Own {
+		hop = min(b.facts.Hop+1, message.MaxHop)
+	}
+	return &message.Announce{Block: b.block, Hop: hop, Complete: b.whole()}
 }
 
 // fanout returns how many neighbours an announcement goes to.
@@ -129,21 +86,4 @@ func (e *Engine) fanout() int {
 	}
 	n := max(e.members, len(e.peers)+1)
 	return int(math.Ceil(math.Log(float64(n)))) + 7
-}
-
-// fanoutOf returns how many neighbours a passing on goes to; the producer's own has
-// hop 0.
-func (e *Engine) fanoutOf(p pass) int {
-	if p.hop == 0 && e.cfg.SourceFanout > 0 {
-		return e.cfg.SourceFanout
-	}
-	return e.fanout()
-}
-
-// relayHop is the hop that an announcement of the block from here carries.
-func (b *entry) relayHop() int {
-	if b.facts.Via == ViaOwn {
-		return 0
-	}
-	return b.facts.Hop + 1
 }

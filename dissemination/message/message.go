@@ -3,6 +3,14 @@
 // before it allocates: each message is scanned first, lists travel packed in bytes,
 // and every count is held against the network's limits.
 //
+// The cores deal in a message's IDs, places, counts and sizes. Fields marked as
+// attached are bytes, which whoever carries a message adds to it on the way out, and
+// which a core never looks at; the simulator has none, and Size tells what they weigh.
+//
+// A new message is declared here, with its lane and its kind; it gets an encoding, a
+// decoding and a size (codec.go, decode.go, size.go), a method of the core that takes
+// it, and a case in each switch over all messages, which a linter finds.
+//
 // What the values carry is decoded and in the network's limits, and nothing more:
 // no signature, hash or root is checked here.
 package message
@@ -16,16 +24,33 @@ import (
 	"grapevine/p2p/wire"
 )
 
-// Announce is the compact block, or without short IDs the name of a block.
+// Block is what the cores know of a block: what its header says.
+type Block struct {
+	ID     block.ID
+	Height uint64
+	Parent block.ID
+	Txs    int
+	Bytes  int // of the body
+}
+
+// Describe returns what a header says.
+func Describe(h *block.Header) Block {
+	return Block{ID: h.ID(), Height: h.Height, Parent: h.Parent, Txs: int(h.TxCount), Bytes: int(h.BodySize)}
+}
+
+// Announce is the compact block, with the transactions that its sender thinks others
+// lack.
 type Announce struct {
-	Header    block.SignedHeader
-	Shorts    []byte // packed short IDs, of the header's count, or none
-	Hop       int
-	Complete  bool // the sender holds the whole body
-	Pulled    bool // it answers a Pull
-	Body      bool // the whole body follows in Parts with number 0; there are no short IDs
-	PrefillAt []uint32
-	Prefill   []*block.Tx // the transactions at PrefillAt
+	Block    Block
+	Hop      int // how many peers the block passed through before its receiver
+	Complete bool
+	Pulled   bool     // it answers a Pull
+	At       []uint32 // the places of the transactions that go along, ascending
+	Sizes    []int    // their sizes in bytes
+
+	Header block.SignedHeader // attached
+	Shorts []byte             // attached: packed short IDs, of the header's count
+	Txs    []*block.Tx        // attached: the transactions at At
 }
 
 // Pull asks for announcements of blocks above Tip and up to Upto that are not in Have.
@@ -38,7 +63,8 @@ type Pull struct {
 // Tip tells how far the sender's chain goes.
 type Tip struct {
 	Height uint64
-	Base   uint64
+
+	Base uint64 // attached: the lowest height it can serve
 }
 
 // Evidence is a proof against a producer, in its canonical bytes.
@@ -54,16 +80,17 @@ type Fetch struct {
 }
 
 // Part is a piece of the answer to a Fetch: transactions at places, or IDs from a
-// place on, or that the sender has not got the block. With number 0 it is a piece of
-// a body that was announced to follow.
+// place on, or that the sender has not got what was asked for.
 type Part struct {
 	Number  uint32
 	Block   block.ID
 	At      []uint32
-	Txs     []*block.Tx
-	IDsFrom int
+	Sizes   []int // in bytes, of the transactions at At
+	From    int   // the place of the first of IDs
 	IDs     []block.ID
-	Missing bool
+	Refused bool
+
+	Txs []*block.Tx // attached: the transactions at At
 }
 
 // GetRange asks for the blocks from From to Upto, at least one and then at most
@@ -81,11 +108,13 @@ type Chunk struct {
 	Number uint32
 	Height uint64
 	Offset int
+	Length int // of Data
 	Size   int // of the whole block's bytes
-	Data   []byte
 	Last   bool
 	Tip    uint64 // with Last: the sender's height
 	Base   uint64 // with Last: the lowest height it can serve
+
+	Data []byte // attached
 }
 
 // Inventory names the transactions of the sender's pool whose salted hashes lie
@@ -119,8 +148,8 @@ const (
 	PrefillBytes = 32 << 10
 	// maxEvidence bounds a proof's bytes.
 	maxEvidence = 16 << 10
-	// maxHop bounds the hop count, which no honest path of infect-and-die reaches.
-	maxHop = 255
+	// MaxHop bounds the hop count, which no honest path of infect-and-die reaches.
+	MaxHop = 255
 	// maxWait bounds how long a Fetch may say that its sender waits.
 	maxWait = time.Minute
 )

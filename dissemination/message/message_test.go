@@ -24,21 +24,22 @@ func testTx(n byte) *block.Tx {
 func samples() []Message {
 	txs := []*block.Tx{testTx(1), testTx(2), testTx(3)}
 	h := block.Draft(block.ID{1}, block.Tip{Height: 4, ID: block.ID{7}, TimeNano: 9}, 10, block.PublicKey{3}, txs)
-	ids := []block.ID{txs[0].ID(), txs[1].ID()}
+	ids := []block.ID{txs[0].ID(), txs[1].ID(), txs[2].ID()}
+	header, b, shorts := block.SignedHeader{Header: h}, Describe(&h), h.ShortKey().List(ids)
 	return []Message{
-		&Announce{Header: block.SignedHeader{Header: h}, Shorts: h.ShortKey().List(ids), Hop: 3, Complete: true, PrefillAt: []uint32{0, 2}, Prefill: txs[:2]},
-		&Announce{Header: block.SignedHeader{Header: h}, Shorts: []byte{1}, Pulled: true},
-		&Announce{Header: block.SignedHeader{Header: h}, Hop: 7},
-		&Announce{Header: block.SignedHeader{Header: h}, Hop: 2, Complete: true, Body: true},
+		&Announce{Block: b, Header: header, Shorts: shorts, Hop: 3, Complete: true, At: []uint32{0, 2}, Sizes: sizesOf(txs[:2]), Txs: txs[:2]},
+		&Announce{Block: b, Header: header, Shorts: shorts, Pulled: true},
+		&Announce{Block: b, Header: header, Shorts: shorts, Hop: 200},
 		&Pull{Tip: 9, Upto: 12, Have: ids},
 		&Tip{Height: 4, Base: 1},
 		&Evidence{Proof: []byte{1, 2, 3}},
 		&Fetch{Number: 7, Block: ids[0], At: []uint32{0, 1, 5, 99}, Wait: 500 * time.Millisecond},
-		&Part{Number: 7, Block: ids[0], At: []uint32{5}, Txs: txs[2:]},
-		&Part{Number: 7, Block: ids[0], IDsFrom: 3, IDs: ids},
-		&Part{Number: 7, Block: ids[0], Missing: true},
+		&Part{Number: 7, Block: ids[0], At: []uint32{5}, Sizes: sizesOf(txs[2:]), Txs: txs[2:]},
+		&Part{Number: 7, Block: ids[0], From: 3, IDs: ids},
+		&Part{Number: 7, Block: ids[0], Refused: true},
 		&GetRange{Number: 1, From: 2, Upto: 3, MaxBytes: 1000},
-		&Chunk{Number: 1, Height: 2, Offset: 3, Size: 10, Data: []byte{1, 2}, Last: true, Tip: 9, Base: 1},
+		&Chunk{Number: 1, Height: 2, Offset: 3, Length: 2, Size: 10, Data: []byte{1, 2}, Last: true, Tip: 9, Base: 1},
+		&Chunk{Number: 1, Height: 300, Length: 3, Size: 1234, Data: []byte{1, 2, 3}},
 		&Inventory{Salt: block.SipKey{K0: 1, K1: 2}, Low: 5, High: 100, Hashes: []uint64{5, 7, 100}, Reply: true},
 		&Want{Salt: block.SipKey{K0: 1, K1: 2}, Hashes: []uint64{1, 9}},
 		&Txs{Txs: txs},
@@ -59,14 +60,14 @@ func TestDecodeGivesWhatWasEncoded(t *testing.T) {
 	}
 }
 
-// blocksOf and bodiesOf put an announcement on a lane, whether or not it belongs there.
-func blocksOf(m *Announce) []byte { return wrapped(m, 1) }
-func bodiesOf(m *Announce) []byte { return wrapped(m, 3) }
-
-func wrapped(m *Announce, field protowire.Number) []byte {
-	_, _, size := protowire.ConsumeTag(Encode(m))
-	inner, _ := protowire.ConsumeBytes(Encode(m)[size:])
-	return protowire.AppendBytes(protowire.AppendTag(nil, field, protowire.BytesType), inner)
+// What the simulator reckons with is what the encoding takes, to the byte.
+func TestSizesAreTheEncodings(t *testing.T) {
+	list := append(samples(), &Pull{Upto: 64}, &Fetch{Number: 900, At: []uint32{0, 1, 7, 200, 299}}, &Tip{Height: 70000, Base: 1})
+	for _, m := range list {
+		if got, want := Size(m), wire.FramedSize(len(Encode(m))); got != want {
+			t.Errorf("%T%+v: size is %d, its encoding has %d", m, m, got, want)
+		}
+	}
 }
 
 func TestWhatNoHonestPeerSendsIsRefused(t *testing.T) {
@@ -74,7 +75,6 @@ func TestWhatNoHonestPeerSendsIsRefused(t *testing.T) {
 	big := block.TxFields{Expiry: 1, Payload: make([]byte, limits.MaxTxBytes)}.Seal(block.Signature{})
 	config := block.TxFields{Kind: block.KindConfig, Expiry: 1}.Seal(block.Signature{})
 	two := append(Encode(&Tip{Height: 1}), Encode(&Pull{Tip: 1})...)
-	announced := block.SignedHeader{Header: block.Draft(block.ID{1}, block.Tip{}, 10, block.PublicKey{3}, []*block.Tx{testTx(1)})}
 	many := make([]uint32, 101)
 	for i := range many {
 		many[i] = uint32(i)
@@ -94,14 +94,8 @@ func TestWhatNoHonestPeerSendsIsRefused(t *testing.T) {
 		{"places over the limit", wire.Bodies, Encode(&Fetch{At: many})},
 		{"places descending", wire.Bodies, Encode(&Fetch{At: []uint32{5, 5}})},
 		{"more transactions than places", wire.Bodies, Encode(&Part{At: []uint32{1}, Txs: []*block.Tx{testTx(1), testTx(2)}})},
-		{"prefill beyond the count", wire.Blocks, Encode(&Announce{PrefillAt: []uint32{3}, Prefill: []*block.Tx{testTx(1)}})},
-		{"prefill without short IDs", wire.Blocks, Encode(&Announce{Header: announced, PrefillAt: []uint32{0}, Prefill: []*block.Tx{testTx(1)}})},
-		{"body announced on the lane of announcements", wire.Blocks, blocksOf(&Announce{Header: announced, Body: true})},
-		{"announcement without a body on the lane of bodies", wire.Bodies, bodiesOf(&Announce{Header: announced})},
-		{"short IDs with a body", wire.Bodies, bodiesOf(&Announce{Header: announced, Body: true, Shorts: make([]byte, block.ShortSize)})},
-		{"prefill with a body", wire.Bodies, bodiesOf(&Announce{Header: announced, Body: true, PrefillAt: []uint32{0}, Prefill: []*block.Tx{testTx(1)}})},
-		{"body that answers a pull", wire.Bodies, bodiesOf(&Announce{Header: announced, Body: true, Pulled: true})},
-		{"IDs beyond the count", wire.Bodies, Encode(&Part{IDsFrom: 100, IDs: []block.ID{{}}})},
+		{"prefill beyond the count", wire.Blocks, Encode(&Announce{At: []uint32{3}, Txs: []*block.Tx{testTx(1)}})},
+		{"IDs beyond the count", wire.Bodies, Encode(&Part{From: 100, IDs: []block.ID{{}}})},
 		{"too many known blocks", wire.Blocks, Encode(&Pull{Have: make([]block.ID, MaxHave+1)})},
 		{"hashes out of order", wire.Txs, Encode(&Want{Hashes: []uint64{2, 1}})},
 		{"hashes out of range", wire.Txs, Encode(&Inventory{Low: 5, High: 6, Hashes: []uint64{7}})},

@@ -8,7 +8,9 @@ import (
 	"time"
 
 	"grapevine/block"
-	"grapevine/dissemination/fresh"
+	"grapevine/dissemination/effect"
+	"grapevine/dissemination/message"
+	"grapevine/dissemination/protocol"
 	"grapevine/testnet/checks"
 	"grapevine/testnet/scenario"
 )
@@ -17,28 +19,34 @@ import (
 
 // broken is a core of which a part is changed.
 type broken struct {
-	*fresh.Engine
-	effects func([]fresh.Effect) []fresh.Effect // what becomes of what it wants
-	deaf    bool                                // it is not told what time it is
+	*protocol.Peer
+	effects func([]effect.Effect) []effect.Effect // what becomes of what it wants
+	deaf    bool                                  // it is not told what time it is
 }
 
-func (b *broken) Effects() []fresh.Effect {
+func (b *broken) Effects() []effect.Effect {
 	if b.effects == nil {
-		return b.Engine.Effects()
+		return b.Peer.Effects()
 	}
-	return b.effects(b.Engine.Effects())
+	return b.effects(b.Peer.Effects())
+}
+
+func (b *broken) Tick(now time.Time) {
+	if !b.deaf {
+		b.Peer.Tick(now)
+	}
 }
 
 func (b *broken) Deadline() time.Time {
 	if b.deaf {
 		return time.Time{}
 	}
-	return b.Engine.Deadline()
+	return b.Peer.Deadline()
 }
 
 // without leaves out the effects of a type.
-func without[T fresh.Effect](list []fresh.Effect) []fresh.Effect {
-	return slices.DeleteFunc(list, func(x fresh.Effect) bool { _, is := x.(T); return is })
+func without[T effect.Effect](list []effect.Effect) []effect.Effect {
+	return slices.DeleteFunc(list, func(x effect.Effect) bool { _, is := x.(T); return is })
 }
 
 // judged runs a scenario of 20 peers whose cores are broken, and judges it.
@@ -60,10 +68,13 @@ func judged(t *testing.T, change func(*scenario.Scenario), wreck func(p *peer, b
 		t.Fatal(err)
 	}
 	if wreck != nil {
-		w.newSpreader = func(p *peer, seed uint64) spreader {
-			b := &broken{Engine: fresh.New(w.preset.Fresh, seed, w.time(), p.tip)}
+		sound := w.newMind
+		w.newMind = func(p *peer, seed uint64) mind {
+			g := sound(p, seed).(*grapevine)
+			b := &broken{Peer: g.core.(*protocol.Peer)}
+			g.core = b
 			wreck(p, b)
-			return b
+			return g
 		}
 	}
 	o, err := w.run(context.Background(), nil)
@@ -92,8 +103,12 @@ func TestNothingIsBrokenByItself(t *testing.T) {
 func TestPeersThatDoNotForwardAreCaught(t *testing.T) {
 	b := judged(t, func(s *scenario.Scenario) { s.Settings.Fanout = 4 }, func(p *peer, b *broken) {
 		if p.number > 0 {
-			b.effects = func(list []fresh.Effect) []fresh.Effect {
-				return slices.DeleteFunc(list, func(x fresh.Effect) bool { a, is := x.(fresh.Announce); return is && !a.Pulled })
+			b.effects = func(list []effect.Effect) []effect.Effect {
+				return slices.DeleteFunc(list, func(x effect.Effect) bool {
+					s, _ := x.(effect.Send)
+					a, is := s.Msg.(*message.Announce)
+					return is && !a.Pulled
+				})
 			}
 		}
 	})
@@ -103,7 +118,7 @@ func TestPeersThatDoNotForwardAreCaught(t *testing.T) {
 func TestAnOrdererThatServesNobodyIsCaught(t *testing.T) {
 	b := judged(t, func(s *scenario.Scenario) { s.Settings.NoCatchup = true }, func(p *peer, b *broken) {
 		if p.number == 0 {
-			b.effects = without[fresh.Serve]
+			b.effects = without[effect.Serve]
 		}
 	})
 	wantBreach(t, b, "without the tip")
@@ -112,9 +127,10 @@ func TestAnOrdererThatServesNobodyIsCaught(t *testing.T) {
 // loseFirst drops a peer's first request for each block.
 func loseFirst(b *broken) {
 	asked := map[block.ID]bool{}
-	b.effects = func(list []fresh.Effect) []fresh.Effect {
-		return slices.DeleteFunc(list, func(x fresh.Effect) bool {
-			f, is := x.(fresh.Fetch)
+	b.effects = func(list []effect.Effect) []effect.Effect {
+		return slices.DeleteFunc(list, func(x effect.Effect) bool {
+			s, _ := x.(effect.Send)
+			f, is := s.Msg.(*message.Fetch)
 			first := is && !asked[f.Block]
 			if is {
 				asked[f.Block] = true

@@ -45,10 +45,7 @@ func (w *world) connect(a, b *peer) {
 	now := w.time()
 	for _, f := range []*flow{ab, ba} {
 		me, other := f.from, f.to
-		me.fresh.PeerUp(now, other.id, other.tip.Height)
-		if me.catchup != nil {
-			me.catchup.PeerUp(now, other.id, other.tip.Height, 1)
-		}
+		me.mind.peerUp(now, other)
 		if me.member != nil {
 			me.member.PeerUp(now, other.key)
 		}
@@ -70,10 +67,7 @@ func (w *world) disconnect(a, b *peer) {
 		known = true
 		me.dropFlow(f)
 		if me.alive {
-			me.fresh.PeerDown(now, other.id)
-			if me.catchup != nil {
-				me.catchup.PeerDown(now, other.id)
-			}
+			me.mind.peerDown(now, other)
 			if me.member != nil {
 				me.member.PeerDown(now, other.key)
 			}

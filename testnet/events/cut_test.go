@@ -46,7 +46,7 @@ func TestNothingIsKnownThroughACut(t *testing.T) {
 		w.queue.push(int64(ev.At), doing(func(w *world) { w.happen(ev) }))
 	}
 	w.play(25e9)
-	if s := w.peers[9].catchup.Stats(); s.Requests > 0 {
+	if s := w.peers[9].mind.(*grapevine).core.Stats().Catchup; s.Requests > 0 {
 		t.Errorf("a peer that was cut off before the first block has asked for ranges %d times", s.Requests)
 	}
 }

@@ -199,12 +199,12 @@ func (l *live) tick(w *world, p *peer) {
 		p.member.Update(now, p.info())
 		for _, m := range p.member.Members() {
 			if q := l.byKey[m.Owner]; m.Linked && q != p {
-				p.hear(now, q, m.Height)
+				p.mind.heard(now, q, m.Height)
 			}
 		}
 	}
 	p.member.Tick(now)
-	p.fresh.Members(p.member.Size())
+	p.mind.members(p.member.Size())
 }
 
 // settle carries out what a membership core wants.
@@ -217,8 +217,8 @@ func (l *live) settle(w *world, p *peer) bool {
 	for _, x := range list {
 		switch x := x.(type) {
 		case membership.Send:
-			size := framed(len(wire.EncodeControl(wire.Membership(membership.Encode(x.Message)))))
-			p.send(w, l.byKey[x.To], wire.Control, size, memberSaid{x.Message})
+			size := wire.FramedSize(len(wire.EncodeControl(wire.Membership(membership.Encode(x.Message)))))
+			p.send(w, l.byKey[x.To], wire.Control, int64(size), memberSaid{x.Message})
 		case membership.Connect:
 			if q := l.byKey[x.Key]; d.wants[q.number] == nil {
 				d.wants[q.number] = &target{}

@@ -8,7 +8,6 @@ import (
 	"sync"
 	"testing"
 
-	"grapevine/dissemination/preset"
 	"grapevine/testnet/checks"
 	"grapevine/testnet/scenario"
 )
@@ -61,7 +60,7 @@ func playRandom(t *testing.T, seed uint64) {
 		t.Errorf("seed %d: %v", seed, err)
 		return
 	}
-	o, err := Run(context.Background(), p, preset.Grapevine, nil)
+	o, err := Run(context.Background(), p, scenario.Grapevine, nil)
 	if err != nil {
 		t.Errorf("seed %d: %v", seed, err)
 		return
@@ -82,7 +81,7 @@ func TestLargeLibraryKeepsItsBounds(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			o, err := Run(context.Background(), p, preset.Grapevine, nil)
+			o, err := Run(context.Background(), p, scenario.Grapevine, nil)
 			if err != nil {
 				t.Fatal(err)
 			}

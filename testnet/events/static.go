@@ -150,7 +150,7 @@ func (s *static) tick(w *world, p *peer) {
 	p.described, p.describe = p.tip.Height, now.Add(describeEvery)
 	for _, f := range p.flows {
 		if f.to.described > p.tip.Height && w.reachable(p, f.to) {
-			p.hear(now, f.to, f.to.described)
+			p.mind.heard(now, f.to, f.to.described)
 		}
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"testing"
 
-	"grapevine/dissemination/preset"
 	"grapevine/testnet/outcome"
 	"grapevine/testnet/scenario"
 )
@@ -99,14 +98,14 @@ func TestTheCommittedFiguresAreOfThisCode(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o, err := Run(t.Context(), p, preset.Grapevine, nil)
+	o, err := Run(t.Context(), p, scenario.Grapevine, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	want, seen := o.Row(), 0
 	for _, r := range committed.Runs {
 		for _, row := range r.Rows {
-			if row.World != scenario.Events || row.Protocol != preset.Grapevine || !strings.HasPrefix(r.Args, scenario.Default+" --protocol") {
+			if row.World != scenario.Events || row.Protocol != scenario.Grapevine || !strings.HasPrefix(r.Args, scenario.Default+" --protocol") {
 				continue
 			}
 			if seen++; row.Trace != want.Trace {

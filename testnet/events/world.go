@@ -8,12 +8,11 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"time"
 
 	"grapevine/block"
-	"grapevine/dissemination/catchup"
-	"grapevine/dissemination/fresh"
-	"grapevine/dissemination/preset"
+	"grapevine/dissemination/arrival"
 	"grapevine/p2p/wire"
 	"grapevine/testnet/outcome"
 	"grapevine/testnet/scenario"
@@ -22,7 +21,6 @@ import (
 // world is a network of peers, in virtual time.
 type world struct {
 	plan   *scenario.Plan
-	preset preset.Preset
 	queue  queue
 	now    instant
 	start  int64      // what instant zero is, in nanoseconds since 1970
@@ -32,14 +30,14 @@ type world struct {
 	blocks []*blk // that were made
 	byName map[block.ID]*blk
 
-	newSpreader func(p *peer, seed uint64) spreader
-	roster      roster
-	opening     bool               // the network does not stand yet
-	zero        instant            // when it stood: a scenario's times count from here
-	silent      map[[2]int]instant // connections that carry nothing any more, and since when
-	free        []*piece
-	lives       uint64 // starts of peers so far
-	overflows   int    // messages that a full queue refused
+	newMind   func(p *peer, seed uint64) mind
+	roster    roster
+	opening   bool               // the network does not stand yet
+	zero      instant            // when it stood: a scenario's times count from here
+	silent    map[[2]int]instant // connections that carry nothing any more, and since when
+	free      []*piece
+	lives     uint64 // starts of peers so far
+	overflows int    // messages that a full queue refused
 
 	out      *outcome.Outcome
 	trace    uint64
@@ -61,8 +59,8 @@ var laneBytes = [wire.NumLanes]int64{
 	wire.Control: 512 << 10, wire.Blocks: 4 << 20, wire.Bodies: 8 << 20, wire.Catchup: 8 << 20, wire.Txs: 4 << 20,
 }
 
-// Protocols names what this world can run.
-func Protocols() []string { return preset.Names() }
+// Protocols names what this world can run, our own first.
+func Protocols() []string { return []string{scenario.Grapevine} }
 
 // Run plays a plan with a protocol, to the bit the same each time. It tells progress,
 // if that is not nil, the share that is done. An error is ctx's, or says that there is
@@ -77,41 +75,34 @@ func Run(ctx context.Context, plan *scenario.Plan, protocol string, progress fun
 
 // Check refuses what this world cannot play.
 func Check(plan *scenario.Plan, protocol string) error {
-	_, err := settings(plan, protocol)
+	_, err := minds(plan, protocol)
 	return err
 }
 
-// settings are a protocol's, under the plan's.
-func settings(plan *scenario.Plan, protocol string) (preset.Preset, error) {
-	set, err := preset.Get(protocol)
-	if err != nil {
-		return set, err
-	}
+// minds returns what makes the peers' protocol, under the plan's settings.
+func minds(plan *scenario.Plan, protocol string) (func(w *world, p *peer, seed uint64) mind, error) {
 	if plan.Load.TxRate > 0 {
-		return set, fmt.Errorf("tx_rate is %v: the event world has no transactions of its own; use the packet world", plan.Load.TxRate)
+		return nil, fmt.Errorf("tx_rate is %v: the event world has no transactions of its own; use the packet world", plan.Load.TxRate)
 	}
-	if protocol == preset.Grapevine {
-		return withSettings(set, plan.Settings)
+	if protocol == scenario.Grapevine {
+		return grapevines(plan.Settings)
 	}
-	return set, nil
+	return nil, fmt.Errorf("protocol %q: the event world plays %s", protocol, strings.Join(Protocols(), ", "))
 }
 
 func newWorld(plan *scenario.Plan, protocol string) (*world, error) {
-	set, err := settings(plan, protocol)
+	newMind, err := minds(plan, protocol)
 	if err != nil {
 		return nil, err
 	}
-	if !set.NoCatchup && set.Fresh.CatchupGap == 0 {
-		set.Fresh.CatchupGap = catchup.DefaultGap // as the driver does
-	}
 	w := &world{
-		plan: plan, preset: set, start: epoch.UnixNano(),
+		plan: plan, start: epoch.UnixNano(),
 		rng:  rand.New(rand.NewPCG(plan.Seed, 0x6e6574)),
 		byID: make(map[wire.PeerID]*peer), byName: make(map[block.ID]*blk),
 		silent: make(map[[2]int]instant),
 		out:    &outcome.Outcome{Protocol: protocol, World: "events", Seed: plan.Seed},
 	}
-	w.newSpreader = func(p *peer, seed uint64) spreader { return fresh.New(w.preset.Fresh, seed, w.time(), p.tip) }
+	w.newMind = func(p *peer, seed uint64) mind { return newMind(w, p, seed) }
 	w.trace = mix(plan.Seed, uint64(len(plan.PeerPlans)))
 	for i, pp := range plan.PeerPlans {
 		p := &peer{
@@ -119,7 +110,6 @@ func newWorld(plan *scenario.Plan, protocol string) (*world, error) {
 			up:   access{up: true, rate: int64(pp.Up), own: int64(pp.Up)},
 			down: access{rate: int64(pp.Down), own: int64(pp.Down)},
 		}
-		p.held = make([]*held, plan.Load.Blocks)
 		w.out.Peers = append(w.out.Peers, outcome.Peer{})
 		if p.joins > 0 {
 			w.out.Peers[i].Gone(0)
@@ -138,18 +128,6 @@ func newRoster(w *world) roster {
 		return newLive(w)
 	}
 	return newStatic(w)
-}
-
-func withSettings(set preset.Preset, s scenario.Settings) (preset.Preset, error) {
-	modes := map[string]fresh.Mode{"": fresh.PushPull, "push-pull": fresh.PushPull, "push": fresh.PushOnly, "pull": fresh.PullOnly}
-	mode, ok := modes[s.Mode]
-	if !ok {
-		return set, fmt.Errorf("mode is %q: want push-pull, push or pull", s.Mode)
-	}
-	set.Fresh.Mode, set.Fresh.Fanout = mode, s.Fanout
-	set.Fresh.PullEvery, set.Fresh.FetchTimeout = time.Duration(s.PullEvery), time.Duration(s.FetchTimeout)
-	set.NoCatchup = s.NoCatchup
-	return set, nil
 }
 
 func (w *world) time() time.Time { return time.Unix(0, w.start+w.now) }
@@ -290,9 +268,7 @@ func (w *world) propose(index int) {
 		txs: w.plan.TxCount(index), txSize: int(w.plan.Load.TxSize),
 	}
 	b.bytes = b.txs * b.txSize
-	for i := range uint32(b.txs) {
-		b.every = append(b.every, i)
-	}
+	b.sizes = slices.Repeat([]int{b.txSize}, b.txs)
 	var seed [16]byte
 	binary.BigEndian.PutUint64(seed[:], w.plan.Seed)
 	binary.BigEndian.PutUint64(seed[8:], b.height)
@@ -302,13 +278,14 @@ func (w *world) propose(index int) {
 		w.first = w.now
 		for _, q := range w.peers {
 			q.received, q.sent, q.again = 0, 0, 0
+			if q.mind != nil {
+				q.again = -q.mind.again()
+			}
 		}
 	}
 	w.out.Blocks = append(w.out.Blocks, outcome.Block{Height: b.height, ID: b.id, Bytes: b.bytes, At: w.since()})
-	p.held[b.height-1] = &held{}
 	w.recount()
-	p.fresh.Proposed(w.time(), fresh.Announcement{Block: b.id, Height: b.height, Parent: b.parent, Txs: b.txs}, nil)
-	p.offer(w, arrival{b: b, from: -1})
+	p.mind.propose(w, b)
 	p.settle(w)
 }
 
@@ -326,15 +303,20 @@ func (w *world) recount() {
 // from where they are made.
 func (w *world) belongs(p *peer) bool { return p.alive && p.side == w.peers[0].side }
 
+// tipAt is the tip of a chain that ends with a block.
+func (w *world) tipAt(b *blk) block.Tip {
+	return block.Tip{Height: b.height, ID: b.id, TimeNano: w.start + b.at}
+}
+
 // accepted notes a block's acceptance.
-func (w *world) accepted(p *peer, x arrival) {
+func (w *world) accepted(p *peer, b *blk, facts arrival.Facts) {
 	w.last = w.now
-	w.trace = mix(mix(w.trace, uint64(w.now)), uint64(p.number)<<32|x.b.height)
+	w.trace = mix(mix(w.trace, uint64(w.now)), uint64(p.number)<<32|b.height)
 	if w.belongs(p) {
 		w.pending--
 	}
 	w.out.Arrivals = append(w.out.Arrivals, outcome.Arrival{
-		Peer: p.number, Height: x.b.height, ID: x.b.id, At: w.since(), Via: x.via, From: x.from, Hop: x.hop,
+		Peer: p.number, Height: b.height, ID: b.id, At: w.since(), Via: facts.Via.String(), From: w.numberOf(facts.From), Hop: facts.Hop,
 	})
 	if !w.counting {
 		w.counting = true
@@ -353,6 +335,9 @@ func (w *world) count() {
 	for i, p := range w.peers {
 		o := &w.out.Peers[i]
 		o.Received, o.Sent, o.Again = p.received, p.sent, p.again
+		if p.mind != nil {
+			o.Again += p.mind.again()
+		}
 	}
 }
 

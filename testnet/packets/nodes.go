@@ -25,7 +25,6 @@ const (
 // nodes is a network of whole nodes.
 type nodes struct {
 	w         *world
-	preset    string
 	genesis   *genesis.Genesis
 	keys      []sig.Key
 	ids       []string
@@ -40,10 +39,10 @@ type nodes struct {
 	lives []*node.Node // guarded by mu; each one's last life; nil: there was none
 }
 
-func newNodes(w *world, preset string) (*nodes, error) {
+func newNodes(w *world) (*nodes, error) {
 	n := w.plan.Peers
 	ns := &nodes{
-		w: w, preset: preset, keys: make([]sig.Key, n), ids: make([]string, n), addrs: make([]string, n),
+		w: w, keys: make([]sig.Key, n), ids: make([]string, n), addrs: make([]string, n),
 		memories: make([]*ledger.Memory, n), counters: make([]*prometheus.Registry, n), past: make([]int64, n),
 		lives: make([]*node.Node, n),
 	}
@@ -92,12 +91,8 @@ func (ns *nodes) open(i int) (runner, error) {
 		OnDropped:        func(p wire.PeerID, why string) { ns.w.book.drop(i, string(p), why) },
 		Registry:         ns.counters[i],
 	}
-	if ns.preset == grapevine { // the settings are its own
-		cfg.Mode, cfg.Fanout, cfg.NoCatchup = s.Mode, s.Fanout, s.NoCatchup
-		cfg.PullEvery, cfg.FetchTimeout = s.PullEvery.D(), s.FetchTimeout.D()
-	} else {
-		cfg.Preset = ns.preset
-	}
+	cfg.Mode, cfg.Fanout, cfg.NoCatchup = s.Mode, s.Fanout, s.NoCatchup
+	cfg.PullEvery, cfg.FetchTimeout = s.PullEvery.D(), s.FetchTimeout.D()
 	if i == 0 && ns.orderer != nil {
 		cfg.Orderer = ns.orderer
 	}
@@ -120,7 +115,7 @@ func (ns *nodes) life(i int) *node.Node {
 
 func (ns *nodes) accept(i int, a node.Accepted) {
 	ns.w.book.accept(i, accepted{
-		height: a.Height, id: a.ID, bytes: a.Bytes, made: a.At.Add(-a.Latency), via: a.Via, from: string(a.From), hop: a.Hop,
+		height: a.Height, id: a.ID, bytes: a.Bytes, made: a.At.Add(-a.Latency), via: a.Via.String(), from: string(a.From), hop: a.Hop,
 	})
 }
 

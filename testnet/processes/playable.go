@@ -6,12 +6,11 @@ import (
 	"strconv"
 	"time"
 
-	"grapevine/dissemination/preset"
 	"grapevine/testnet/scenario"
 )
 
-// Protocols returns the names of what Run can play: the presets of a peer.
-func Protocols() []string { return preset.Names() }
+// Protocols returns the names of what Run can play: real peers speak our own alone.
+func Protocols() []string { return []string{scenario.Grapevine} }
 
 // MaxPeers bounds the processes of one network: ten times what two cores carry.
 const MaxPeers = 200
@@ -46,8 +45,8 @@ func Check(plan *scenario.Plan) error {
 }
 
 // settings returns what the peers' configurations say, besides where everybody is.
-func settings(plan *scenario.Plan, protocol string) map[string]string {
-	s := map[string]string{"preset": protocol}
+func settings(plan *scenario.Plan) map[string]string {
+	s := map[string]string{}
 	if plan.Load.TxRate == 0 {
 		most := 0
 		for i := range plan.Load.BlockSizes {
@@ -55,9 +54,6 @@ func settings(plan *scenario.Plan, protocol string) map[string]string {
 		}
 		// As soon as it has the transactions of a block it makes one, of these.
 		s["block_max_txs"], s["block_preferred_bytes"] = strconv.Itoa(most), "4MiB"
-	}
-	if protocol != preset.Grapevine {
-		return s // the settings are grapevine's own
 	}
 	of := plan.Settings
 	if of.Mode != "" {

@@ -86,7 +86,7 @@ func newWorld(cfg Config, plan *scenario.Plan, protocol string) (*world, error) 
 	if err := Vacant(cfg.Dir); err != nil {
 		return nil, err
 	}
-	cfg.Peers, cfg.Settings = plan.Peers, settings(plan, protocol)
+	cfg.Peers, cfg.Settings = plan.Peers, settings(plan)
 	prepare := cfg.Prepare
 	cfg.Prepare = func(h Home) error {
 		h.Settings["seed"] = fmt.Sprint(plan.Random("node", uint64(h.Peer)).Int64())

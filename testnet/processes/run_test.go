@@ -82,18 +82,14 @@ func TestSettings(t *testing.T) {
 		s.Settings = scenario.Settings{Mode: "pull", Fanout: 3, NoCatchup: true, PullEvery: second, FetchTimeout: 2 * second}
 	})
 	const load = "block_max_txs:30 block_preferred_bytes:4MiB "
-	for protocol, want := range map[string]string{
-		"grapevine": "map[" + load + "catchup:false fanout:3 fetch_timeout:2s mode:pull preset:grapevine pull_every:1s]",
-		"fabric":    "map[" + load + "preset:fabric]",
-	} {
-		if got := fmt.Sprint(settings(plan, protocol)); got != want {
-			t.Errorf("of %s they are %s, want %s", protocol, got, want)
-		}
+	const want = "map[" + load + "catchup:false fanout:3 fetch_timeout:2s mode:pull pull_every:1s]"
+	if got := fmt.Sprint(settings(plan)); got != want {
+		t.Errorf("they are %s, want %s", got, want)
 	}
 	plan.Load.TxRate, plan.Settings = 5, scenario.Settings{}
-	const want = "map[catchup:true fanout:0 fetch_timeout:0s preset:grapevine pull_every:0s]"
-	if got := fmt.Sprint(settings(plan, "grapevine")); got != want {
-		t.Errorf("of users' load they are %s, want %s", got, want)
+	const users = "map[catchup:true fanout:0 fetch_timeout:0s pull_every:0s]"
+	if got := fmt.Sprint(settings(plan)); got != users {
+		t.Errorf("of users' load they are %s, want %s", got, users)
 	}
 }
 

@@ -24,18 +24,16 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// Announce is the compact block: signed header and short transaction IDs. Without the
-// short IDs it names the block alone, and whoever lacks it asks for all of it.
+// Announce is the compact block: signed header and short transaction IDs.
 type Announce struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Header        []byte                 `protobuf:"bytes,1,opt,name=header,proto3" json:"header,omitempty"`                        // signed header, 286 bytes
-	ShortIds      []byte                 `protobuf:"bytes,2,opt,name=short_ids,json=shortIds,proto3" json:"short_ids,omitempty"`    // 6 bytes a transaction, or nothing
+	ShortIds      []byte                 `protobuf:"bytes,2,opt,name=short_ids,json=shortIds,proto3" json:"short_ids,omitempty"`    // 6 bytes a transaction
 	Hop           uint32                 `protobuf:"varint,3,opt,name=hop,proto3" json:"hop,omitempty"`                             // how many peers it passed through: 0 from the producer
 	Complete      bool                   `protobuf:"varint,4,opt,name=complete,proto3" json:"complete,omitempty"`                   // the sender holds the whole body
 	Pulled        bool                   `protobuf:"varint,5,opt,name=pulled,proto3" json:"pulled,omitempty"`                       // it answers a Pull; it is not passed on as a push
 	PrefillAt     []byte                 `protobuf:"bytes,6,opt,name=prefill_at,json=prefillAt,proto3" json:"prefill_at,omitempty"` // indices of the prefilled transactions, uvarint differences
 	Prefill       []byte                 `protobuf:"bytes,7,opt,name=prefill,proto3" json:"prefill,omitempty"`                      // their bytes, one after the other
-	Body          bool                   `protobuf:"varint,8,opt,name=body,proto3" json:"body,omitempty"`                           // the whole body follows in Parts with number 0; on the bodies lane alone
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -117,13 +115,6 @@ func (x *Announce) GetPrefill() []byte {
 		return x.Prefill
 	}
 	return nil
-}
-
-func (x *Announce) GetBody() bool {
-	if x != nil {
-		return x.Body
-	}
-	return false
 }
 
 // Pull asks for announcements of what the sender lacks (anti-entropy by digest).
@@ -424,16 +415,16 @@ func (x *Fetch) GetWaitMs() uint32 {
 	return 0
 }
 
-// Part answers a Fetch, in as many messages as it takes, or follows an Announce.
+// Part answers a Fetch, in as many messages as it takes.
 type Part struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Number        uint32                 `protobuf:"fixed32,1,opt,name=number,proto3" json:"number,omitempty"` // the Fetch's; 0 after an Announce with body
+	Number        uint32                 `protobuf:"fixed32,1,opt,name=number,proto3" json:"number,omitempty"` // the Fetch's
 	Block         []byte                 `protobuf:"bytes,2,opt,name=block,proto3" json:"block,omitempty"`
 	At            []byte                 `protobuf:"bytes,3,opt,name=at,proto3" json:"at,omitempty"`                           // indices of the transactions in this message
 	Txs           []byte                 `protobuf:"bytes,4,opt,name=txs,proto3" json:"txs,omitempty"`                         // their bytes, one after the other
 	Ids           []byte                 `protobuf:"bytes,5,opt,name=ids,proto3" json:"ids,omitempty"`                         // 32 bytes each: a piece of the ID list, instead of at and txs
 	IdsFrom       uint32                 `protobuf:"varint,6,opt,name=ids_from,json=idsFrom,proto3" json:"ids_from,omitempty"` // index of the first of them
-	Missing       bool                   `protobuf:"varint,7,opt,name=missing,proto3" json:"missing,omitempty"`                // the sender has not got the block (in time)
+	Refused       bool                   `protobuf:"varint,7,opt,name=refused,proto3" json:"refused,omitempty"`                // the sender has not got them (in time)
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -510,9 +501,9 @@ func (x *Part) GetIdsFrom() uint32 {
 	return 0
 }
 
-func (x *Part) GetMissing() bool {
+func (x *Part) GetRefused() bool {
 	if x != nil {
-		return x.Missing
+		return x.Refused
 	}
 	return false
 }
@@ -524,7 +515,6 @@ type Bodies struct {
 	//
 	//	*Bodies_Fetch
 	//	*Bodies_Part
-	//	*Bodies_Announce
 	Message       isBodies_Message `protobuf_oneof:"message"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -585,15 +575,6 @@ func (x *Bodies) GetPart() *Part {
 	return nil
 }
 
-func (x *Bodies) GetAnnounce() *Announce {
-	if x != nil {
-		if x, ok := x.Message.(*Bodies_Announce); ok {
-			return x.Announce
-		}
-	}
-	return nil
-}
-
 type isBodies_Message interface {
 	isBodies_Message()
 }
@@ -606,15 +587,9 @@ type Bodies_Part struct {
 	Part *Part `protobuf:"bytes,2,opt,name=part,proto3,oneof"`
 }
 
-type Bodies_Announce struct {
-	Announce *Announce `protobuf:"bytes,3,opt,name=announce,proto3,oneof"` // with body, and without short IDs and prefill
-}
-
 func (*Bodies_Fetch) isBodies_Message() {}
 
 func (*Bodies_Part) isBodies_Message() {}
-
-func (*Bodies_Announce) isBodies_Message() {}
 
 // GetRange asks for a range of blocks.
 type GetRange struct {
@@ -1163,7 +1138,7 @@ var File_dissemination_message_messagepb_message_proto protoreflect.FileDescript
 
 const file_dissemination_message_messagepb_message_proto_rawDesc = "" +
 	"\n" +
-	"-dissemination/message/messagepb/message.proto\x12\x14grapevine.message.v1\"\xd2\x01\n" +
+	"-dissemination/message/messagepb/message.proto\x12\x14grapevine.message.v1\"\xbe\x01\n" +
 	"\bAnnounce\x12\x16\n" +
 	"\x06header\x18\x01 \x01(\fR\x06header\x12\x1b\n" +
 	"\tshort_ids\x18\x02 \x01(\fR\bshortIds\x12\x10\n" +
@@ -1172,8 +1147,7 @@ const file_dissemination_message_messagepb_message_proto_rawDesc = "" +
 	"\x06pulled\x18\x05 \x01(\bR\x06pulled\x12\x1d\n" +
 	"\n" +
 	"prefill_at\x18\x06 \x01(\fR\tprefillAt\x12\x18\n" +
-	"\aprefill\x18\a \x01(\fR\aprefill\x12\x12\n" +
-	"\x04body\x18\b \x01(\bR\x04body\"@\n" +
+	"\aprefill\x18\a \x01(\fR\aprefill\"@\n" +
 	"\x04Pull\x12\x10\n" +
 	"\x03tip\x18\x01 \x01(\x04R\x03tip\x12\x12\n" +
 	"\x04have\x18\x02 \x01(\fR\x04have\x12\x12\n" +
@@ -1199,11 +1173,10 @@ const file_dissemination_message_messagepb_message_proto_rawDesc = "" +
 	"\x03txs\x18\x04 \x01(\fR\x03txs\x12\x10\n" +
 	"\x03ids\x18\x05 \x01(\fR\x03ids\x12\x19\n" +
 	"\bids_from\x18\x06 \x01(\rR\aidsFrom\x12\x18\n" +
-	"\amissing\x18\a \x01(\bR\amissing\"\xb8\x01\n" +
+	"\arefused\x18\a \x01(\bR\arefused\"z\n" +
 	"\x06Bodies\x123\n" +
 	"\x05fetch\x18\x01 \x01(\v2\x1b.grapevine.message.v1.FetchH\x00R\x05fetch\x120\n" +
-	"\x04part\x18\x02 \x01(\v2\x1a.grapevine.message.v1.PartH\x00R\x04part\x12<\n" +
-	"\bannounce\x18\x03 \x01(\v2\x1e.grapevine.message.v1.AnnounceH\x00R\bannounceB\t\n" +
+	"\x04part\x18\x02 \x01(\v2\x1a.grapevine.message.v1.PartH\x00R\x04partB\t\n" +
 	"\amessage\"c\n" +
 	"\bGetRange\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\aR\x06number\x12\x12\n" +
@@ -1277,17 +1250,16 @@ var file_dissemination_message_messagepb_message_proto_depIdxs = []int32{
 	2,  // 2: grapevine.message.v1.Blocks.tip:type_name -> grapevine.message.v1.Tip
 	4,  // 3: grapevine.message.v1.Bodies.fetch:type_name -> grapevine.message.v1.Fetch
 	5,  // 4: grapevine.message.v1.Bodies.part:type_name -> grapevine.message.v1.Part
-	0,  // 5: grapevine.message.v1.Bodies.announce:type_name -> grapevine.message.v1.Announce
-	7,  // 6: grapevine.message.v1.Catchup.get_range:type_name -> grapevine.message.v1.GetRange
-	8,  // 7: grapevine.message.v1.Catchup.chunk:type_name -> grapevine.message.v1.Chunk
-	10, // 8: grapevine.message.v1.Pool.inventory:type_name -> grapevine.message.v1.Inventory
-	11, // 9: grapevine.message.v1.Pool.want:type_name -> grapevine.message.v1.Want
-	12, // 10: grapevine.message.v1.Pool.txs:type_name -> grapevine.message.v1.Txs
-	11, // [11:11] is the sub-list for method output_type
-	11, // [11:11] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	7,  // 5: grapevine.message.v1.Catchup.get_range:type_name -> grapevine.message.v1.GetRange
+	8,  // 6: grapevine.message.v1.Catchup.chunk:type_name -> grapevine.message.v1.Chunk
+	10, // 7: grapevine.message.v1.Pool.inventory:type_name -> grapevine.message.v1.Inventory
+	11, // 8: grapevine.message.v1.Pool.want:type_name -> grapevine.message.v1.Want
+	12, // 9: grapevine.message.v1.Pool.txs:type_name -> grapevine.message.v1.Txs
+	10, // [10:10] is the sub-list for method output_type
+	10, // [10:10] is the sub-list for method input_type
+	10, // [10:10] is the sub-list for extension type_name
+	10, // [10:10] is the sub-list for extension extendee
+	0,  // [0:10] is the sub-list for field type_name
 }
 
 func init() { file_dissemination_message_messagepb_message_proto_init() }
@@ -1304,7 +1276,6 @@ func file_dissemination_message_messagepb_message_proto_init() {
 	file_dissemination_message_messagepb_message_proto_msgTypes[6].OneofWrappers = []any{
 		(*Bodies_Fetch)(nil),
 		(*Bodies_Part)(nil),
-		(*Bodies_Announce)(nil),
 	}
 	file_dissemination_message_messagepb_message_proto_msgTypes[9].OneofWrappers = []any{
 		(*Catchup_GetRange)(nil),

@@ -1,0 +1,121 @@
+package message
+
+import (
+	"math/bits"
+	"time"
+
+	"grapevine/block"
+	"grapevine/p2p/wire"
+)
+
+// Size returns how many bytes a message takes, encoded and framed, from its counts and
+// sizes alone: nothing need be attached.
+func Size(m Message) int { return wire.FramedSize(sizeWithin(m.size())) }
+
+func (m *Announce) size() int {
+	return sizeOfBytes(block.SignedHeaderSize) + sizeOfBytes(m.Block.Txs*block.ShortSize) + sizeOfNumber(uint64(m.Hop)) +
+		sizeOfTruth(m.Complete) + sizeOfTruth(m.Pulled) + sizeOfBytes(sizeOfPlaces(m.At)) + sizeOfBytes(sum(m.Sizes))
+}
+
+func (m *Pull) size() int {
+	return sizeOfNumber(m.Tip) + sizeOfBytes(32*len(m.Have)) + sizeOfNumber(m.Upto)
+}
+
+func (m *Tip) size() int { return sizeOfNumber(m.Height) + sizeOfNumber(m.Base) }
+
+func (m *Evidence) size() int { return len(m.Proof) }
+
+func (m *Fetch) size() int {
+	return sizeOfFixed32(m.Number) + sizeOfBytes(32) + sizeOfBytes(sizeOfPlaces(m.At)) + sizeOfNumber(uint64(m.Wait/time.Millisecond))
+}
+
+func (m *Part) size() int {
+	return sizeOfFixed32(m.Number) + sizeOfBytes(32) + sizeOfBytes(sizeOfPlaces(m.At)) + sizeOfBytes(sum(m.Sizes)) +
+		sizeOfBytes(32*len(m.IDs)) + sizeOfNumber(uint64(m.From)) + sizeOfTruth(m.Refused)
+}
+
+func (m *GetRange) size() int {
+	return sizeOfFixed32(m.Number) + sizeOfNumber(m.From) + sizeOfNumber(m.Upto) + sizeOfNumber(uint64(m.MaxBytes))
+}
+
+func (m *Chunk) size() int {
+	return sizeOfFixed32(m.Number) + sizeOfNumber(m.Height) + sizeOfNumber(uint64(m.Offset)) + sizeOfBytes(m.Length) +
+		sizeOfNumber(uint64(m.Size)) + sizeOfTruth(m.Last) + sizeOfNumber(m.Tip) + sizeOfNumber(m.Base)
+}
+
+func (m *Inventory) size() int {
+	return sizeOfFixed64(m.Salt.K0) + sizeOfFixed64(m.Salt.K1) + sizeOfFixed64(m.Low) + sizeOfFixed64(m.High) +
+		sizeOfBytes(8*len(m.Hashes)) + sizeOfTruth(m.Reply)
+}
+
+func (m *Want) size() int {
+	return sizeOfFixed64(m.Salt.K0) + sizeOfFixed64(m.Salt.K1) + sizeOfBytes(8*len(m.Hashes))
+}
+
+func (m *Txs) size() int {
+	n := 0
+	for _, t := range m.Txs {
+		n += t.Size()
+	}
+	return sizeOfBytes(n)
+}
+
+// What fields take in protobuf; those with their zero value are not written.
+
+func sizeOfUvarint(v uint64) int { return (bits.Len64(v|1) + 6) / 7 }
+
+func sizeOfNumber(v uint64) int {
+	if v == 0 {
+		return 0
+	}
+	return 1 + sizeOfUvarint(v)
+}
+
+func sizeOfTruth(b bool) int {
+	if b {
+		return 2
+	}
+	return 0
+}
+
+func sizeOfFixed32(v uint32) int {
+	if v == 0 {
+		return 0
+	}
+	return 5
+}
+
+func sizeOfFixed64(v uint64) int {
+	if v == 0 {
+		return 0
+	}
+	return 9
+}
+
+func sizeOfBytes(n int) int {
+	if n == 0 {
+		return 0
+	}
+	return sizeWithin(n)
+}
+
+// sizeWithin is that of a message in a oneof, which is written even if it is empty.
+func sizeWithin(n int) int { return 1 + sizeOfUvarint(uint64(n)) + n }
+
+// sizeOfPlaces is that of ascending places, packed as differences.
+func sizeOfPlaces(at []uint32) int {
+	n, last := 0, uint32(0)
+	for _, v := range at {
+		n += sizeOfUvarint(uint64(v - last))
+		last = v
+	}
+	return n
+}
+
+func sum(sizes []int) int {
+	n := 0
+	for _, s := range sizes {
+		n += s
+	}
+	return n
+}

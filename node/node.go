@@ -114,9 +114,14 @@ func (n *Node) openPool() error {
 }
 
 func (n *Node) openHost() error {
-	evidence, err := n.keptEvidence()
-	if err != nil {
-		return err
+	var evidence *ordering.Evidence
+	var keep func([]byte) error
+	if path := n.path("evidence"); path != "" { // beside the ledger, so that all later lives halt too
+		kept, err := ordering.KeptEvidence(path, n.cfg.Genesis)
+		if err != nil {
+			return err
+		}
+		evidence, keep = kept, func(proof []byte) error { return ordering.KeepEvidence(path, proof) }
 	}
 	h, err := p2p.Listen(p2p.Config{
 		Key: n.cfg.Key, Genesis: n.cfg.Genesis,
@@ -138,7 +143,7 @@ func (n *Node) openHost() error {
 	n.driver = dissemination.New(dissemination.Config{
 		Genesis: n.cfg.Genesis, Self: h.ID(), Ledger: n.ledger, Pool: n.pool, Host: h,
 		Fresh: n.protocol.Fresh, Catchup: n.protocol.Catchup, NoCatchup: n.protocol.NoCatchup, Seed: n.cfg.Seed,
-		OnAccepted: n.onAccepted, Halted: n.onHalted, KeepEvidence: n.keepEvidence, Evidence: evidence,
+		OnAccepted: n.onAccepted, Halted: n.onHalted, KeepEvidence: keep, Evidence: evidence,
 		Logger: n.cfg.Logger, Registerer: n.cfg.Registry,
 	})
 	return nil

@@ -164,7 +164,7 @@ func (n *Node) openOrderer() error {
 	}
 	n.orderer, err = ordering.NewSolo(ordering.SoloConfig{
 		Key: n.cfg.Key, Genesis: n.cfg.Genesis, Lock: lock, Pool: n.pool, Cutter: n.cfg.Cutter,
-		Tip: n.ledger.Tip, Advanced: n.ledger.Advanced, Check: n.ledger.Check, Logger: n.cfg.Logger,
+		Tip: n.ledger.Tip, Advanced: n.ledger.Advanced, Await: n.ledger.Await, Check: n.ledger.Check, Logger: n.cfg.Logger,
 	})
 	return err
 }
@@ -271,16 +271,8 @@ func (n *Node) census(ctx context.Context) error {
 // deliver calls OnBlock for each durable block, in order.
 func (n *Node) deliver(ctx context.Context) error {
 	for height := n.cfg.OnBlockFrom; ; height++ {
-		for {
-			advanced := n.ledger.Advanced()
-			if n.ledger.Tip().Height >= height {
-				break
-			}
-			select {
-			case <-ctx.Done():
-				return nil
-			case <-advanced:
-			}
+		if n.ledger.Await(ctx, height, nil) != nil {
+			return nil // ctx has ended
 		}
 		b, err := n.ledger.Block(height)
 		if err != nil {

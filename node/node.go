@@ -35,6 +35,7 @@ type Node struct {
 	pool     *mempool.Pool
 	host     *p2p.Host
 	driver   *dissemination.Driver
+	intake   *dissemination.Intake
 	orderer  Orderer     // nil when this node makes no blocks
 	api      *api.Server // nil when there is none
 	facts    facts
@@ -146,6 +147,7 @@ func (n *Node) openHost() error {
 		OnAccepted: n.onAccepted, Halted: n.onHalted, KeepEvidence: keep, Evidence: evidence,
 		Logger: n.cfg.Logger, Registerer: n.cfg.Registry,
 	})
+	n.intake = &dissemination.Intake{Genesis: n.cfg.Genesis, Ledger: n.ledger, Pool: n.pool, Driver: n.driver, Check: n.cfg.CheckTx}
 	return nil
 }
 

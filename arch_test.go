@@ -62,7 +62,7 @@ var packages = []struct {
 		"processes are real peers: what is known of them comes through their API and from their logs"},
 	{"testnet/events", "block dissemination/catchup dissemination/fresh dissemination/message dissemination/preset p2p/membership p2p/wire testnet/outcome testnet/scenario",
 		"simulated peers are the cores and what stands between them: no network, no disk, no clock"},
-	{"cmd/peer", "api api/apipb block block/sig durable genesis ledger node ordering testnet/checks testnet/events testnet/outcome testnet/packets testnet/plot testnet/processes testnet/report testnet/scenario testnet/traffic",
+	{"cmd/peer", "api api/apipb block block/sig dissemination/fresh durable genesis ledger mempool node ordering p2p/membership testnet/checks testnet/events testnet/outcome testnet/packets testnet/plot testnet/processes testnet/report testnet/scenario testnet/traffic",
 		"the command line is at the top: nothing imports it"},
 
 	{"scripts/bench", "testnet/outcome testnet/report", "a tool: it starts the program as anybody would, and reads its rows"},

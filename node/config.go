@@ -126,6 +126,9 @@ type Orderer interface {
 // modes are the ways that fresh blocks travel, as the configuration spells them.
 var modes = []string{fresh.PushPull: "push-pull", fresh.PushOnly: "push", fresh.PullOnly: "pull"}
 
+// Modes returns the values of Config.Mode, the default first.
+func Modes() []string { return slices.Clone(modes) }
+
 // protocol returns the preset with what is set besides it.
 func (c Config) protocol() (preset.Preset, error) {
 	p, err := preset.Get(cmp.Or(c.Preset, preset.Grapevine))
@@ -145,8 +148,8 @@ func (c Config) protocol() (preset.Preset, error) {
 	if c.PullEvery < 0 {
 		return p, fmt.Errorf("pull_every is %v: want 0 for the default, or more", c.PullEvery)
 	}
-	if c.FetchTimeout < 0 || c.FetchTimeout > time.Minute {
-		return p, fmt.Errorf("fetch_timeout is %v: want 0 for the default, or up to 1m", c.FetchTimeout)
+	if c.FetchTimeout < 0 || c.FetchTimeout > fresh.MaxFetchTimeout {
+		return p, fmt.Errorf("fetch_timeout is %v: want 0 for the default, or up to %v", c.FetchTimeout, fresh.MaxFetchTimeout)
 	}
 	p.Fresh.Fanout = cmp.Or(c.Fanout, p.Fresh.Fanout)
 	p.Fresh.PullEvery = cmp.Or(c.PullEvery, p.Fresh.PullEvery)

@@ -24,13 +24,6 @@ const (
 
 	// slack is for a message's own fields around what the limits count.
 	slack = 4 << 10
-	// chunk is how much payload the protocols put into a message, and the budget
-	// of an announcement's prefill, before one last transaction or piece.
-	chunk = 64 << 10
-	// signedHeader is the size of a header and its signature.
-	signedHeader = 286
-	// shortID is what an announcement spends on a transaction.
-	shortID = 6
 )
 
 // MaxMessage returns the size of the largest message of a lane. A reader takes no
@@ -40,9 +33,9 @@ func MaxMessage(lane wire.Lane, l block.Limits) int {
 	case wire.Control:
 		return wire.MaxControl
 	case wire.Blocks:
-		return signedHeader + shortID*l.MaxBlockTxs + chunk + l.MaxTxBytes + slack
+		return block.SignedHeaderSize + block.ShortSize*l.MaxBlockTxs + wire.MaxPayload + l.MaxTxBytes + slack
 	default:
-		return chunk + l.MaxTxBytes + slack
+		return wire.MaxPayload + l.MaxTxBytes + slack
 	}
 }
 

@@ -98,11 +98,8 @@ func loadHome(home string, s *settings, load func() error) (node.Config, error) 
 	return cfg, nil
 }
 
-// nodeConfig returns what the settings mean to a node. A setting that is at its
-// default is left zero where the node's own default, the same, adapts to the
-// genesis' limits.
+// nodeConfig returns what the settings mean to a node.
 func (s *settings) nodeConfig() node.Config {
-	def := defaultSettings()
 	cfg := node.Config{
 		Listen: s.Listen, Advertise: s.Advertise, Bootstrap: s.Bootstrap,
 		API: s.API, APIPublic: s.APIPublic,
@@ -111,8 +108,8 @@ func (s *settings) nodeConfig() node.Config {
 		PullEvery: s.PullEvery, FetchTimeout: s.FetchTimeout, MaxMembers: s.MaxMembers,
 		Cutter: ordering.CutterConfig{
 			Timeout:        s.BlockTimeout,
-			MaxTxs:         unless(s.BlockMaxTxs, def.BlockMaxTxs),
-			PreferredBytes: unless(s.BlockPreferredBytes, def.BlockPreferredBytes),
+			MaxTxs:         s.BlockMaxTxs,
+			PreferredBytes: s.BlockPreferredBytes,
 		},
 		PoolMaxTxs: s.PoolMaxTxs, PoolMaxBytes: s.PoolMaxBytes, PoolMaxPerSender: s.PoolMaxPerSender,
 		Seed: s.Seed,
@@ -124,14 +121,6 @@ func (s *settings) nodeConfig() node.Config {
 		cfg.Mode = s.Mode
 	}
 	return cfg
-}
-
-// unless returns n, but zero when it is the default.
-func unless(n, def int) int {
-	if n == def {
-		return 0
-	}
-	return n
 }
 
 // newLogger makes the logger that the settings ask for.

@@ -74,6 +74,13 @@ type Config struct {
 	CatchupGap uint64
 }
 
+// Defaults and bounds of what operators set.
+const (
+	DefaultPullEvery    = 2 * time.Second
+	DefaultFetchTimeout = 500 * time.Millisecond
+	MaxFetchTimeout     = maxWait
+)
+
 // Bounds that no setting changes.
 const (
 	// Window is how far above the tip an announcement may be. A block takes up to
@@ -111,7 +118,7 @@ func (c Config) withDefaults() Config {
 		c.PullPeers = 1
 	}
 	if c.PullEvery == 0 {
-		c.PullEvery = 2 * time.Second
+		c.PullEvery = DefaultPullEvery
 	}
 	if c.GapDelay == 0 {
 		c.GapDelay = 100 * time.Millisecond
@@ -120,7 +127,7 @@ func (c Config) withDefaults() Config {
 		c.Keep = keep
 	}
 	if c.FetchTimeout == 0 {
-		c.FetchTimeout = 500 * time.Millisecond
+		c.FetchTimeout = DefaultFetchTimeout
 	}
 	c.FetchTimeout = min(c.FetchTimeout, maxWait)
 	return c

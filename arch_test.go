@@ -22,7 +22,7 @@ var packages = []struct {
 	{"block", "", "the data is at the bottom: whoever wants to check a block needs the standard library alone"},
 	{"block/sig", "block durable", "signatures are of data, and know nothing of what it is for"},
 	{"durable", "", "files that survive a power loss are made in one place, which knows nothing of what is in them"},
-	{"genesis", "block", "a network's definition is data, which every part may read"},
+	{"genesis", "block block/sig", "a network's definition is data, which every part may read"},
 
 	{"p2p/wire", "block p2p/wire/wirepb", "what peers say to each other must be usable by cores and decoders, without a network"},
 	{"p2p/wire/wirepb", "", "generated"},

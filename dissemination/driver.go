@@ -99,7 +99,6 @@ type Driver struct {
 	cfg     Config
 	limits  block.Limits
 	network block.ID
-	orderer block.PublicKey
 	decoder message.Decoder
 	log     *slog.Logger
 	metrics metrics
@@ -168,7 +167,6 @@ func New(cfg Config) *Driver {
 		cfg:     cfg,
 		limits:  limits,
 		network: cfg.Genesis.ID(),
-		orderer: cfg.Genesis.OrdererKey(),
 		decoder: message.Decoder{Limits: limits},
 		log:     cfg.Logger,
 		events:  make(chan event, eventsMax),

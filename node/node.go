@@ -154,7 +154,7 @@ func (n *Node) openHost() error {
 // openOrderer makes this node the orderer if the genesis names its key.
 func (n *Node) openOrderer() error {
 	n.orderer = n.cfg.Orderer
-	if n.orderer != nil || n.cfg.Key.Public() != n.cfg.Genesis.OrdererKey() {
+	if n.orderer != nil || !n.cfg.Genesis.Produces(n.cfg.Key.Public()) {
 		return nil
 	}
 	var lock *ordering.Lock

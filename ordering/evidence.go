@@ -150,13 +150,13 @@ func KeptEvidence(path string, g *genesis.Genesis) (*Evidence, error) {
 // Verify returns nil if the evidence convicts the network's orderer, and otherwise
 // says why it does not.
 func (e *Evidence) Verify(g *genesis.Genesis) error {
-	if err := ofOrderer(&e.First, g); err != nil {
+	if err := g.CheckProducer(&e.First); err != nil {
 		return fmt.Errorf("evidence: %w", err)
 	}
 	if e.Second == nil {
 		return e.verifyInvalid(g)
 	}
-	if err := ofOrderer(e.Second, g); err != nil {
+	if err := g.CheckProducer(e.Second); err != nil {
 		return fmt.Errorf("evidence: %w", err)
 	}
 	if e.First.Height != e.Second.Height {
@@ -188,15 +188,4 @@ func (e *Evidence) verifyInvalid(g *genesis.Genesis) error {
 		}
 	}
 	return fmt.Errorf("evidence: the block at height %d breaks no rule", h.Height)
-}
-
-// ofOrderer refuses a header that the network's orderer did not sign.
-func ofOrderer(h *block.SignedHeader, g *genesis.Genesis) error {
-	if h.Genesis != g.ID() {
-		return fmt.Errorf("header at height %d belongs to network %s, not %s", h.Height, h.Genesis.Short(), g.ID().Short())
-	}
-	if h.Producer != g.OrdererKey() {
-		return fmt.Errorf("header at height %d is by %s, not by the orderer %s", h.Height, h.Producer, g.OrdererKey())
-	}
-	return sig.VerifyHeader(h)
 }

@@ -47,8 +47,8 @@ type Solo struct {
 // NewSolo makes the orderer. It refuses a key that is not the network's orderer's,
 // and a lock of another network.
 func NewSolo(cfg SoloConfig) (*Solo, error) {
-	if got, want := cfg.Key.Public(), cfg.Genesis.OrdererKey(); got != want {
-		return nil, fmt.Errorf("key %s is not the orderer's: the genesis names %s, whose key is %s", got, cfg.Genesis.Ordering.Orderer, want)
+	if key := cfg.Key.Public(); !cfg.Genesis.Produces(key) {
+		return nil, fmt.Errorf("key %s is not the orderer's: it is that of %s, and the genesis names %s", key, genesis.PeerID(key), cfg.Genesis.Producer())
 	}
 	if got, want := cfg.Lock.state.genesis, cfg.Genesis.ID(); got != want {
 		return nil, fmt.Errorf("orderer lock %s belongs to network %s, not %s: it is beside the wrong key, or the genesis has changed", cfg.Lock.path, got, want)

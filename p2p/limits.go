@@ -124,7 +124,7 @@ func connRates() *rate.Limiter {
 
 func allowList(g *genesis.Genesis, bootstrap []peer.AddrInfo) ([]ma.Multiaddr, error) {
 	var list []ma.Multiaddr
-	for _, id := range append([]string{g.Ordering.Orderer}, g.Admission.Peers...) {
+	for _, id := range g.Named() {
 		for _, everywhere := range []string{"/ip4/0.0.0.0/ipcidr/0", "/ip6/::/ipcidr/0"} {
 			m, err := ma.NewMultiaddr(everywhere + "/p2p/" + id)
 			if err != nil {

@@ -98,7 +98,7 @@ func (h *Host) startMembership(now time.Time) error {
 func (h *Host) info() membership.Info {
 	i := membership.Info{
 		Addrs:    addrTexts(h.libp2p.Addrs()),
-		Orderer:  h.cfg.Key.Public() == h.cfg.Genesis.OrdererKey(),
+		Orderer:  h.cfg.Genesis.Produces(h.cfg.Key.Public()),
 		Software: h.cfg.Software,
 	}
 	i.Height, i.Base = h.cfg.Status()

@@ -79,7 +79,7 @@ A home that is there already is left alone, and that is an error.`,
 		if err := makeHome(home, key, g, s.changed(cmd.Flags())); err != nil {
 			return err
 		}
-		c := created{home, genesis.PeerID(key.Public()), g.ChainID, g.ID().String(), g.OrdererKey() == key.Public()}
+		c := created{home, genesis.PeerID(key.Public()), g.ChainID, g.ID().String(), g.Produces(key.Public())}
 		return out.print(cmd, c, func(w io.Writer) {
 			fmt.Fprintf(w, "home\t%s\npeer ID\t%s\nnetwork\t%s (%s)\norderer\t%s\n", c.Home, c.PeerID, c.ChainID, c.GenesisID, yesNo(c.Orderer))
 			fmt.Fprintf(w, "next\tpeer start --home %s\n", home)
@@ -171,7 +171,7 @@ func fillHome(dir string, key sig.Key, g *genesis.Genesis, given []setting) erro
 	if err := durable.Create(filepath.Join(dir, configFile), config, 0o644); err != nil {
 		return fmt.Errorf("writing config: %w", err)
 	}
-	if g.OrdererKey() != key.Public() {
+	if !g.Produces(key.Public()) {
 		return nil
 	}
 	return ordering.CreateLock(filepath.Join(dir, lockFile), g.ID())

@@ -198,9 +198,9 @@ func ledgerTip(home string, cfg node.Config) (block.Tip, error) {
 }
 
 func checkOrderer(home string, cfg node.Config) error {
-	if cfg.Key.Public() == cfg.Genesis.OrdererKey() {
+	if cfg.Genesis.Produces(cfg.Key.Public()) {
 		return nil
 	}
 	return refused(fmt.Errorf("the peer in %s, %s, is not the orderer, whom the genesis names as %s: only an orderer has a lock",
-		home, genesis.PeerID(cfg.Key.Public()), cfg.Genesis.Ordering.Orderer))
+		home, genesis.PeerID(cfg.Key.Public()), cfg.Genesis.Producer()))
 }

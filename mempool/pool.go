@@ -258,20 +258,6 @@ func (p *Pool) Wanted(limit int) []block.ID {
 	return p.wanted.take(min(limit, p.cfg.MaxTxs-len(p.shelf.entries)))
 }
 
-// Journalled returns what submitters brought here and is still on offer, in order
-// of arrival: after a restart others may lack it.
-func (p *Pool) Journalled() []*block.Tx {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	var txs []*block.Tx
-	for el := p.shelf.arrival.Front(); el != nil; el = el.Next() {
-		if e := el.Value.(*entry); e.local {
-			txs = append(txs, e.tx)
-		}
-	}
-	return txs
-}
-
 // Committed removes a block's transactions, and what may stand in no block above
 // it, and deletes the parts of the journal that nothing needs any more. The
 // block must be in the ledger: what is committed is not admitted again because

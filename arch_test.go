@@ -20,31 +20,34 @@ var packages = []struct {
 	why     string
 }{
 	{"block", "", "the data is at the bottom: whoever wants to check a block needs the standard library alone"},
-	{"block/sig", "block", "signatures are of data, and know nothing of what it is for"},
-	{"genesis", "block", "a network's definition is data, which every part may read"},
+	{"block/sig", "block durable", "signatures are of data, and know nothing of what it is for"},
+	{"durable", "", "files that survive a power loss are made in one place, which knows nothing of what is in them"},
+	{"genesis", "block block/sig", "a network's definition is data, which every part may read"},
 
 	{"p2p/wire", "block p2p/wire/wirepb", "what peers say to each other must be usable by cores and decoders, without a network"},
 	{"p2p/wire/wirepb", "", "generated"},
 	{"p2p/membership", "block p2p/membership/memberpb p2p/wire", "a core: it knows peers by key, and no network"},
 	{"p2p/membership/memberpb", "", "generated"},
-	{"p2p", "block block/sig genesis p2p/membership p2p/wire", "the network carries bytes between peers, and does not know what they mean"},
+	{"p2p", "block block/sig durable genesis p2p/membership p2p/wire", "the network carries bytes between peers, and does not know what they mean"},
 
 	{"dissemination/message", "block dissemination/message/messagepb p2p/wire", "the cores' messages as bytes; decoders stay in a small package, which is quick to fuzz"},
 	{"dissemination/message/messagepb", "", "generated"},
-	{"dissemination/fresh", "block p2p/wire", "a core: IDs and indices, no payloads, no network"},
-	{"dissemination/catchup", "block p2p/wire", "a core: heights and peers, no blocks, no network"},
+	{"dissemination/arrival", "block p2p/wire", "how a block came is said in one vocabulary, whoever says it"},
+	{"dissemination/effect", "block dissemination/message p2p/wire", "what cores want is data, so that every driver must know all of it"},
+	{"dissemination/fresh", "block p2p/wire dissemination/message dissemination/effect dissemination/arrival", "a core: IDs, places and sizes, no payloads, no network"},
+	{"dissemination/catchup", "p2p/wire dissemination/message dissemination/effect", "a core: heights and peers, no blocks, no network"},
+	{"dissemination/protocol", "block p2p/wire dissemination/message dissemination/effect dissemination/arrival dissemination/fresh dissemination/catchup", "a peer's behaviour, once: no driver decides"},
 	{"dissemination/txs", "block p2p/wire", "a core: hashes, no transactions, no network"},
-	{"dissemination/preset", "dissemination/catchup dissemination/fresh", "other systems are settings of our cores: every driver of the cores can take them"},
-	{"dissemination", "block block/sig genesis ledger mempool ordering p2p p2p/wire dissemination/message dissemination/fresh dissemination/catchup dissemination/txs",
+	{"dissemination", "block block/sig genesis ledger mempool ordering p2p p2p/wire dissemination/arrival dissemination/effect dissemination/message dissemination/fresh dissemination/catchup dissemination/protocol dissemination/txs",
 		"the driver joins the cores to network, pool and ledger"},
 
-	{"ledger", "block block/sig genesis", "the chain is kept by whoever wants to keep it: it knows no peers and no pool"},
-	{"mempool", "block block/sig", "the pool learns of the chain through a function, so that it can be used without one"},
-	{"ordering", "block block/sig genesis mempool", "an orderer takes from the pool and hands to a function: how blocks travel is not its business"},
+	{"ledger", "block block/sig durable genesis", "the chain is kept by whoever wants to keep it: it knows no peers and no pool"},
+	{"mempool", "block block/sig durable", "the pool learns of the chain through a function, so that it can be used without one"},
+	{"ordering", "block block/sig durable genesis mempool", "an orderer takes from the pool and hands to a function: how blocks travel is not its business"},
 	{"api", "api/apipb api/apipb/apipbconnect block genesis ledger mempool", "the face reads ledger and pool, and gets the rest as functions, so that it can be tested without a node"},
 	{"api/apipb", "", "generated"},
 	{"api/apipb/apipbconnect", "api/apipb", "generated"},
-	{"node", "api block block/sig dissemination dissemination/fresh dissemination/catchup dissemination/preset dissemination/txs genesis ledger mempool ordering p2p p2p/membership p2p/wire",
+	{"node", "api block block/sig dissemination dissemination/arrival dissemination/fresh dissemination/protocol genesis ledger mempool ordering p2p p2p/membership p2p/wire",
 		"the composition root imports every part, and no part imports it"},
 
 	{"testnet/scenario", "block testnet/scenarios", "what is to happen is said before there is a network, and for every world alike"},
@@ -55,13 +58,13 @@ var packages = []struct {
 	{"testnet/checks", "api api/apipb block testnet/outcome testnet/scenario", "a check believes what peers answer, or what a world saw, and nothing else"},
 	{"testnet/traffic", "api api/apipb block block/sig mempool", "traffic comes from outside, as a user's would"},
 	{"testnet/baseline", "block p2p", "what we are measured against has nothing of ours but the seam for its sockets"},
-	{"testnet/packets", "block block/sig dissemination/preset genesis ledger node p2p/wire testnet/baseline testnet/outcome testnet/scenario",
+	{"testnet/packets", "block block/sig genesis ledger node p2p/wire testnet/baseline testnet/outcome testnet/scenario",
 		"whole nodes on simulated links: it knows their doors, and nothing of what is behind"},
-	{"testnet/processes", "api api/apipb block block/sig dissemination/preset genesis testnet/outcome testnet/report testnet/scenario testnet/traffic",
+	{"testnet/processes", "api api/apipb block block/sig durable genesis testnet/outcome testnet/report testnet/scenario testnet/traffic",
 		"processes are real peers: what is known of them comes through their API and from their logs"},
-	{"testnet/events", "block dissemination/catchup dissemination/fresh dissemination/message dissemination/preset p2p/membership p2p/wire testnet/outcome testnet/scenario",
+	{"testnet/events", "block dissemination/arrival dissemination/catchup dissemination/effect dissemination/fresh dissemination/message dissemination/protocol p2p/membership p2p/wire testnet/outcome testnet/scenario",
 		"simulated peers are the cores and what stands between them: no network, no disk, no clock"},
-	{"cmd/peer", "api api/apipb block block/sig genesis ledger node ordering testnet/checks testnet/events testnet/outcome testnet/packets testnet/plot testnet/processes testnet/report testnet/scenario testnet/traffic",
+	{"cmd/peer", "api api/apipb block block/sig dissemination/fresh durable genesis ledger mempool node ordering p2p/membership testnet/checks testnet/events testnet/outcome testnet/packets testnet/plot testnet/processes testnet/report testnet/scenario testnet/traffic",
 		"the command line is at the top: nothing imports it"},
 
 	{"scripts/bench", "testnet/outcome testnet/report", "a tool: it starts the program as anybody would, and reads its rows"},
@@ -109,8 +112,8 @@ var guards = []struct {
 
 // cores are the sans-IO parts: directories, or single files.
 var cores = []string{
-	"block", "p2p/wire", "p2p/membership", "dissemination/message", "dissemination/fresh",
-	"dissemination/catchup", "dissemination/preset", "dissemination/txs", "ordering/cutter.go",
+	"block", "p2p/wire", "p2p/membership", "dissemination/message", "dissemination/arrival", "dissemination/effect",
+	"dissemination/fresh", "dissemination/catchup", "dissemination/protocol", "dissemination/txs", "ordering/cutter.go",
 }
 
 const coreWhy = "a core gets time, randomness and bytes as arguments, so that a seed replays it exactly"
@@ -125,6 +128,11 @@ var coreCalls = map[string]string{
 	"time":         "Now Sleep After AfterFunc NewTimer NewTicker Tick Since Until",
 	"math/rand/v2": "Int IntN Int32 Int32N Int64 Int64N Uint32 Uint32N Uint64 Uint64N Uint UintN N Float32 Float64 NormFloat64 ExpFloat64 Perm Shuffle",
 }
+
+// namers are the functions that give files their names.
+const namers = "Rename Link"
+
+const namersWhy = "a name is on the disk only when its directory is synced, which durable does: durable.Replace, Create or Rename"
 
 const maxLines = 500
 
@@ -154,6 +162,9 @@ func broken(f file) []string {
 			say("imports %s: %s", path, packages[row].why)
 		}
 	}
+	if !f.test && f.dir != "durable" {
+		out = append(out, brokenNames(f)...)
+	}
 	if f.core() && !f.test && !f.generated {
 		out = append(out, brokenCore(f)...)
 	}
@@ -179,6 +190,20 @@ func brokenGuard(f file, path string) []string {
 // within says whether an import path is that of the module or package, or below it.
 func within(path, module string) bool {
 	return path == module || strings.HasPrefix(path, module+"/")
+}
+
+// brokenNames returns where a file names files without making that durable.
+func brokenNames(f file) []string {
+	var out []string
+	ast.Inspect(f.syntax, func(n ast.Node) bool {
+		if sel, ok := n.(*ast.SelectorExpr); ok {
+			if x, ok := sel.X.(*ast.Ident); ok && f.names[x.Name] == "os" && slices.Contains(strings.Fields(namers), sel.Sel.Name) {
+				out = append(out, fmt.Sprintf("%s: uses os.%s: %s", f.path, sel.Sel.Name, namersWhy))
+			}
+		}
+		return true
+	})
+	return out
 }
 
 func brokenCore(f file) []string {

@@ -137,27 +137,19 @@ func (n *node) watch(ctx context.Context, req *apipb.WatchBlocksRequest, start f
 	if err := start(); err != nil {
 		return err
 	}
-	for {
-		advanced := n.cfg.Ledger.Advanced() // before Tip, or a block between them is slept through
-		for tip := n.cfg.Ledger.Tip().Height; next <= tip; next++ {
-			if err := n.stopped(ctx); err != nil {
-				return err
-			}
-			b, err := n.block(next, d)
-			if err != nil {
-				return err
-			}
-			if err := send(b); err != nil {
-				return err
-			}
+	for ; ; next++ {
+		if err := n.cfg.Ledger.Await(ctx, next, n.ending); n.stopped(ctx) != nil {
+			return n.stopped(ctx)
+		} else if err != nil {
+			return err
 		}
-		select {
-		case <-ctx.Done():
-		case <-n.ending:
-		case <-advanced:
-			continue
+		b, err := n.block(next, d)
+		if err != nil {
+			return err
 		}
-		return n.stopped(ctx)
+		if err := send(b); err != nil {
+			return err
+		}
 	}
 }
 

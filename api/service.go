@@ -151,7 +151,7 @@ func (n *node) status() *apipb.GetStatusResponse {
 		Height:     tip.Height,
 		TipId:      tip.ID.String(),
 		Base:       n.cfg.Ledger.Base(),
-		Orderer:    g.Ordering.Orderer,
+		Orderer:    g.Producer(),
 		Neighbours: uint32(own.Neighbours),
 		PoolTxs:    uint32(count),
 		PoolBytes:  uint64(size),

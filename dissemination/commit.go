@@ -37,19 +37,14 @@ func (d *Driver) Propose(ctx context.Context, b *block.Block) error {
 
 // awaitBlock returns once the ledger has a block, or another at its height.
 func (d *Driver) awaitBlock(ctx context.Context, b *block.Block) error {
-	for {
-		advanced := d.cfg.Ledger.Advanced()
-		if d.cfg.Ledger.Tip().Height >= b.Height {
-			return d.cfg.Ledger.Check(b)
-		}
-		select {
-		case <-advanced:
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-d.done:
-			return fmt.Errorf("waiting for the block at height %d: %w", b.Height, ErrStopped)
-		}
+	err := d.cfg.Ledger.Await(ctx, b.Height, d.done)
+	switch {
+	case err == nil:
+		return d.cfg.Ledger.Check(b)
+	case ctx.Err() != nil:
+		return err
 	}
+	return fmt.Errorf("waiting for the block at height %d: %w", b.Height, ErrStopped)
 }
 
 // propose hands a block of our own to the core; done is told when it is durable.

@@ -107,10 +107,7 @@ func (d *Driver) checkHeader(h *block.SignedHeader) error {
 	if err := h.Check(d.network, d.limits); err != nil {
 		return err
 	}
-	if h.Producer != d.cfg.Genesis.OrdererKey() {
-		return fmt.Errorf("header at height %d: its producer %s is not the network's orderer", h.Height, h.Producer)
-	}
-	return sig.VerifyHeader(h)
+	return d.cfg.Genesis.CheckProducer(h)
 }
 
 // verifyNew checks the signatures of the transactions that the pool does not hold:

@@ -33,8 +33,9 @@ type Genesis struct {
 	// Limits bound transactions and blocks; a key left out takes its default.
 	Limits Limits `json:"limits"`
 
-	raw []byte
-	id  block.ID
+	raw      []byte
+	id       block.ID
+	producer block.PublicKey // Ordering.Orderer's
 }
 
 // Ordering names the way of ordering and its parties.
@@ -146,19 +147,9 @@ func orDefault[T int | uint64](v, def T) T {
 	return v
 }
 
-// OrdererKey returns the orderer's public key, with which blocks are signed.
-func (g *Genesis) OrdererKey() block.PublicKey {
-	k, err := publicKey(g.Ordering.Orderer)
-	if err != nil {
-		panic(err) // validate has read it before
-	}
-	return k
-}
-
 // Admits says whether the peer may take part in the network.
 func (g *Genesis) Admits(p peer.ID) bool {
-	return g.Admission.Type == "open" || p.String() == g.Ordering.Orderer ||
-		slices.Contains(g.Admission.Peers, p.String())
+	return g.Admission.Type == "open" || slices.Contains(g.Named(), p.String())
 }
 
 // publicKey returns the Ed25519 key that a peer ID stands for.
@@ -191,9 +182,11 @@ func (g *Genesis) validate() error {
 	if g.Ordering.Type != "solo" {
 		return fmt.Errorf("ordering.type is %q: want \"solo\"", g.Ordering.Type)
 	}
-	if _, err := publicKey(g.Ordering.Orderer); err != nil {
+	producer, err := publicKey(g.Ordering.Orderer)
+	if err != nil {
 		return fmt.Errorf("ordering.orderer: %w", err)
 	}
+	g.producer = producer
 	if err := g.Admission.validate(); err != nil {
 		return err
 	}

@@ -41,7 +41,7 @@ func TestParse(t *testing.T) {
 	if g.BlockLimits() != (block.Limits{MaxTxBytes: 1000, MaxBodyBytes: 2000, MaxBlockTxs: 3, MaxLifetime: 40}) {
 		t.Errorf("limits are %+v", g.BlockLimits())
 	}
-	if g.OrdererKey() != sig.NewKey([32]byte{1}).Public() || g.ChainID != "net-1" {
+	if !g.Produces(sig.NewKey([32]byte{1}).Public()) || g.Produces(sig.NewKey([32]byte{2}).Public()) || g.ChainID != "net-1" {
 		t.Errorf("genesis is %+v", g)
 	}
 	for b, want := range map[byte]bool{1: true, 2: true, 3: true, 4: false} {
@@ -217,7 +217,9 @@ func FuzzGenesis(f *testing.F) {
 		if !json.Valid(raw) || g.ID() != block.ID(sha256.Sum256(raw)) || !bytes.Equal(g.Bytes(), raw) {
 			t.Fatalf("%q: ID is %s", raw, g.ID())
 		}
-		_ = g.OrdererKey()
+		if _, err := publicKey(g.Producer()); err != nil {
+			t.Fatalf("%q: %v", raw, err)
+		}
 		if l := g.BlockLimits(); l.MaxTxBytes <= block.TxOverhead || l.MaxBodyBytes < l.MaxTxBytes || l.MaxBlockTxs < 1 || l.MaxLifetime < 1 {
 			t.Fatalf("%q: limits are %+v", raw, l)
 		}

@@ -15,6 +15,7 @@ import (
 	"github.com/dgraph-io/badger/v4/skl"
 
 	"grapevine/block"
+	"grapevine/durable"
 )
 
 const (
@@ -41,7 +42,7 @@ type disk struct {
 
 	seen time.Time // modification time of dir when last synced, zero when it must be synced; the writer's
 
-	// The two steps that make a commit durable, (*badger.Txn).Commit and syncDir, and
+	// The two steps that make a commit durable, (*badger.Txn).Commit and durable.SyncDir, and
 	// freeSpace before them. The crash tests fail here.
 	commitTxn func(*badger.Txn) error
 	syncDir   func(dir string) error
@@ -62,7 +63,7 @@ func openDisk(dir string, l block.Limits, whole bool, logger *slog.Logger) (*dis
 		logger.Info("opening ledger", "dir", dir, "recovery", recovery.String())
 	}
 	s := &disk{dir: dir, recovery: recovery, log: &badgerLog{logger: logger},
-		commitTxn: (*badger.Txn).Commit, syncDir: syncDir, freeSpace: freeSpace}
+		commitTxn: (*badger.Txn).Commit, syncDir: durable.SyncDir, freeSpace: freeSpace}
 	if s.db, err = badger.Open(badgerOptions(dir, l, s.log)); err != nil {
 		return nil, openError(dir, err)
 	}
@@ -243,18 +244,7 @@ func makeDir(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("creating ledger directory: %w", err)
 	}
-	return syncDir(filepath.Dir(dir))
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return fmt.Errorf("syncing %s: %w", dir, err)
-	}
-	if err := errors.Join(d.Sync(), d.Close()); err != nil {
-		return fmt.Errorf("syncing %s: %w", dir, err)
-	}
-	return nil
+	return durable.SyncDir(filepath.Dir(dir))
 }
 
 // openError says what Badger's error means. Badger does not keep the chain of

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -215,6 +216,27 @@ func (l *Ledger) Advanced() <-chan struct{} {
 	l.advance.Lock()
 	defer l.advance.Unlock()
 	return l.advanced
+}
+
+// errStop is what Await returns when it is told to stop.
+var errStop = errors.New("no longer awaited")
+
+// Await returns nil once the tip is at a height, or above it. It gives up with the cause
+// of ctx when that is done, and with another error when stop closes, which may be nil.
+func (l *Ledger) Await(ctx context.Context, height uint64, stop <-chan struct{}) error {
+	for {
+		advanced := l.Advanced()
+		if l.Tip().Height >= height {
+			return nil
+		}
+		select {
+		case <-advanced:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-stop:
+			return fmt.Errorf("height %d: %w", height, errStop)
+		}
+	}
 }
 
 func (l *Ledger) move(tip block.Tip) {

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
+	"testing/synctest"
 
 	"github.com/dgraph-io/badger/v4"
 
@@ -308,17 +308,54 @@ func TestAdvanced(t *testing.T) {
 		t.Fatal("closed before any append")
 	default:
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-	defer cancel()
-	go c.append(l, c.next(1, 10))
-	select {
-	case <-ch:
-	case <-ctx.Done():
-		t.Fatal("not closed by an append")
-	}
+	c.append(l, c.next(1, 10))
+	<-ch
 	if l.Tip().Height != 1 {
 		t.Errorf("the tip is %v when the channel closes", l.Tip())
 	}
+}
+
+func TestAwait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newChain(t, genesis.Limits{})
+		l := c.open("")
+		ctx, cancel := context.WithCancelCause(t.Context())
+		stop := make(chan struct{})
+		await := func(height uint64) chan error {
+			done := make(chan error, 1)
+			go func() { done <- l.Await(ctx, height, stop) }()
+			synctest.Wait()
+			return done
+		}
+		second, stopped := await(2), await(9)
+		if err := l.Await(ctx, 0, nil); err != nil {
+			t.Errorf("the height that it has: %v", err)
+		}
+		c.append(l, c.next(1, 10))
+		synctest.Wait()
+		select {
+		case err := <-second:
+			t.Fatalf("at height 1 the wait for 2 ended: %v", err)
+		default:
+		}
+		c.append(l, c.next(1, 10))
+		if err := <-second; err != nil {
+			t.Errorf("at height 2: %v", err)
+		}
+		close(stop)
+		if err := <-stopped; !errors.Is(err, errStop) {
+			t.Errorf("told to stop: %v", err)
+		}
+		stop = nil
+		ended, why := await(9), errors.New("why")
+		cancel(why)
+		if err := <-ended; err != why {
+			t.Errorf("its context ended: %v", err)
+		}
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+	})
 }
 
 // Readers and Close while the writer writes: run with the race detector.

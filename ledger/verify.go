@@ -61,7 +61,7 @@ func Verify(dir string, g *genesis.Genesis, progress func(height, tip uint64)) (
 	if err != nil {
 		return Report{}, err
 	}
-	v := verifier{ledger: l, orderer: g.OrdererKey(), progress: progress}
+	v := verifier{ledger: l, genesis: g, progress: progress}
 	err = l.view(v.run)
 	if d, ok := l.db.(*disk); ok {
 		v.report.Recovery = d.recovery
@@ -72,7 +72,7 @@ func Verify(dir string, g *genesis.Genesis, progress func(height, tip uint64)) (
 // verifier walks the chain once upwards, and then over all keys.
 type verifier struct {
 	ledger   *Ledger
-	orderer  block.PublicKey
+	genesis  *genesis.Genesis
 	progress func(height, tip uint64)
 	report   Report
 	read     reader
@@ -202,8 +202,8 @@ func (v *verifier) header(parent block.Tip) (*block.SignedHeader, error) {
 		return nil, &Fault{height, "header's parent", parent.ID.String(), h.Parent.String()}
 	case h.TimeNano <= parent.TimeNano:
 		return nil, &Fault{height, "header's time", fmt.Sprintf("more than %d", parent.TimeNano), fmt.Sprint(h.TimeNano)}
-	case h.Producer != v.orderer:
-		return nil, &Fault{height, "producer", "the orderer, " + genesis.PeerID(v.orderer), genesis.PeerID(h.Producer)}
+	case !v.genesis.Produces(h.Producer):
+		return nil, &Fault{height, "producer", "the orderer, " + v.genesis.Producer(), genesis.PeerID(h.Producer)}
 	}
 	if err := h.Check(v.ledger.genesis, v.ledger.limits); err != nil {
 		return nil, &Fault{height, "header", "a valid one", err.Error()}

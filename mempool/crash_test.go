@@ -55,7 +55,7 @@ func (d *disk) durable(step string, do func() error) error {
 		return errDisk
 	}
 	switch step {
-	case "sync", "sync segment":
+	case "sync appended", "sync":
 		d.sync() // instead of a real one, which the test's files do not need
 	case "sync directory":
 	default:
@@ -63,7 +63,7 @@ func (d *disk) durable(step string, do func() error) error {
 			return err
 		}
 	}
-	if step == "name segment" {
+	if step == "name" {
 		d.named = d.newest()
 	}
 	if failing {
@@ -112,7 +112,7 @@ func (d *disk) lose(step string) {
 	if step == "sync directory" {
 		d.undone = d.named
 	}
-	if step != "sync" && step != "sync segment" {
+	if step != "sync appended" && step != "sync" {
 		return
 	}
 	for _, f := range d.files() {
@@ -229,7 +229,7 @@ func TestCrashMatrix(t *testing.T) {
 		t.Fatalf("undisturbed, %d transactions are acknowledged, want all 9 and one more", len(s.acked))
 	}
 	t.Logf("%d steps: %q", len(d.steps), d.steps)
-	for _, want := range []string{"write segment", "sync segment", "name segment", "sync directory", "append", "sync", "delete segment"} {
+	for _, want := range []string{"write", "sync", "name", "sync directory", "append", "sync appended", "delete segment"} {
 		if !strings.Contains(fmt.Sprintf("%q", d.steps), fmt.Sprintf("%q", want)) {
 			t.Errorf("the story has no step %q", want)
 		}
@@ -355,7 +355,7 @@ func TestMoveFails(t *testing.T) {
 	d, p, stays, height := movable(t)
 	d.fail = len(d.steps) + 6 // new segment, append, sync
 	p.Committed(t0, height, nil)
-	if len(d.steps) != d.fail || d.steps[d.fail-1] != "sync" {
+	if len(d.steps) != d.fail || d.steps[d.fail-1] != "sync appended" {
 		t.Fatalf("the last steps are %q", d.steps[len(d.steps)-3:])
 	}
 	d.crash(t)
@@ -367,14 +367,14 @@ func TestMoveFails(t *testing.T) {
 func TestCommittedWhileItIsMoved(t *testing.T) {
 	d, p, stays, height := movable(t)
 	before := p.journal.segments[0]
-	p.journal.durable = func(step string, do func() error) error {
-		if step == "sync" {
+	p.journal.steps = func(step string, do func() error) error {
+		if step == "sync appended" {
 			p.journal.release(p.commit(t0, height+1, []*block.Tx{stays}))
 		}
 		return d.durable(step, do)
 	}
 	p.Committed(t0, height, nil)
-	p.journal.durable = d.durable
+	p.journal.steps = d.durable
 	p.Committed(t0, height+2, nil)
 	if slices.Contains(p.journal.segments, before) {
 		t.Error("the moved segment is still there")

@@ -1,7 +1,6 @@
 package mempool
 
 import (
-	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -9,6 +8,7 @@ import (
 	"sync"
 
 	"grapevine/block"
+	"grapevine/durable"
 )
 
 // journal is a directory of segment files that transactions are appended to. The
@@ -20,7 +20,7 @@ type journal struct {
 	genesis      block.ID
 	segmentBytes int64
 	log          *slog.Logger
-	durable      durable
+	steps        durable.Steps // tests have one fail
 
 	io   sync.Mutex // held by whoever writes, over the disk's time
 	file *os.File   // the last segment's, under io; nil once closed
@@ -30,12 +30,6 @@ type journal struct {
 	segments []*segment // oldest first; the last is being written to
 	err      error      // the first failure; nothing is written after it
 }
-
-// durable runs one step that changes the disk, and that a crash may come before or
-// after. Tests replace it to make a step fail, undone or done.
-type durable func(step string, do func() error) error
-
-func reallyDo(_ string, do func() error) error { return do() }
 
 // segment is one file of a journal.
 type segment struct {
@@ -133,10 +127,10 @@ func (j *journal) write(b *batch) (*segment, error) {
 	s.size += int64(len(b.buf))
 	s.live += int64(len(b.buf))
 	j.mu.Unlock()
-	if err := j.durable("append", func() error { _, err := j.file.Write(b.buf); return err }); err != nil {
+	if err := j.steps.Do("append", func() error { _, err := j.file.Write(b.buf); return err }); err != nil {
 		return nil, fmt.Errorf("appending to %s: %w", j.path(s.number), err)
 	}
-	if err := j.durable("sync", j.file.Sync); err != nil {
+	if err := j.steps.Do("sync appended", j.file.Sync); err != nil {
 		return nil, fmt.Errorf("syncing %s: %w", j.path(s.number), err)
 	}
 	b.buf = nil
@@ -168,24 +162,9 @@ func (j *journal) rotate(number uint64) error {
 // create makes a segment with records in it. The file gets its name only when all
 // of it is synced, so that a segment never has a torn head.
 func (j *journal) create(h head, records []byte) (*os.File, int64, error) {
-	path := j.path(h.number)
-	file, err := os.Create(path + ".new")
+	path, content := j.path(h.number), append(h.bytes(), records...)
+	file, err := j.steps.Open(path, content, 0o666)
 	if err != nil {
-		return nil, 0, err
-	}
-	content := append(h.bytes(), records...)
-	err = j.durable("write segment", func() error { _, err := file.Write(content); return err })
-	if err == nil {
-		err = j.durable("sync segment", file.Sync)
-	}
-	if err == nil {
-		err = j.durable("name segment", func() error { return os.Rename(path+".new", path) })
-	}
-	if err == nil {
-		err = j.durable("sync directory", func() error { return syncDir(j.dir) })
-	}
-	if err != nil {
-		file.Close()
 		return nil, 0, fmt.Errorf("creating %s: %w", path, err)
 	}
 	return file, int64(len(content)), nil
@@ -206,12 +185,4 @@ func (j *journal) close() error {
 	file := j.file
 	j.file = nil
 	return file.Close()
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

@@ -240,7 +240,7 @@ func TestSubmittersShareSyncs(t *testing.T) {
 	held := make(chan struct{})
 	first := true
 	p, err := open(Config{Journal: d.dir}, func(step string, do func() error) error {
-		if step == "sync" && first {
+		if step == "sync appended" && first {
 			first = false
 			close(held)
 			for gathered := 0; gathered < others*(recordOverhead+block.TxOverhead); runtime.Gosched() {
@@ -286,7 +286,7 @@ func during(t *testing.T, tx *block.Tx, fail error, f func(p *Pool)) (*Pool, Ver
 	t.Helper()
 	inSync, goOn := make(chan struct{}), make(chan struct{})
 	p, err := open(Config{Journal: t.TempDir()}, func(step string, do func() error) error {
-		if step != "sync" {
+		if step != "sync appended" {
 			return do()
 		}
 		close(inSync)

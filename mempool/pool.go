@@ -10,6 +10,13 @@ import (
 	"grapevine/block"
 )
 
+// The defaults of Config that operators set.
+const (
+	DefaultMaxTxs       = 100_000
+	DefaultMaxBytes     = 256 << 20
+	DefaultMaxPerSender = 50_000
+)
+
 // Config is what a pool is opened with. The zero value is a pool without a
 // journal, a ledger or a limit on lifetimes, at the start of a chain.
 type Config struct {
@@ -61,9 +68,9 @@ func (c Config) withDefaults() Config {
 		}
 	}
 	orDefault(&c.SegmentBytes, 16<<20)
-	orDefault(&c.MaxTxs, 100_000)
-	orDefault(&c.MaxBytes, 256<<20)
-	orDefault(&c.MaxPerSender, 50_000)
+	orDefault(&c.MaxTxs, DefaultMaxTxs)
+	orDefault(&c.MaxBytes, DefaultMaxBytes)
+	orDefault(&c.MaxPerSender, DefaultMaxPerSender)
 	orDefault(&c.MaxWanted, 1<<14)
 	if c.Limits.MaxLifetime == 0 {
 		c.Limits.MaxLifetime = math.MaxUint64
@@ -249,20 +256,6 @@ func (p *Pool) Wanted(limit int) []block.ID {
 		return nil
 	}
 	return p.wanted.take(min(limit, p.cfg.MaxTxs-len(p.shelf.entries)))
-}
-
-// Journalled returns what submitters brought here and is still on offer, in order
-// of arrival: after a restart others may lack it.
-func (p *Pool) Journalled() []*block.Tx {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	var txs []*block.Tx
-	for el := p.shelf.arrival.Front(); el != nil; el = el.Next() {
-		if e := el.Value.(*entry); e.local {
-			txs = append(txs, e.tx)
-		}
-	}
-	return txs
 }
 
 // Committed removes a block's transactions, and what may stand in no block above

@@ -306,3 +306,17 @@ func wantOpen(t testing.TB, ch <-chan struct{}) {
 	default:
 	}
 }
+
+// Journalled returns what submitters brought here and is still on offer, in order
+// of arrival: after a restart others may lack it.
+func (p *Pool) Journalled() []*block.Tx {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var txs []*block.Tx
+	for el := p.shelf.arrival.Front(); el != nil; el = el.Next() {
+		if e := el.Value.(*entry); e.local {
+			txs = append(txs, e.tx)
+		}
+	}
+	return txs
+}

@@ -9,12 +9,14 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"grapevine/durable"
 )
 
 // Open makes a pool and puts on offer again what the journal has and no block does.
-func Open(cfg Config) (*Pool, error) { return open(cfg, reallyDo) }
+func Open(cfg Config) (*Pool, error) { return open(cfg, nil) }
 
-func open(cfg Config, d durable) (*Pool, error) {
+func open(cfg Config, steps durable.Steps) (*Pool, error) {
 	cfg = cfg.withDefaults()
 	p := &Pool{
 		cfg:    cfg,
@@ -28,7 +30,7 @@ func open(cfg Config, d durable) (*Pool, error) {
 	}
 	p.journal = &journal{
 		dir: cfg.Journal, genesis: cfg.Genesis, segmentBytes: int64(cfg.SegmentBytes),
-		log: cfg.Logger, durable: d, next: newBatch(),
+		log: cfg.Logger, steps: steps, next: newBatch(),
 	}
 	if err := p.replay(); err != nil {
 		return nil, fmt.Errorf("journal %s: %w", cfg.Journal, err)
@@ -124,7 +126,7 @@ func (j *journal) read() (findings, error) {
 	for _, file := range files {
 		path := filepath.Join(j.dir, file.Name())
 		whole := strings.HasSuffix(path, ".journal")
-		if whole || strings.HasSuffix(path, ".journal.new") {
+		if whole || strings.HasSuffix(path, ".journal"+durable.Unfinished) {
 			f.paths = append(f.paths, path)
 		}
 		if !whole {
@@ -218,7 +220,7 @@ func damaged(path string, at int64, err error) error {
 // no harm: it does not count any more.
 func (f findings) delete(j *journal) {
 	for _, path := range f.paths {
-		if err := j.durable("delete segment", func() error { return os.Remove(path) }); err != nil {
+		if err := j.steps.Do("delete segment", func() error { return os.Remove(path) }); err != nil {
 			j.log.Warn("journal segment not deleted, the next start does", "path", path, "err", err)
 		}
 	}

@@ -18,7 +18,7 @@ func (p *Pool) trim(spent map[*segment]int64) {
 // the last.
 func (j *journal) release(spent map[*segment]int64) {
 	for _, s := range j.unneeded(spent) {
-		if err := j.durable("delete segment", func() error { return os.Remove(j.path(s.number)) }); err != nil {
+		if err := j.steps.Do("delete segment", func() error { return os.Remove(j.path(s.number)) }); err != nil {
 			j.log.Warn("journal segment not deleted, the next start does", "path", j.path(s.number), "err", err)
 		}
 	}

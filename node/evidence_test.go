@@ -1,6 +1,7 @@
 package node
 
 import (
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -39,13 +40,13 @@ func TestKeptEvidenceHaltsTheNextLife(t *testing.T) {
 		t.Fatalf("before the proof Ready says %v", err)
 	}
 	proof := ordering.Equivocation(signed(1), signed(2)).Encode()
-	if err := (&Node{cfg: cfg}).keepEvidence(proof); err != nil {
+	if err := ordering.KeepEvidence(filepath.Join(dir, "evidence"), proof); err != nil {
 		t.Fatal(err)
 	}
 	if err := life(); err == nil || !strings.Contains(err.Error(), "halted at height 1") {
 		t.Errorf("with a proof beside the ledger Ready says %v, want that it halted at height 1", err)
 	}
-	if err := (&Node{cfg: cfg}).keepEvidence(proof[:len(proof)-1]); err != nil {
+	if err := ordering.KeepEvidence(filepath.Join(dir, "evidence"), proof[:len(proof)-1]); err != nil {
 		t.Fatal(err)
 	}
 	if n, err := New(cfg); err == nil {

@@ -4,12 +4,9 @@ import (
 	"context"
 	"errors"
 	"sync"
-	"time"
 
 	"grapevine/api"
 	"grapevine/block"
-	"grapevine/block/sig"
-	"grapevine/dissemination"
 	"grapevine/dissemination/arrival"
 	"grapevine/mempool"
 	"grapevine/p2p/membership"
@@ -50,34 +47,7 @@ func (n *Node) Neighbours() []wire.PeerID { return n.host.Neighbours() }
 // offer until it is committed or expires. The error is the node's own trouble, and
 // leaves it open what was accepted.
 func (n *Node) Submit(ctx context.Context, txs []*block.Tx) ([]mempool.Verdict, error) {
-	verdicts, good, places := n.check(txs)
-	if len(good) == 0 {
-		return verdicts, nil
-	}
-	if err := n.driver.Admit(ctx, sizeOf(good)); err != nil {
-		if !errors.Is(err, dissemination.ErrBusy) {
-			return nil, err
-		}
-		for _, i := range places {
-			verdicts[i] = mempool.Verdict{Status: mempool.Refused, Err: err}
-		}
-		return verdicts, nil
-	}
-	got, err := n.pool.Submit(time.Now(), good)
-	if err != nil {
-		return nil, err
-	}
-	var spread []*block.Tx
-	for i, v := range got {
-		verdicts[places[i]] = v
-		if v.Status == mempool.Accepted {
-			spread = append(spread, good[i])
-		}
-	}
-	if len(spread) > 0 {
-		n.driver.Spread(spread)
-	}
-	return verdicts, nil
+	return n.intake.Submit(ctx, txs)
 }
 
 // Offer takes transactions as if gossip had brought them: it checks them and puts the
@@ -85,40 +55,7 @@ func (n *Node) Submit(ctx context.Context, txs []*block.Tx) ([]mempool.Verdict, 
 // those who embed a node and have a way of their own to spread transactions, and for
 // networks whose pools are to be filled before a measurement. Peers compare their
 // pools all the same.
-func (n *Node) Offer(txs []*block.Tx) []mempool.Verdict {
-	verdicts, good, places := n.check(txs)
-	for i, v := range n.pool.Offer(time.Now(), good) {
-		verdicts[places[i]] = v
-	}
-	return verdicts
-}
-
-// check returns the transactions that may enter the pool and their places, and
-// verdicts that refuse the others.
-func (n *Node) check(txs []*block.Tx) (verdicts []mempool.Verdict, good []*block.Tx, places []int) {
-	verdicts = make([]mempool.Verdict, len(txs))
-	next := n.ledger.Tip().Height + 1
-	signatures := sig.VerifyTxs(n.cfg.Genesis.ID(), txs)
-	for i, t := range txs {
-		err := errors.Join(t.Check(n.limits), t.CheckExpiry(next, n.limits), signatures[i])
-		if err == nil && n.cfg.CheckTx != nil {
-			err = n.cfg.CheckTx(t)
-		}
-		if err != nil {
-			verdicts[i] = mempool.Verdict{Status: mempool.Refused, Err: err}
-			continue
-		}
-		good, places = append(good, t), append(places, i)
-	}
-	return verdicts, good, places
-}
-
-func sizeOf(txs []*block.Tx) (bytes int) {
-	for _, t := range txs {
-		bytes += t.Size()
-	}
-	return bytes
-}
+func (n *Node) Offer(txs []*block.Tx) []mempool.Verdict { return n.intake.Offer(txs) }
 
 // Ready says why the node does not do its work, or nil: it does not run, the orderer
 // broke the rules, or it is the orderer and its lock lets it sign nothing.

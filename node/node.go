@@ -34,6 +34,7 @@ type Node struct {
 	pool     *mempool.Pool
 	host     *p2p.Host
 	driver   *dissemination.Driver
+	intake   *dissemination.Intake
 	orderer  Orderer     // nil when this node makes no blocks
 	api      *api.Server // nil when there is none
 	facts    facts
@@ -113,9 +114,14 @@ func (n *Node) openPool() error {
 }
 
 func (n *Node) openHost() error {
-	evidence, err := n.keptEvidence()
-	if err != nil {
-		return err
+	var evidence *ordering.Evidence
+	var keep func([]byte) error
+	if path := n.path("evidence"); path != "" { // beside the ledger, so that all later lives halt too
+		kept, err := ordering.KeptEvidence(path, n.cfg.Genesis)
+		if err != nil {
+			return err
+		}
+		evidence, keep = kept, func(proof []byte) error { return ordering.KeepEvidence(path, proof) }
 	}
 	h, err := p2p.Listen(p2p.Config{
 		Key: n.cfg.Key, Genesis: n.cfg.Genesis,
@@ -137,16 +143,17 @@ func (n *Node) openHost() error {
 	n.driver = dissemination.New(dissemination.Config{
 		Genesis: n.cfg.Genesis, Self: h.ID(), Ledger: n.ledger, Pool: n.pool, Host: h,
 		Protocol: n.protocol, Seed: n.cfg.Seed,
-		OnAccepted: n.onAccepted, Halted: n.onHalted, KeepEvidence: n.keepEvidence, Evidence: evidence,
+		OnAccepted: n.onAccepted, Halted: n.onHalted, KeepEvidence: keep, Evidence: evidence,
 		Logger: n.cfg.Logger, Registerer: n.cfg.Registry,
 	})
+	n.intake = &dissemination.Intake{Genesis: n.cfg.Genesis, Ledger: n.ledger, Pool: n.pool, Driver: n.driver, Check: n.cfg.CheckTx}
 	return nil
 }
 
 // openOrderer makes this node the orderer if the genesis names its key.
 func (n *Node) openOrderer() error {
 	n.orderer = n.cfg.Orderer
-	if n.orderer != nil || n.cfg.Key.Public() != n.cfg.Genesis.OrdererKey() {
+	if n.orderer != nil || !n.cfg.Genesis.Produces(n.cfg.Key.Public()) {
 		return nil
 	}
 	var lock *ordering.Lock
@@ -158,7 +165,7 @@ func (n *Node) openOrderer() error {
 	}
 	n.orderer, err = ordering.NewSolo(ordering.SoloConfig{
 		Key: n.cfg.Key, Genesis: n.cfg.Genesis, Lock: lock, Pool: n.pool, Cutter: n.cfg.Cutter,
-		Tip: n.ledger.Tip, Advanced: n.ledger.Advanced, Check: n.ledger.Check, Logger: n.cfg.Logger,
+		Tip: n.ledger.Tip, Advanced: n.ledger.Advanced, Await: n.ledger.Await, Check: n.ledger.Check, Logger: n.cfg.Logger,
 	})
 	return err
 }
@@ -265,16 +272,8 @@ func (n *Node) census(ctx context.Context) error {
 // deliver calls OnBlock for each durable block, in order.
 func (n *Node) deliver(ctx context.Context) error {
 	for height := n.cfg.OnBlockFrom; ; height++ {
-		for {
-			advanced := n.ledger.Advanced()
-			if n.ledger.Tip().Height >= height {
-				break
-			}
-			select {
-			case <-ctx.Done():
-				return nil
-			case <-advanced:
-			}
+		if n.ledger.Await(ctx, height, nil) != nil {
+			return nil // ctx has ended
 		}
 		b, err := n.ledger.Block(height)
 		if err != nil {

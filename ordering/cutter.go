@@ -8,6 +8,13 @@ import (
 	"grapevine/genesis"
 )
 
+// The defaults of CutterConfig, where the network's limits allow as much.
+const (
+	DefaultMaxTxs         = 2_000
+	DefaultPreferredBytes = 1 << 20
+	DefaultTimeout        = 300 * time.Millisecond
+)
+
 // CutterConfig says when a batch is a block. The zero value is valid.
 type CutterConfig struct {
 	// MaxTxs is how many transactions make a block at once. Zero means 2,000 (a
@@ -35,16 +42,16 @@ type CutterConfig struct {
 
 func (c CutterConfig) withDefaults(l block.Limits) CutterConfig {
 	if c.MaxTxs == 0 {
-		c.MaxTxs = min(2_000, l.MaxBlockTxs)
+		c.MaxTxs = min(DefaultMaxTxs, l.MaxBlockTxs)
 	}
 	if c.AbsoluteBytes == 0 {
 		c.AbsoluteBytes = l.MaxBodyBytes
 	}
 	if c.PreferredBytes == 0 {
-		c.PreferredBytes = min(1<<20, c.AbsoluteBytes)
+		c.PreferredBytes = min(DefaultPreferredBytes, c.AbsoluteBytes)
 	}
 	if c.Timeout == 0 {
-		c.Timeout = 300 * time.Millisecond
+		c.Timeout = DefaultTimeout
 	}
 	if c.Settle == 0 {
 		c.Settle = c.Timeout / 3

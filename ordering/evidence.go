@@ -5,9 +5,12 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 
 	"grapevine/block"
 	"grapevine/block/sig"
+	"grapevine/durable"
 	"grapevine/genesis"
 )
 
@@ -116,16 +119,44 @@ func DecodeEvidence(raw []byte) (*Evidence, error) {
 	return nil, fmt.Errorf("%w evidence kind %d: want 1 or 2", block.ErrUnsupported, raw[1])
 }
 
+// KeepEvidence writes a proof's bytes to a file, from which the node's later lives
+// read it: a node that has one appends nothing more.
+func KeepEvidence(path string, proof []byte) error {
+	if err := durable.Replace(path, proof, 0o644); err != nil {
+		return fmt.Errorf("keeping the proof against the orderer: %w", err)
+	}
+	return nil
+}
+
+// KeptEvidence reads the proof that an earlier life kept; nil if there is none.
+func KeptEvidence(path string, g *genesis.Genesis) (*Evidence, error) {
+	raw, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the proof against the orderer: %w", err)
+	}
+	e, err := DecodeEvidence(raw)
+	if err == nil {
+		err = e.Verify(g)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("the proof against the orderer in %s proves nothing: move it away if it was not this node that wrote it: %w", path, err)
+	}
+	return e, nil
+}
+
 // Verify returns nil if the evidence convicts the network's orderer, and otherwise
 // says why it does not.
 func (e *Evidence) Verify(g *genesis.Genesis) error {
-	if err := ofOrderer(&e.First, g); err != nil {
+	if err := g.CheckProducer(&e.First); err != nil {
 		return fmt.Errorf("evidence: %w", err)
 	}
 	if e.Second == nil {
 		return e.verifyInvalid(g)
 	}
-	if err := ofOrderer(e.Second, g); err != nil {
+	if err := g.CheckProducer(e.Second); err != nil {
 		return fmt.Errorf("evidence: %w", err)
 	}
 	if e.First.Height != e.Second.Height {
@@ -157,15 +188,4 @@ func (e *Evidence) verifyInvalid(g *genesis.Genesis) error {
 		}
 	}
 	return fmt.Errorf("evidence: the block at height %d breaks no rule", h.Height)
-}
-
-// ofOrderer refuses a header that the network's orderer did not sign.
-func ofOrderer(h *block.SignedHeader, g *genesis.Genesis) error {
-	if h.Genesis != g.ID() {
-		return fmt.Errorf("header at height %d belongs to network %s, not %s", h.Height, h.Genesis.Short(), g.ID().Short())
-	}
-	if h.Producer != g.OrdererKey() {
-		return fmt.Errorf("header at height %d is by %s, not by the orderer %s", h.Height, h.Producer, g.OrdererKey())
-	}
-	return sig.VerifyHeader(h)
 }

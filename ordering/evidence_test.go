@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -146,4 +147,24 @@ func ExampleEvidence() {
 	}
 	fmt.Println(e.Height(), e.Verify(n.Genesis))
 	// Output: 1 <nil>
+}
+
+func TestKeptEvidence(t *testing.T) {
+	n, path := newNetwork(), filepath.Join(t.TempDir(), "evidence")
+	if e, err := KeptEvidence(path, n.Genesis); e != nil || err != nil {
+		t.Fatalf("nothing was kept: %v, %v", e, err)
+	}
+	proof := Equivocation(n.on(n.start(), 1).SignedHeader, n.on(n.start(), 2).SignedHeader).Encode()
+	if err := KeepEvidence(path, proof); err != nil {
+		t.Fatal(err)
+	}
+	if e, err := KeptEvidence(path, n.Genesis); err != nil || !bytes.Equal(e.Encode(), proof) {
+		t.Errorf("read back: %v, %v", e, err)
+	}
+	if err := KeepEvidence(path, proof[:len(proof)-1]); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := KeptEvidence(path, n.Genesis); err == nil || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "move it away") {
+		t.Errorf("a damaged proof: error is %v, want the path and what to do", err)
+	}
 }

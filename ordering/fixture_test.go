@@ -1,6 +1,7 @@
 package ordering
 
 import (
+	"context"
 	"errors"
 	"sync"
 	"testing"
@@ -77,6 +78,20 @@ func (c *chain) Advanced() <-chan struct{} {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.advanced
+}
+
+func (c *chain) Await(ctx context.Context, height uint64, _ <-chan struct{}) error {
+	for {
+		advanced := c.Advanced()
+		if c.Tip().Height >= height {
+			return nil
+		}
+		select {
+		case <-advanced:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
 }
 
 // append makes every check that a peer would.

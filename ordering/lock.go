@@ -8,9 +8,9 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 
 	"grapevine/block"
+	"grapevine/durable"
 )
 
 // The lock file, integers big-endian:
@@ -32,10 +32,10 @@ const (
 // key, not in the ledger, so that no loss of the ledger lets it sign a second
 // block at one height. It is not safe for concurrent use.
 type Lock struct {
-	path    string
-	durable durable
-	state   lockState
-	err     error // of a failed write: the file may have the old state or the new one
+	path  string
+	steps durable.Steps // tests have one fail
+	state lockState
+	err   error // of a failed write: the file may have the old state or the new one
 }
 
 // lockState is what a lock file says.
@@ -46,12 +46,6 @@ type lockState struct {
 	block   *block.Block // nil at height 0, or after a reset
 }
 
-// durable runs one step that changes the disk, and that a crash may come before or
-// after. Tests replace it to make a step fail, undone or done.
-type durable func(step string, do func() error) error
-
-func reallyDo(_ string, do func() error) error { return do() }
-
 // ErrNoLock says that there is no lock file.
 var ErrNoLock = errors.New("no orderer lock")
 
@@ -59,16 +53,12 @@ var ErrNoLock = errors.New("no orderer lock")
 // chain, which is for its operator to say. An existing file is left alone and is
 // an error that matches fs.ErrExist.
 func CreateLock(path string, genesisID block.ID) error {
-	return createLock(path, genesisID, reallyDo)
+	return createLock(path, genesisID, nil)
 }
 
-func createLock(path string, genesisID block.ID, d durable) error {
+func createLock(path string, genesisID block.ID, steps durable.Steps) error {
 	s := lockState{genesis: genesisID, id: genesisID}
-	link := func(from, to string) error { // unlike rename, never replaces
-		defer os.Remove(from)
-		return os.Link(from, to)
-	}
-	if err := place(path, s.bytes(), link, d); err != nil {
+	if err := steps.Create(path, s.bytes(), 0o600); err != nil {
 		return fmt.Errorf("creating orderer lock %s: %w", path, err)
 	}
 	return nil
@@ -79,7 +69,7 @@ func createLock(path string, genesisID block.ID, d durable) error {
 // anything above it with this key.
 func ResetLock(path string, genesisID block.ID, tip block.Tip) error {
 	s := lockState{genesis: genesisID, height: tip.Height, id: tip.ID}
-	if err := place(path, s.bytes(), os.Rename, reallyDo); err != nil {
+	if err := durable.Replace(path, s.bytes(), 0o600); err != nil {
 		return fmt.Errorf("resetting orderer lock %s: %w", path, err)
 	}
 	return nil
@@ -88,9 +78,9 @@ func ResetLock(path string, genesisID block.ID, tip block.Tip) error {
 // OpenLock reads the lock, and writes it anew: a process that died between the
 // file's new name and the sync of the directory has left a lock that a power loss
 // could still take back. When there is none, the error matches ErrNoLock.
-func OpenLock(path string) (*Lock, error) { return openLock(path, reallyDo) }
+func OpenLock(path string) (*Lock, error) { return openLock(path, nil) }
 
-func openLock(path string, d durable) (*Lock, error) {
+func openLock(path string, steps durable.Steps) (*Lock, error) {
 	raw, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%w at %s: without it this key signs nothing. If it has never signed a block in this network, run peer start --new-chain; "+
@@ -103,10 +93,10 @@ func openLock(path string, d durable) (*Lock, error) {
 	if err != nil {
 		return nil, fmt.Errorf("orderer lock %s: %w: put a good copy of the latest back, or catch up from peers and reset the lock to their tip", path, err)
 	}
-	if err := place(path, raw, os.Rename, d); err != nil {
+	if err := steps.Replace(path, raw, 0o600); err != nil {
 		return nil, fmt.Errorf("writing orderer lock %s: %w", path, err)
 	}
-	return &Lock{path: path, durable: d, state: s}, nil
+	return &Lock{path: path, steps: steps, state: s}, nil
 }
 
 // MemoryLock returns the lock of an orderer whose ledger is in memory too, and whose
@@ -139,7 +129,7 @@ func (l *Lock) advance(b *block.Block) error {
 		l.state = next
 		return nil
 	}
-	if err := place(l.path, next.bytes(), os.Rename, l.durable); err != nil {
+	if err := l.steps.Replace(l.path, next.bytes(), 0o600); err != nil {
 		l.err = fmt.Errorf("writing orderer lock %s: %w; nothing more is signed until the node is started again", l.path, err)
 		return l.err
 	}
@@ -193,33 +183,4 @@ func decodeLock(raw []byte) (lockState, error) {
 		return lockState{}, fmt.Errorf("it names height %d, block %s, and holds height %d, block %s", s.height, s.id.Short(), s.block.Height, s.block.ID().Short())
 	}
 	return s, nil
-}
-
-// place writes a file whole and synced, or not at all, and gives it its name by put.
-func place(path string, content []byte, put func(from, to string) error, d durable) error {
-	dir := filepath.Dir(path)
-	tmp := path + ".new"
-	file, err := os.OpenFile(tmp, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	err = d("write", func() error { _, err := file.Write(content); return err })
-	if err == nil {
-		err = d("sync", file.Sync)
-	}
-	if err = errors.Join(err, file.Close()); err != nil {
-		return err
-	}
-	if err := d("name", func() error { return put(tmp, path) }); err != nil {
-		return err
-	}
-	return d("sync directory", func() error { return syncDir(dir) })
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

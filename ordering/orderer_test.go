@@ -37,7 +37,7 @@ func newBench(t *testing.T) *bench {
 	c := newChain(t, n)
 	b := &bench{chain: c, path: newLock(t, n), began: time.Now(), append: c.append}
 	b.cfg = SoloConfig{
-		Key: n.key, Genesis: n.Genesis, Lock: mustOpenLock(t, b.path), Pool: c.pool, Tip: c.Tip, Advanced: c.Advanced,
+		Key: n.key, Genesis: n.Genesis, Lock: mustOpenLock(t, b.path), Pool: c.pool, Tip: c.Tip, Advanced: c.Advanced, Await: c.Await,
 		Logger: slog.New(slog.NewTextHandler(&b.log, nil)),
 	}
 	return b

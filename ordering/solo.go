@@ -22,10 +22,11 @@ type SoloConfig struct {
 	Pool    *mempool.Pool    // required; is told of every block after the ledger has it
 	Cutter  CutterConfig
 
-	// Tip returns the ledger's, and Advanced a channel that is closed when it has moved
-	// on after the call. Both required.
+	// Tip returns the ledger's, Advanced a channel that is closed when it has moved on
+	// after the call, and Await returns when it is at a height. All required.
 	Tip      func() block.Tip
 	Advanced func() <-chan struct{}
+	Await    func(ctx context.Context, height uint64, stop <-chan struct{}) error
 	// Check says whether the ledger would take a block (not yet signed) as its next.
 	// Nil leaves that to the pool, which knows of no block that the ledger has and it
 	// was not told of.
@@ -46,8 +47,8 @@ type Solo struct {
 // NewSolo makes the orderer. It refuses a key that is not the network's orderer's,
 // and a lock of another network.
 func NewSolo(cfg SoloConfig) (*Solo, error) {
-	if got, want := cfg.Key.Public(), cfg.Genesis.OrdererKey(); got != want {
-		return nil, fmt.Errorf("key %s is not the orderer's: the genesis names %s, whose key is %s", got, cfg.Genesis.Ordering.Orderer, want)
+	if key := cfg.Key.Public(); !cfg.Genesis.Produces(key) {
+		return nil, fmt.Errorf("key %s is not the orderer's: it is that of %s, and the genesis names %s", key, genesis.PeerID(key), cfg.Genesis.Producer())
 	}
 	if got, want := cfg.Lock.state.genesis, cfg.Genesis.ID(); got != want {
 		return nil, fmt.Errorf("orderer lock %s belongs to network %s, not %s: it is beside the wrong key, or the genesis has changed", cfg.Lock.path, got, want)
@@ -161,17 +162,7 @@ func (s *Solo) propose(ctx context.Context, b *block.Block, propose func(context
 		}
 		return fmt.Errorf("proposing block %d, %s: %w", b.Height, b.ID().Short(), err)
 	}
-	for {
-		advanced := s.cfg.Advanced()
-		if s.cfg.Tip().Height >= b.Height {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-advanced:
-		}
-	}
+	return s.cfg.Await(ctx, b.Height, nil)
 }
 
 // stance is what a lock allows on a tip.

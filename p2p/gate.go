@@ -28,7 +28,7 @@ func newGate(self peer.ID, g *genesis.Genesis, m *metrics, refused func(time.Tim
 		return gt
 	}
 	gt.admitted = make(map[peer.ID]bool)
-	for _, s := range append([]string{g.Ordering.Orderer}, g.Admission.Peers...) {
+	for _, s := range g.Named() {
 		if id, err := peer.Decode(s); err == nil { // genesis has read it before
 			gt.admitted[id] = true
 		}

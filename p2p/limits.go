@@ -24,13 +24,6 @@ const (
 
 	// slack is for a message's own fields around what the limits count.
 	slack = 4 << 10
-	// chunk is how much payload the protocols put into a message, and the budget
-	// of an announcement's prefill, before one last transaction or piece.
-	chunk = 64 << 10
-	// signedHeader is the size of a header and its signature.
-	signedHeader = 286
-	// shortID is what an announcement spends on a transaction.
-	shortID = 6
 )
 
 // MaxMessage returns the size of the largest message of a lane. A reader takes no
@@ -40,9 +33,9 @@ func MaxMessage(lane wire.Lane, l block.Limits) int {
 	case wire.Control:
 		return wire.MaxControl
 	case wire.Blocks:
-		return signedHeader + shortID*l.MaxBlockTxs + chunk + l.MaxTxBytes + slack
+		return block.SignedHeaderSize + block.ShortSize*l.MaxBlockTxs + wire.MaxPayload + l.MaxTxBytes + slack
 	default:
-		return chunk + l.MaxTxBytes + slack
+		return wire.MaxPayload + l.MaxTxBytes + slack
 	}
 }
 
@@ -131,7 +124,7 @@ func connRates() *rate.Limiter {
 
 func allowList(g *genesis.Genesis, bootstrap []peer.AddrInfo) ([]ma.Multiaddr, error) {
 	var list []ma.Multiaddr
-	for _, id := range append([]string{g.Ordering.Orderer}, g.Admission.Peers...) {
+	for _, id := range g.Named() {
 		for _, everywhere := range []string{"/ip4/0.0.0.0/ipcidr/0", "/ip6/::/ipcidr/0"} {
 			m, err := ma.NewMultiaddr(everywhere + "/p2p/" + id)
 			if err != nil {

@@ -17,6 +17,7 @@ import (
 
 	"grapevine/block"
 	"grapevine/block/sig"
+	"grapevine/durable"
 	"grapevine/p2p/membership"
 	"grapevine/p2p/wire"
 )
@@ -69,7 +70,7 @@ func (h *Host) members() []Member {
 
 // startMembership makes the core. From here on it alone says whom to dial.
 func (h *Host) startMembership(now time.Time) error {
-	incarnation, err := nextIncarnation(h.cfg.Dir, now)
+	incarnation, err := nextIncarnation(h.cfg.Dir, now, nil)
 	if err != nil {
 		return err
 	}
@@ -97,7 +98,7 @@ func (h *Host) startMembership(now time.Time) error {
 func (h *Host) info() membership.Info {
 	i := membership.Info{
 		Addrs:    addrTexts(h.libp2p.Addrs()),
-		Orderer:  h.cfg.Key.Public() == h.cfg.Genesis.OrdererKey(),
+		Orderer:  h.cfg.Genesis.Produces(h.cfg.Key.Public()),
 		Software: h.cfg.Software,
 	}
 	i.Height, i.Base = h.cfg.Status()
@@ -155,7 +156,7 @@ func (h *Host) applyMembership(now time.Time) error {
 			h.release(e.Key)
 		case membership.Persist:
 			// Rare, and nothing after it may be said before it is kept.
-			if err := keepIncarnation(h.cfg.Dir, e.Incarnation); err != nil {
+			if err := keepIncarnation(h.cfg.Dir, e.Incarnation, nil); err != nil {
 				return err
 			}
 			h.log.Warn("a member record of ours came back that is newer than this start: incarnation raised", "incarnation", e.Incarnation)
@@ -250,7 +251,7 @@ const incarnationFile = "incarnation"
 
 // nextIncarnation returns, and keeps, the incarnation of this start: the time, or one
 // more than the last if that is later.
-func nextIncarnation(dir string, now time.Time) (uint64, error) {
+func nextIncarnation(dir string, now time.Time, steps durable.Steps) (uint64, error) {
 	next := uint64(now.UnixNano())
 	if dir == "" {
 		return next, nil
@@ -268,24 +269,15 @@ func nextIncarnation(dir string, now time.Time) (uint64, error) {
 		}
 		next = max(next, last+1)
 	}
-	return next, keepIncarnation(dir, next)
+	return next, keepIncarnation(dir, next, steps)
 }
 
-// keepIncarnation writes the file whole and synced, or not at all.
-func keepIncarnation(dir string, n uint64) error {
+// keepIncarnation puts the incarnation on the disk. Until it is there nobody may hear of it.
+func keepIncarnation(dir string, n uint64, steps durable.Steps) error {
 	if dir == "" {
 		return nil
 	}
-	tmp, err := os.CreateTemp(dir, ".incarnation-*")
-	if err != nil {
-		return fmt.Errorf("keeping incarnation: %w", err)
-	}
-	defer os.Remove(tmp.Name())
-	_, werr := fmt.Fprintln(tmp, n)
-	if err := errors.Join(werr, tmp.Sync(), tmp.Close()); err != nil {
-		return fmt.Errorf("keeping incarnation: %w", err)
-	}
-	if err := os.Rename(tmp.Name(), filepath.Join(dir, incarnationFile)); err != nil {
+	if err := steps.Replace(filepath.Join(dir, incarnationFile), fmt.Appendln(nil, n), 0o600); err != nil {
 		return fmt.Errorf("keeping incarnation: %w", err)
 	}
 	return nil

@@ -1,6 +1,7 @@
 package p2p
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -8,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"grapevine/durable"
 	"grapevine/p2p/membership"
 	"grapevine/p2p/wire"
 )
@@ -154,27 +156,44 @@ func TestForgedRecordsAreCharged(t *testing.T) {
 func TestIncarnationOnlyGrows(t *testing.T) {
 	dir := t.TempDir()
 	now := time.Unix(1_000_000, 0)
-	first, err := nextIncarnation(dir, now)
+	first, err := nextIncarnation(dir, now, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	second, err := nextIncarnation(dir, now.Add(-time.Hour)) // the clock was set back
+	second, err := nextIncarnation(dir, now.Add(-time.Hour), nil) // the clock was set back
 	if err != nil || second != first+1 {
 		t.Errorf("then %d, %v, want %d", second, err, first+1)
 	}
-	if err := keepIncarnation(dir, 1<<63); err != nil {
+	if err := keepIncarnation(dir, 1<<63, nil); err != nil {
 		t.Fatal(err)
 	}
-	if third, err := nextIncarnation(dir, now); err != nil || third != 1<<63+1 {
+	if third, err := nextIncarnation(dir, now, nil); err != nil || third != 1<<63+1 {
 		t.Errorf("after a raise %d, %v", third, err)
 	}
 	if err := os.WriteFile(filepath.Join(dir, incarnationFile), []byte("x"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := nextIncarnation(dir, now); err == nil || !strings.Contains(err.Error(), "remove the file") {
+	if _, err := nextIncarnation(dir, now, nil); err == nil || !strings.Contains(err.Error(), "remove the file") {
 		t.Errorf("of garbage: %v", err)
 	}
 	if files, _ := filepath.Glob(filepath.Join(dir, ".*")); len(files) > 0 {
 		t.Errorf("left behind: %v", files)
+	}
+}
+
+// Others hear of an incarnation only when no power loss can take it back, or the next
+// start could say another thing under the same number.
+func TestIncarnationIsOnTheDiskBeforeItIsUsed(t *testing.T) {
+	lost := errors.New("input/output error")
+	for _, fails := range []string{durable.StepWrite, durable.StepSync, durable.StepName, durable.StepSyncDir} {
+		failing := func(step string, do func() error) error {
+			if step == fails {
+				return lost
+			}
+			return do()
+		}
+		if _, err := nextIncarnation(t.TempDir(), time.Unix(1_000_000, 0), failing); !errors.Is(err, lost) {
+			t.Errorf("step %q failed: error is %v, want that", fails, err)
+		}
 	}
 }

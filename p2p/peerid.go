@@ -15,15 +15,7 @@ import (
 // PeerIDFromKey returns the peer ID of a key.
 func PeerIDFromKey(k block.PublicKey) wire.PeerID { return wire.PeerID(genesis.PeerID(k)) }
 
-// KeyFromPeerID returns the Ed25519 key that a peer ID stands for.
-func KeyFromPeerID(p wire.PeerID) (block.PublicKey, error) {
-	id, err := peer.Decode(string(p))
-	if err != nil {
-		return block.PublicKey{}, fmt.Errorf("peer ID %q: %w", p, err)
-	}
-	return keyOf(id)
-}
-
+// keyOf returns the Ed25519 key that a peer ID stands for.
 func keyOf(id peer.ID) (block.PublicKey, error) {
 	key, err := id.ExtractPublicKey()
 	if err != nil {

@@ -1200,7 +1200,7 @@ type GetStatusResponse struct {
 	Neighbours    uint32                 `protobuf:"varint,10,opt,name=neighbours,proto3" json:"neighbours,omitempty"`          // peers it is connected to
 	PoolTxs       uint32                 `protobuf:"varint,11,opt,name=pool_txs,json=poolTxs,proto3" json:"pool_txs,omitempty"` // transactions waiting
 	PoolBytes     uint64                 `protobuf:"varint,12,opt,name=pool_bytes,json=poolBytes,proto3" json:"pool_bytes,omitempty"`
-	Mode          string                 `protobuf:"bytes,13,opt,name=mode,proto3" json:"mode,omitempty"`       // push, pull, push-pull or a preset
+	Mode          string                 `protobuf:"bytes,13,opt,name=mode,proto3" json:"mode,omitempty"`       // push, pull, push-pull
 	Addrs         []string               `protobuf:"bytes,14,rep,name=addrs,proto3" json:"addrs,omitempty"`     // multiaddrs it listens on, with its peer ID
 	Started       string                 `protobuf:"bytes,15,opt,name=started,proto3" json:"started,omitempty"` // when the node started
 	Ready         bool                   `protobuf:"varint,16,opt,name=ready,proto3" json:"ready,omitempty"`

@@ -6,8 +6,9 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
+
+	"grapevine/durable"
 )
 
 // LoadKey reads a key file: the secret seed as 64 hexadecimal digits and a
@@ -35,19 +36,10 @@ func LoadKey(path string) (Key, error) {
 // An existing file is left alone and is an error that matches fs.ErrExist.
 func CreateKey(path string, k Key) error {
 	seed := k.Seed()
-	tmp, err := os.CreateTemp(filepath.Dir(path), ".key-*") // mode 0600
-	if err != nil {
-		return fmt.Errorf("creating key: %w", err)
+	if err := durable.Create(path, []byte(hex.EncodeToString(seed[:])+"\n"), 0o600); err != nil {
+		return fmt.Errorf("creating key %s: %w", path, err)
 	}
-	defer os.Remove(tmp.Name())
-	_, werr := tmp.WriteString(hex.EncodeToString(seed[:]) + "\n")
-	if err := errors.Join(werr, tmp.Sync(), tmp.Close()); err != nil {
-		return fmt.Errorf("writing key %s: %w", path, err)
-	}
-	if err := os.Link(tmp.Name(), path); err != nil { // unlike rename, never replaces
-		return fmt.Errorf("creating key: %w", err)
-	}
-	return syncDir(filepath.Dir(path))
+	return nil
 }
 
 // LoadOrCreateKey reads the key file, or makes it when there is none.
@@ -63,12 +55,4 @@ func LoadOrCreateKey(path string) (Key, error) {
 		return Key{}, err
 	}
 	return k, nil
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return fmt.Errorf("syncing %s: %w", dir, err)
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"grapevine/block/sig"
+	"grapevine/durable"
 	"grapevine/genesis"
 	"grapevine/ordering"
 )
@@ -78,7 +79,7 @@ A home that is there already is left alone, and that is an error.`,
 		if err := makeHome(home, key, g, s.changed(cmd.Flags())); err != nil {
 			return err
 		}
-		c := created{home, genesis.PeerID(key.Public()), g.ChainID, g.ID().String(), g.OrdererKey() == key.Public()}
+		c := created{home, genesis.PeerID(key.Public()), g.ChainID, g.ID().String(), g.Produces(key.Public())}
 		return out.print(cmd, c, func(w io.Writer) {
 			fmt.Fprintf(w, "home\t%s\npeer ID\t%s\nnetwork\t%s (%s)\norderer\t%s\n", c.Home, c.PeerID, c.ChainID, c.GenesisID, yesNo(c.Orderer))
 			fmt.Fprintf(w, "next\tpeer start --home %s\n", home)
@@ -137,7 +138,7 @@ func makeHome(home string, key sig.Key, g *genesis.Genesis, given []setting) err
 	if err := os.Remove(home); err != nil && !errors.Is(err, fs.ErrNotExist) { // an empty directory at most
 		return fmt.Errorf("making home: %w", err)
 	}
-	if err := os.Rename(tmp, home); err != nil {
+	if err := durable.Rename(tmp, home); err != nil {
 		return fmt.Errorf("making home: %w", err)
 	}
 	return nil
@@ -163,14 +164,14 @@ func fillHome(dir string, key sig.Key, g *genesis.Genesis, given []setting) erro
 	if err := sig.CreateKey(filepath.Join(dir, keyFile), key); err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(dir, genesisFile), g.Bytes(), 0o644); err != nil {
+	if err := durable.Create(filepath.Join(dir, genesisFile), g.Bytes(), 0o644); err != nil {
 		return fmt.Errorf("writing genesis: %w", err)
 	}
 	config := writeConfig(defaultSettings().table(), given)
-	if err := os.WriteFile(filepath.Join(dir, configFile), config, 0o644); err != nil {
+	if err := durable.Create(filepath.Join(dir, configFile), config, 0o644); err != nil {
 		return fmt.Errorf("writing config: %w", err)
 	}
-	if g.OrdererKey() != key.Public() {
+	if !g.Produces(key.Public()) {
 		return nil
 	}
 	return ordering.CreateLock(filepath.Join(dir, lockFile), g.ID())

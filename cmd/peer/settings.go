@@ -12,18 +12,22 @@ import (
 	"github.com/spf13/pflag"
 
 	"grapevine/api"
-	"grapevine/node"
+	"grapevine/dissemination/fresh"
+	"grapevine/mempool"
+	"grapevine/ordering"
+	"grapevine/p2p/membership"
 	"grapevine/testnet/scenario"
 )
 
-// settings are what a peer is told by its operator.
+// settings are what a peer is told by its operator. A number, size or duration that is
+// zero was not given, or says that it is up to its owner, whose default is shown: what
+// is given counts as given, though it be the same as the default.
 type settings struct {
 	Listen              []string
 	Advertise           []string
 	Bootstrap           []string
 	API                 string
 	APIPublic           bool
-	Preset              string
 	Mode                string
 	Catchup             bool
 	Fanout              int
@@ -44,28 +48,17 @@ type settings struct {
 // defaultAPI is where a node listens and where the commands look for one.
 const defaultAPI = api.DefaultListen
 
-// modeOfPreset is the value of the setting mode that leaves it to the preset.
-const modeOfPreset = "preset"
-
 // noAPI is the value of the setting api that means none.
 const noAPI = "off"
 
 func defaultSettings() *settings {
 	return &settings{
-		Listen:              []string{"/ip4/0.0.0.0/udp/9701/quic-v1", "/ip4/0.0.0.0/tcp/9701"},
-		API:                 defaultAPI,
-		Preset:              node.Presets()[0],
-		Mode:                modeOfPreset,
-		Catchup:             true,
-		LogLevel:            "info",
-		LogFormat:           "text",
-		MaxMembers:          16384,
-		BlockTimeout:        300 * time.Millisecond,
-		BlockMaxTxs:         2_000,
-		BlockPreferredBytes: 1 << 20,
-		PoolMaxTxs:          100_000,
-		PoolMaxBytes:        256 << 20,
-		PoolMaxPerSender:    50_000,
+		Listen:    []string{"/ip4/0.0.0.0/udp/9701/quic-v1", "/ip4/0.0.0.0/tcp/9701"},
+		API:       defaultAPI,
+		Mode:      fresh.Modes()[0],
+		Catchup:   true,
+		LogLevel:  "info",
+		LogFormat: "text",
 	}
 }
 
@@ -90,21 +83,20 @@ func (s *settings) table() []setting {
 		{"bootstrap", &listValue{to: &s.Bootstrap}, "multiaddrs of peers to connect to first, each ending in /p2p/ and the peer ID"},
 		{"api", textValue{to: &s.API}, "host:port of the HTTP API; \"off\" for none"},
 		{"api_public", boolValue{&s.APIPublic}, "allow an API address that other machines can reach; whoever reaches it can submit"},
-		{"preset", textValue{&s.Preset, node.Presets()}, "whose gossip to speak: grapevine; or fabric or fabric-enhanced, to be measured against it"},
-		{"mode", textValue{&s.Mode, []string{"push-pull", "push", "pull", modeOfPreset}}, "how fresh blocks travel: push-pull, push or pull; preset: as the preset says, push-pull for grapevine"},
+		{"mode", textValue{&s.Mode, fresh.Modes()}, "how fresh blocks travel: push-pull, push or pull"},
 		{"catchup", boolValue{&s.Catchup}, "fetch ranges of blocks when far behind"},
-		{"fanout", countValue{&s.Fanout, 0, 1024}, "neighbours that a fresh block is pushed to; 0: as the preset says, for grapevine by the network's size"},
-		{"pull_every", durationValue{&s.PullEvery}, "mean time between periodic pulls of fresh blocks; 0s: as the preset says, 2s for grapevine"},
-		{"fetch_timeout", durationValue{&s.FetchTimeout}, "how long a request for a block's transactions may go without progress at first, 1m at most; 0s: as the preset says, 500ms for grapevine"},
-		{"max_members", countValue{&s.MaxMembers, 0, 1 << 20}, "peers of the network to remember"},
+		{"fanout", countValue{&s.Fanout, 0, 1024}, "neighbours that a fresh block is pushed to; 0: as many as the network's size asks for"},
+		{"pull_every", durationValue{&s.PullEvery}, "mean time between periodic pulls of fresh blocks; 0s: " + shortly(fresh.DefaultPullEvery)},
+		{"fetch_timeout", durationValue{&s.FetchTimeout}, "how long a request for a block's transactions may go without progress at first, " + shortly(fresh.MaxFetchTimeout) + " at most; 0s: " + shortly(fresh.DefaultFetchTimeout)},
+		{"max_members", ownedValue{countValue{&s.MaxMembers, 0, 1 << 20}, countValue{to: new(membership.DefaultMaxMembers)}}, "peers of the network to remember"},
 		{"log_level", textValue{&s.LogLevel, []string{"debug", "info", "warn", "error"}}, "least severe log lines to write: debug, info, warn or error"},
 		{"log_format", textValue{&s.LogFormat, []string{"text", "json"}}, "form of the log on standard error: text or json"},
-		{"block_timeout", durationValue{&s.BlockTimeout}, "orderer: longest wait of a transaction for its block to fill"},
-		{"block_max_txs", countValue{&s.BlockMaxTxs, 0, math.MaxInt32}, "orderer: transactions at which a block is full; the genesis bounds it"},
-		{"block_preferred_bytes", sizeValue{&s.BlockPreferredBytes}, "orderer: body size at which a block is full; the genesis bounds it"},
-		{"pool_max_txs", countValue{&s.PoolMaxTxs, 0, math.MaxInt32}, "transactions that may wait in the pool"},
-		{"pool_max_bytes", sizeValue{&s.PoolMaxBytes}, "bytes of transactions that may wait in the pool"},
-		{"pool_max_per_sender", countValue{&s.PoolMaxPerSender, 0, math.MaxInt32}, "transactions of one sender that may wait in the pool"},
+		{"block_timeout", ownedValue{durationValue{&s.BlockTimeout}, durationValue{new(ordering.DefaultTimeout)}}, "orderer: longest wait of a transaction for its block to fill"},
+		{"block_max_txs", ownedValue{countValue{&s.BlockMaxTxs, 0, math.MaxInt32}, countValue{to: new(ordering.DefaultMaxTxs)}}, "orderer: transactions at which a block is full; the genesis bounds it"},
+		{"block_preferred_bytes", ownedValue{sizeValue{&s.BlockPreferredBytes}, sizeValue{new(ordering.DefaultPreferredBytes)}}, "orderer: body size at which a block is full; the genesis bounds it"},
+		{"pool_max_txs", ownedValue{countValue{&s.PoolMaxTxs, 0, math.MaxInt32}, countValue{to: new(mempool.DefaultMaxTxs)}}, "transactions that may wait in the pool"},
+		{"pool_max_bytes", ownedValue{sizeValue{&s.PoolMaxBytes}, sizeValue{new(mempool.DefaultMaxBytes)}}, "bytes of transactions that may wait in the pool"},
+		{"pool_max_per_sender", ownedValue{countValue{&s.PoolMaxPerSender, 0, math.MaxInt32}, countValue{to: new(mempool.DefaultMaxPerSender)}}, "transactions of one sender that may wait in the pool"},
 		{"seed", seedValue{&s.Seed}, "seed of this peer's random choices, to repeat a run; 0: a fresh one"},
 	}
 }

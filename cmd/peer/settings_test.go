@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
+
+	"grapevine/ordering"
 )
 
 // loaded reads settings as peer start does.
@@ -37,7 +39,6 @@ var others = map[string][2]string{
 	"bootstrap":             {"/ip4/1.1.1.1/tcp/1/p2p/x", `["/ip4/1.1.1.1/tcp/1/p2p/x"]`},
 	"api":                   {"127.0.0.1:1", `"127.0.0.1:1"`},
 	"api_public":            {"true", "true"},
-	"preset":                {"fabric", `"fabric"`},
 	"mode":                  {"pull", `"pull"`},
 	"catchup":               {"false", "false"},
 	"fanout":                {"5", "5"},
@@ -103,7 +104,6 @@ func TestWrongSettingsAreNamed(t *testing.T) {
 		{`fanout = "3"`, `key "fanout" is 3: want a number, without quotes`},
 		{"fanout = -1", `key "fanout" is -1: want a number from 0 to 1024`},
 		{"mode = 3", "want text in quotes"},
-		{`preset = "besu"`, `key "preset" is besu: want one of grapevine, fabric, fabric-enhanced`},
 		{`mode = "shout"`, `key "mode" is shout: want one of push-pull, push, pull`},
 		{`catchup = "true"`, "want true or false"},
 		{`listen = "/ip4/1.2.3.4/tcp/1"`, "want a list"},
@@ -134,8 +134,13 @@ func TestConfigFileIsTheTable(t *testing.T) {
 	text := string(writeConfig(defaultSettings().table(), nil))
 	all := regexp.MustCompile(`(?m)^#([a-z_]+ = )`).ReplaceAllString(text, "$1")
 	s, err := loaded(t, all)
-	if err != nil || !reflect.DeepEqual(s, defaultSettings()) {
-		t.Errorf("the defaults in config.toml are %+v, %v", s, err)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, row := range defaultSettings().table() {
+		if got, want := s.table()[i].value.String(), row.value.String(); got != want {
+			t.Errorf("%s: the default in config.toml is %s, want %s", row.key, got, want)
+		}
 	}
 	if n := strings.Count(all, "\n# (--"); n != len(others) {
 		t.Errorf("%d settings in config.toml, want %d:\n%s", n, len(others), all)
@@ -207,15 +212,23 @@ func TestSizes(t *testing.T) {
 
 func TestNodeConfig(t *testing.T) {
 	cfg := defaultSettings().nodeConfig()
-	if cfg.API != defaultAPI || cfg.NoCatchup || cfg.Mode != "" || cfg.Preset != "grapevine" || cfg.Cutter.MaxTxs != 0 || cfg.Cutter.Timeout != 300*time.Millisecond {
+	if cfg.API != defaultAPI || cfg.NoCatchup || cfg.Mode != "push-pull" || cfg.Cutter != (ordering.CutterConfig{}) || cfg.PoolMaxTxs != 0 || cfg.MaxMembers != 0 {
 		t.Errorf("the defaults mean %+v", cfg)
 	}
-	s, err := loaded(t, "", "--api=off", "--catchup=false", "--block-max-txs=5", "--seed=3", "--preset=fabric", "--mode=push", "--pull-every=3s", "--fetch-timeout=750ms")
+	s, err := loaded(t, "", "--api=off", "--catchup=false", "--block-max-txs=5", "--seed=3", "--mode=push", "--pull-every=3s", "--fetch-timeout=750ms")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if cfg = s.nodeConfig(); cfg.API != "" || !cfg.NoCatchup || cfg.Cutter.MaxTxs != 5 || cfg.Seed != 3 || cfg.Preset != "fabric" || cfg.Mode != "push" ||
+	if cfg = s.nodeConfig(); cfg.API != "" || !cfg.NoCatchup || cfg.Cutter.MaxTxs != 5 || cfg.Seed != 3 || cfg.Mode != "push" ||
 		cfg.PullEvery != 3*time.Second || cfg.FetchTimeout != 750*time.Millisecond {
 		t.Errorf("other settings mean %+v", cfg)
+	}
+	// What is given counts, though it be the default: a genesis that allows less must say so.
+	s, err = loaded(t, "pool_max_txs = 100000", "--block-max-txs=2000", "--block-preferred-bytes=1MiB")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cfg = s.nodeConfig(); cfg.Cutter.MaxTxs != 2000 || cfg.Cutter.PreferredBytes != 1<<20 || cfg.PoolMaxTxs != 100_000 || cfg.Cutter.Timeout != 0 {
+		t.Errorf("settings at their defaults mean %+v", cfg)
 	}
 }

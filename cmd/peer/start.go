@@ -98,21 +98,18 @@ func loadHome(home string, s *settings, load func() error) (node.Config, error) 
 	return cfg, nil
 }
 
-// nodeConfig returns what the settings mean to a node. A setting that is at its
-// default is left zero where the node's own default, the same, adapts to the
-// genesis' limits.
+// nodeConfig returns what the settings mean to a node.
 func (s *settings) nodeConfig() node.Config {
-	def := defaultSettings()
 	cfg := node.Config{
 		Listen: s.Listen, Advertise: s.Advertise, Bootstrap: s.Bootstrap,
 		API: s.API, APIPublic: s.APIPublic,
 		Software: "grapevine/" + version,
-		Preset:   s.Preset, NoCatchup: !s.Catchup, Fanout: s.Fanout,
+		Mode:     s.Mode, NoCatchup: !s.Catchup, Fanout: s.Fanout,
 		PullEvery: s.PullEvery, FetchTimeout: s.FetchTimeout, MaxMembers: s.MaxMembers,
 		Cutter: ordering.CutterConfig{
 			Timeout:        s.BlockTimeout,
-			MaxTxs:         unless(s.BlockMaxTxs, def.BlockMaxTxs),
-			PreferredBytes: unless(s.BlockPreferredBytes, def.BlockPreferredBytes),
+			MaxTxs:         s.BlockMaxTxs,
+			PreferredBytes: s.BlockPreferredBytes,
 		},
 		PoolMaxTxs: s.PoolMaxTxs, PoolMaxBytes: s.PoolMaxBytes, PoolMaxPerSender: s.PoolMaxPerSender,
 		Seed: s.Seed,
@@ -120,18 +117,7 @@ func (s *settings) nodeConfig() node.Config {
 	if s.API == noAPI {
 		cfg.API = ""
 	}
-	if s.Mode != modeOfPreset {
-		cfg.Mode = s.Mode
-	}
 	return cfg
-}
-
-// unless returns n, but zero when it is the default.
-func unless(n, def int) int {
-	if n == def {
-		return 0
-	}
-	return n
 }
 
 // newLogger makes the logger that the settings ask for.
@@ -209,9 +195,9 @@ func ledgerTip(home string, cfg node.Config) (block.Tip, error) {
 }
 
 func checkOrderer(home string, cfg node.Config) error {
-	if cfg.Key.Public() == cfg.Genesis.OrdererKey() {
+	if cfg.Genesis.Produces(cfg.Key.Public()) {
 		return nil
 	}
 	return refused(fmt.Errorf("the peer in %s, %s, is not the orderer, whom the genesis names as %s: only an orderer has a lock",
-		home, genesis.PeerID(cfg.Key.Public()), cfg.Genesis.Ordering.Orderer))
+		home, genesis.PeerID(cfg.Key.Public()), cfg.Genesis.Producer()))
 }

@@ -22,6 +22,23 @@ type value interface {
 	toTOML() string
 }
 
+// ownedValue is a value whose default is that of the part which is told of it. That part
+// gets zero, which it takes for its default, when nothing else was given.
+type ownedValue struct {
+	value
+	def value
+}
+
+func (v ownedValue) String() string { return v.shown().String() }
+func (v ownedValue) toTOML() string { return v.shown().toTOML() }
+
+func (v ownedValue) shown() value {
+	if text := v.value.String(); text == "0" || text == "0s" {
+		return v.def
+	}
+	return v.value
+}
+
 type textValue struct {
 	to      *string
 	allowed []string // empty: anything
@@ -262,4 +279,12 @@ func formatSize(n int) string {
 		}
 	}
 	return strconv.Itoa(n)
+}
+
+// shortly writes a duration as people do: 1m, and not 1m0s.
+func shortly(d time.Duration) string {
+	if text := d.String(); strings.HasSuffix(text, "m0s") {
+		return strings.TrimSuffix(text, "0s")
+	}
+	return d.String()
 }

@@ -28,6 +28,9 @@ var names = [...]string{Own: "own", Push: "push", Pull: "pull", CatchUp: "catch-
 // String returns the way as logs and reports spell it.
 func (v Via) String() string { return names[v] }
 
+// MarshalText implements encoding.TextMarshaler, for logs in JSON.
+func (v Via) MarshalText() ([]byte, error) { return []byte(v.String()), nil }
+
 // ParseVia reads what String wrote.
 func ParseVia(s string) (Via, error) {
 	if i := slices.Index(names[:], s); i >= 0 {

@@ -31,6 +31,9 @@ func Modes() []string { return slices.Clone(modeNames) }
 // String returns the mode as settings spell it.
 func (m Mode) String() string { return modeNames[m] }
 
+// MarshalText implements encoding.TextMarshaler, for logs in JSON.
+func (m Mode) MarshalText() ([]byte, error) { return []byte(m.String()), nil }
+
 // ParseMode reads what String wrote; "" is the default.
 func ParseMode(s string) (Mode, error) {
 	if s == "" {

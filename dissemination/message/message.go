@@ -146,6 +146,7 @@ const (
 	PartBytes = 60 << 10
 	// PrefillBytes bounds what an announcement prefills.
 	PrefillBytes = 32 << 10
+	_            = uint(wire.MaxPayload - max(PartBytes, PrefillBytes)) // or it does not compile
 	// maxEvidence bounds a proof's bytes.
 	maxEvidence = 16 << 10
 	// MaxHop bounds the hop count, which no honest path of infect-and-die reaches.

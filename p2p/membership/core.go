@@ -36,9 +36,12 @@ type Contact struct {
 	Addrs []string
 }
 
+// DefaultMaxMembers is Config.MaxMembers when that is zero.
+const DefaultMaxMembers = 16 << 10
+
 func (c Config) withDefaults() Config {
 	if c.MaxMembers == 0 {
-		c.MaxMembers = 16 << 10
+		c.MaxMembers = DefaultMaxMembers
 	}
 	if c.Full == 0 {
 		c.Full = 128

@@ -11,6 +11,10 @@ import (
 // a lane can put ahead of everything else on the connection.
 const MaxFrame = 64 << 10
 
+// MaxPayload is how much the protocols put into a message, and the most that an
+// announcement's prefill may have, before one last transaction or piece.
+const MaxPayload = 64 << 10
+
 // A frame is a header of four bytes, big endian, and a payload. The header's top
 // bit says that the message goes on in the next frame; the other bits are the
 // payload's length. Only the last frame of a message may be less than full, and no

@@ -10,6 +10,7 @@ import (
 	"syscall"
 
 	"grapevine/block"
+	"grapevine/durable"
 )
 
 // Network is a testnet, as its file says.
@@ -83,16 +84,7 @@ func (n *Network) save() error {
 	if err != nil {
 		return err
 	}
-	tmp, err := os.CreateTemp(n.dir, ".testnet-*")
-	if err != nil {
-		return fmt.Errorf("writing testnet: %w", err)
-	}
-	defer os.Remove(tmp.Name())
-	_, werr := tmp.Write(append(raw, '\n'))
-	if err := errors.Join(werr, tmp.Chmod(0o644), tmp.Sync(), tmp.Close()); err != nil {
-		return fmt.Errorf("writing testnet: %w", err)
-	}
-	if err := os.Rename(tmp.Name(), statePath(n.dir)); err != nil {
+	if err := durable.Replace(statePath(n.dir), append(raw, '\n'), 0o644); err != nil {
 		return fmt.Errorf("writing testnet: %w", err)
 	}
 	return nil

@@ -54,7 +54,8 @@ var packages = []struct {
 	{"testnet/plot", "block testnet/outcome", "a picture is of what happened, and knows no world"},
 	{"testnet/checks", "api api/apipb block testnet/outcome testnet/scenario", "a check believes what peers answer, or what a world saw, and nothing else"},
 	{"testnet/traffic", "api api/apipb block block/sig mempool", "traffic comes from outside, as a user's would"},
-	{"testnet/baseline", "block p2p", "what we are measured against has nothing of ours but the seam for its sockets"},
+	{"testnet/baseline/fabric", "block p2p/wire", "a core: Fabric's gossip with IDs and sizes, no bodies, no network, and nothing of our own cores"},
+	{"testnet/baseline", "block p2p p2p/wire testnet/baseline/fabric", "what we are measured against has nothing of ours but the seam for its sockets, and frames"},
 	{"testnet/packets", "block block/sig dissemination/preset genesis ledger node p2p/wire testnet/baseline testnet/outcome testnet/scenario",
 		"whole nodes on simulated links: it knows their doors, and nothing of what is behind"},
 	{"testnet/processes", "api api/apipb block block/sig dissemination/preset genesis testnet/outcome testnet/report testnet/scenario testnet/traffic",
@@ -111,6 +112,7 @@ var guards = []struct {
 var cores = []string{
 	"block", "p2p/wire", "p2p/membership", "dissemination/message", "dissemination/fresh",
 	"dissemination/catchup", "dissemination/preset", "dissemination/txs", "ordering/cutter.go",
+	"testnet/baseline/fabric",
 }
 
 const coreWhy = "a core gets time, randomness and bytes as arguments, so that a seed replays it exactly"

@@ -59,7 +59,7 @@ func (p *Peer) wanted(from *neighbour, m Want) {
 		return
 	}
 	e := p.store.at(m.Height)
-	if e == nil || !e.asked || slices.ContainsFunc(e.waiters, func(w waiter) bool { return w.peer == from.id }) {
+	if e == nil || slices.ContainsFunc(e.waiters, func(w waiter) bool { return w.peer == from.id }) {
 		p.stats.Ignored++
 		return
 	}
@@ -68,7 +68,7 @@ func (p *Peer) wanted(from *neighbour, m Want) {
 
 // answered takes a body that was asked for. It is not passed on: its number was.
 func (p *Peer) answered(now time.Time, from *neighbour, m Answer) {
-	if e := p.store.at(m.Block.Height); e == nil || !e.asked {
+	if p.store.at(m.Block.Height) == nil {
 		p.stats.Ignored++
 		return
 	}

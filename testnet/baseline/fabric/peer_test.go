@@ -244,6 +244,16 @@ func TestPull(t *testing.T) {
 	}
 }
 
+// What state transfer has brought gossip does not remember, and is not pulled for that.
+func TestTheChainIsNotPulled(t *testing.T) {
+	p := alone(Fabric(), 1, blocks(2))
+	now, m, _ := tick[Hello](t, p, start)
+	p.Receive(now, "a", Digest{m.Nonce, []uint64{1, 2, 3}})
+	if _, r, _ := tick[Request](t, p, now); !slices.Equal(r.Heights, []uint64{3}) {
+		t.Errorf("%v are asked for", r.Heights)
+	}
+}
+
 func TestRequestsAreServedForAWhile(t *testing.T) {
 	p, all := alone(Fabric(), 3, nil), blocks(2)
 	p.Receive(start, "a", Hello{5})

@@ -33,6 +33,9 @@ func TestStateTransfer(t *testing.T) {
 	if len(next) != 1 || next[0].From != 5 || next[0].Upto != 15 || next[0].Nonce == r.Nonce || dest[0][0] != "a" {
 		t.Fatalf("%v goes to %v", next, dest)
 	}
+	if p.state.tries != 1 {
+		t.Errorf("a new range has had %d tries", p.state.tries)
+	}
 	p.Receive(now, "a", StateResponse{next[0].Nonce, all[4:15]})
 	last, _ := sent[StateRequest](p.Effects())
 	if len(last) != 1 || last[0].Upto != 25 { // the heights compared, whatever has come since
@@ -41,6 +44,23 @@ func TestStateTransfer(t *testing.T) {
 	p.Receive(now, "a", StateResponse{last[0].Nonce, all[15:26]}) // one too many
 	if p.Height() != 25 || p.Stats().StateRequests != 3 || !p.state.checkAt.Equal(now.Add(10*time.Second)) {
 		t.Errorf("height %d, %d requests, the next check at %v", p.Height(), p.Stats().StateRequests, p.state.checkAt)
+	}
+}
+
+// Who lacks the last block of a range counts as high enough, and who lacks two does not.
+func TestWhoIsAskedForARange(t *testing.T) {
+	asked := map[wire.PeerID]bool{}
+	for seed := range uint64(30) {
+		p := New(Fabric(), seed, start, nil)
+		for from, h := range map[wire.PeerID]uint64{"a": 11, "b": 10, "c": 9} {
+			p.PeerUp(start, from)
+			p.Receive(start, from, StateInfo{h})
+		}
+		_, _, to := tick[StateRequest](t, p, start)
+		asked[to] = true
+	}
+	if !asked["a"] || !asked["b"] || asked["c"] {
+		t.Errorf("%v were asked", asked)
 	}
 }
 

@@ -56,7 +56,7 @@ var packages = []struct {
 	{"testnet/traffic", "api api/apipb block block/sig mempool", "traffic comes from outside, as a user's would"},
 	{"testnet/baseline/fabric", "block p2p/wire", "a core: Fabric's gossip with IDs and sizes, no bodies, no network, and nothing of our own cores"},
 	{"testnet/baseline", "block p2p p2p/wire testnet/baseline/fabric", "what we are measured against has nothing of ours but the seam for its sockets, and frames"},
-	{"testnet/packets", "block block/sig dissemination/preset genesis ledger node p2p/wire testnet/baseline testnet/outcome testnet/scenario",
+	{"testnet/packets", "block block/sig genesis ledger node p2p/wire testnet/baseline testnet/baseline/fabric testnet/outcome testnet/scenario",
 		"whole nodes on simulated links: it knows their doors, and nothing of what is behind"},
 	{"testnet/processes", "api api/apipb block block/sig dissemination/preset genesis testnet/outcome testnet/report testnet/scenario testnet/traffic",
 		"processes are real peers: what is known of them comes through their API and from their logs"},

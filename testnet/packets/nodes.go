@@ -25,7 +25,6 @@ const (
 // nodes is a network of whole nodes.
 type nodes struct {
 	w         *world
-	preset    string
 	genesis   *genesis.Genesis
 	keys      []sig.Key
 	ids       []string
@@ -40,17 +39,17 @@ type nodes struct {
 	lives []*node.Node // guarded by mu; each one's last life; nil: there was none
 }
 
-func newNodes(w *world, preset string) (*nodes, error) {
+func newNodes(w *world) (*nodes, error) {
 	n := w.plan.Peers
 	ns := &nodes{
-		w: w, preset: preset, keys: make([]sig.Key, n), ids: make([]string, n), addrs: make([]string, n),
+		w: w, keys: make([]sig.Key, n), ids: make([]string, n), addrs: make([]string, n),
 		memories: make([]*ledger.Memory, n), counters: make([]*prometheus.Registry, n), past: make([]int64, n),
 		lives: make([]*node.Node, n),
 	}
 	for i := range n {
 		ns.keys[i], ns.memories[i] = sig.NewKey(ns.seed("identity", i)), ledger.NewMemory()
 		ns.ids[i] = genesis.PeerID(ns.keys[i].Public())
-		ns.addrs[i] = listenAddr(w.fabric.ports[i].ip) + "/p2p/" + ns.ids[i]
+		ns.addrs[i] = listenAddr(w.network.ports[i].ip) + "/p2p/" + ns.ids[i]
 		w.book.name(i, ns.ids[i])
 		if w.plan.PeerPlans[i].Joins == 0 && len(ns.bootstrap) < bootstraps {
 			ns.bootstrap = append(ns.bootstrap, ns.addrs[i])
@@ -80,7 +79,7 @@ func (ns *nodes) seed(purpose string, number int) (seed [32]byte) {
 }
 
 func (ns *nodes) open(i int) (runner, error) {
-	port, s := ns.w.fabric.ports[i], ns.w.plan.Settings
+	port, s := ns.w.network.ports[i], ns.w.plan.Settings
 	ns.past[i], ns.counters[i] = ns.again(i), prometheus.NewRegistry()
 	cfg := node.Config{
 		Genesis: ns.genesis, Key: ns.keys[i], Memory: ns.memories[i], Seed: ns.w.plan.Random("node", uint64(i)).Uint64(),
@@ -91,12 +90,7 @@ func (ns *nodes) open(i int) (runner, error) {
 		OnAccepted:       func(a node.Accepted) { ns.accept(i, a) },
 		OnDropped:        func(p wire.PeerID, why string) { ns.w.book.drop(i, string(p), why) },
 		Registry:         ns.counters[i],
-	}
-	if ns.preset == grapevine { // the settings are its own
-		cfg.Mode, cfg.Fanout, cfg.NoCatchup = s.Mode, s.Fanout, s.NoCatchup
-		cfg.PullEvery, cfg.FetchTimeout = s.PullEvery.D(), s.FetchTimeout.D()
-	} else {
-		cfg.Preset = ns.preset
+		Mode:             s.Mode, Fanout: s.Fanout, NoCatchup: s.NoCatchup, PullEvery: s.PullEvery.D(), FetchTimeout: s.FetchTimeout.D(),
 	}
 	if i == 0 && ns.orderer != nil {
 		cfg.Orderer = ns.orderer

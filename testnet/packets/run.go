@@ -12,20 +12,21 @@ import (
 	"slices"
 	"strings"
 
-	"grapevine/dissemination/preset"
 	"grapevine/testnet/outcome"
 	"grapevine/testnet/scenario"
 )
 
-// The protocols, besides the presets' names.
+// The protocols.
 const (
-	grapevine = preset.Grapevine
-	gossipsub = "gossipsub"
-	chunked   = "gossipsub-chunked"
+	grapevine      = "grapevine"
+	fabricProtocol = "fabric"
+	enhanced       = "fabric-enhanced"
+	gossipsub      = "gossipsub"
+	chunked        = "gossipsub-chunked"
 )
 
-// Protocols returns the names of what Run can play.
-func Protocols() []string { return append(preset.Names(), gossipsub, chunked) }
+// Protocols returns the names of what Run can play, our own first.
+func Protocols() []string { return []string{grapevine, fabricProtocol, enhanced, gossipsub, chunked} }
 
 // maxPeers bounds what one process is asked to simulate: ten times as many as it does
 // with blocks of 1 MiB.
@@ -44,8 +45,8 @@ func Check(plan *scenario.Plan, protocol string) error {
 	if plan.Load.TxRate == 0 {
 		return nil
 	}
-	if !slices.Contains(preset.Names(), protocol) {
-		return fmt.Errorf("load.tx_rate with protocol %q, which has no transactions: leave it out, or play %s", protocol, strings.Join(preset.Names(), ", "))
+	if protocol != grapevine {
+		return fmt.Errorf("load.tx_rate with protocol %q, which has no transactions: leave it out, or play %s", protocol, grapevine)
 	}
 	for _, e := range plan.Events {
 		if e.Kind == scenario.Kill && slices.Contains(e.Peers, 0) {
@@ -57,10 +58,10 @@ func Check(plan *scenario.Plan, protocol string) error {
 
 // newKind makes the peers of a protocol.
 func newKind(w *world, protocol string) (kind, error) {
-	if protocol == gossipsub || protocol == chunked {
-		return newGossip(w, protocol == chunked), nil
+	if protocol == grapevine {
+		return newNodes(w)
 	}
-	return newNodes(w, protocol)
+	return newGossip(w, protocol), nil
 }
 
 // listenAddr returns where the peer with an IP listens.

@@ -57,12 +57,13 @@ var packages = []struct {
 	{"testnet/plot", "block testnet/outcome", "a picture is of what happened, and knows no world"},
 	{"testnet/checks", "api api/apipb block testnet/outcome testnet/scenario", "a check believes what peers answer, or what a world saw, and nothing else"},
 	{"testnet/traffic", "api api/apipb block block/sig mempool", "traffic comes from outside, as a user's would"},
-	{"testnet/baseline", "block p2p", "what we are measured against has nothing of ours but the seam for its sockets"},
-	{"testnet/packets", "block block/sig genesis ledger node p2p/wire testnet/baseline testnet/outcome testnet/scenario",
+	{"testnet/baseline/fabric", "block p2p/wire", "a core: Fabric's gossip with IDs and sizes, no bodies, no network, and nothing of our own cores"},
+	{"testnet/baseline", "block p2p p2p/wire testnet/baseline/fabric", "what we are measured against has nothing of ours but the seam for its sockets, and frames"},
+	{"testnet/packets", "block block/sig genesis ledger node p2p/wire testnet/baseline testnet/baseline/fabric testnet/outcome testnet/scenario",
 		"whole nodes on simulated links: it knows their doors, and nothing of what is behind"},
 	{"testnet/processes", "api api/apipb block block/sig durable genesis testnet/outcome testnet/report testnet/scenario testnet/traffic",
 		"processes are real peers: what is known of them comes through their API and from their logs"},
-	{"testnet/events", "block dissemination/arrival dissemination/catchup dissemination/effect dissemination/fresh dissemination/message dissemination/protocol p2p/membership p2p/wire testnet/outcome testnet/scenario",
+	{"testnet/events", "block dissemination/arrival dissemination/catchup dissemination/effect dissemination/fresh dissemination/message dissemination/protocol p2p/membership p2p/wire testnet/baseline/fabric testnet/outcome testnet/scenario",
 		"simulated peers are the cores and what stands between them: no network, no disk, no clock"},
 	{"cmd/peer", "api api/apipb block block/sig dissemination/fresh durable genesis ledger mempool node ordering p2p/membership testnet/checks testnet/events testnet/outcome testnet/packets testnet/plot testnet/processes testnet/report testnet/scenario testnet/traffic",
 		"the command line is at the top: nothing imports it"},
@@ -114,6 +115,7 @@ var guards = []struct {
 var cores = []string{
 	"block", "p2p/wire", "p2p/membership", "dissemination/message", "dissemination/arrival", "dissemination/effect",
 	"dissemination/fresh", "dissemination/catchup", "dissemination/protocol", "dissemination/txs", "ordering/cutter.go",
+	"testnet/baseline/fabric",
 }
 
 const coreWhy = "a core gets time, randomness and bytes as arguments, so that a seed replays it exactly"

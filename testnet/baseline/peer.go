@@ -1,50 +1,38 @@
 package baseline
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"net"
 	"sync"
-	"time"
 
-	"github.com/libp2p/go-libp2p"
 	pubsub "github.com/libp2p/go-libp2p-pubsub"
 	pb "github.com/libp2p/go-libp2p-pubsub/pb"
-	"github.com/libp2p/go-libp2p/core/connmgr"
-	"github.com/libp2p/go-libp2p/core/crypto"
-	"github.com/libp2p/go-libp2p/core/host"
-	"github.com/libp2p/go-libp2p/core/network"
-	"github.com/libp2p/go-libp2p/core/peer"
-	libp2pquic "github.com/libp2p/go-libp2p/p2p/transport/quic"
 
 	"grapevine/block"
-	"grapevine/p2p"
+	"grapevine/testnet/baseline/fabric"
 )
 
 // Config says what a peer is. All fields but Chunked are required.
 type Config struct {
-	Seed         [32]byte // of its identity
-	Listen       string   // a QUIC multiaddr
-	SourceIP     net.IP   // the address that it sends from
-	ListenPacket func(*net.UDPAddr) (net.PacketConn, error)
-	Chunked      bool
-	MaxBody      int    // bytes of the largest block
-	Chain        *Chain // takes the blocks
+	Door
+	Chunked bool
+	MaxBody int    // bytes of the largest block
+	Chain   *Chain // takes the blocks
 	// OnBlock is called for every block that is new and whole, the peer's own
 	// included. It must not block.
 	OnBlock func(Received)
 }
 
-// Received is a block that a peer has, and who sent its first message: a peer ID, or ""
-// for a block of its own.
+// Received is a block that a peer has.
 type Received struct {
 	Height uint64
 	ID     block.ID
 	Bytes  int // of its body
-	From   string
+	Via    fabric.Via
+	From   string // the peer ID of who sent it, or its first message; "" for a block of its own
+	Hop    int    // -1: not known
 }
 
 // Queues of GossipSub, in messages: as many as 64 blocks of 4 MiB are in chunks.
@@ -52,10 +40,10 @@ const queue = 16 << 10
 
 const topicName = "blocks"
 
-// Peer is one peer of the baseline.
+// Peer is one peer that speaks GossipSub.
 type Peer struct {
+	node
 	cfg    Config
-	host   host.Host
 	cancel context.CancelFunc // ends GossipSub
 	pubsub *pubsub.PubSub
 	topic  *pubsub.Topic
@@ -63,52 +51,13 @@ type Peer struct {
 	tracer *tracer
 }
 
-func identity(seed [32]byte) (crypto.PrivKey, error) {
-	key, _, err := crypto.GenerateEd25519Key(bytes.NewReader(seed[:]))
-	if err != nil {
-		return nil, fmt.Errorf("identity: %w", err)
-	}
-	return key, nil
-}
-
-// PeerID returns the ID of the peer with this seed.
-func PeerID(seed [32]byte) (string, error) {
-	key, err := identity(seed)
-	if err != nil {
-		return "", err
-	}
-	id, err := peer.IDFromPrivateKey(key)
-	if err != nil {
-		return "", fmt.Errorf("identity: %w", err)
-	}
-	return id.String(), nil
-}
-
 // New opens the peer's socket. What follows is Run, or Close.
 func New(cfg Config) (*Peer, error) {
-	key, err := identity(cfg.Seed)
+	h, err := cfg.open()
 	if err != nil {
 		return nil, err
 	}
-	h, err := libp2p.New(
-		libp2p.Identity(key),
-		libp2p.ListenAddrStrings(cfg.Listen),
-		libp2p.Transport(libp2pquic.NewTransport),
-		p2p.OverPackets(cfg.ListenPacket, cfg.SourceIP),
-		libp2p.ResourceManager(&network.NullResourceManager{}),
-		libp2p.ConnectionManager(connmgr.NullConnMgr{}),
-		libp2p.DisableRelay(),
-		libp2p.Ping(false),
-		libp2p.DisableMetrics(),
-		libp2p.DisableIdentifyAddressDiscovery(), // its timers stall a bubble
-		libp2p.ForceReachabilityPublic(),
-		libp2p.UDPBlackHoleSuccessCounter(nil), // would stop dialling after many failures
-		libp2p.IPv6BlackHoleSuccessCounter(nil),
-	)
-	if err != nil {
-		return nil, fmt.Errorf("starting libp2p: %w", err)
-	}
-	p := &Peer{cfg: cfg, host: h, tracer: &tracer{}}
+	p := &Peer{cfg: cfg, node: node{h}, tracer: &tracer{}}
 	if err := p.join(); err != nil {
 		return nil, errors.Join(err, p.Close())
 	}
@@ -164,15 +113,6 @@ func (p *Peer) Close() error {
 	return p.host.Close()
 }
 
-// ID returns the peer's ID.
-func (p *Peer) ID() string { return p.host.ID().String() }
-
-// Connected says whether it has a connection to a peer.
-func (p *Peer) Connected(id string) bool {
-	other, err := peer.Decode(id)
-	return err == nil && p.host.Network().Connectedness(other) == network.Connected
-}
-
 // Again returns the bytes of blocks that came though they were here.
 func (p *Peer) Again() int64 { return p.tracer.again.Load() }
 
@@ -184,44 +124,19 @@ func (p *Peer) Lost() int64 { return p.tracer.lost.Load() }
 // the host has settled (synctest.Wait): an earlier dial may leave GossipSub with a
 // neighbour that it never sends to.
 func (p *Peer) Run(ctx context.Context, dial []string) error {
+	others, err := infos(dial)
+	if err != nil {
+		return errors.Join(err, p.Close())
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	var running sync.WaitGroup
-	for _, a := range dial {
-		info, err := peer.AddrInfoFromString(a)
-		if err != nil {
-			cancel()
-			running.Wait()
-			return errors.Join(fmt.Errorf("address %q: %w", a, err), p.Close())
-		}
-		running.Go(func() { p.keep(ctx, *info) })
+	for _, info := range others {
+		running.Go(func() { p.keep(ctx, info) })
 	}
-	err := p.receive(ctx)
+	err = p.receive(ctx)
 	cancel()
 	running.Wait()
 	return errors.Join(err, p.Close())
-}
-
-const (
-	dialEvery   = time.Second
-	dialTimeout = 10 * time.Second
-)
-
-// keep dials a peer whenever there is no connection to it, until ctx ends.
-func (p *Peer) keep(ctx context.Context, info peer.AddrInfo) {
-	ticker := time.NewTicker(dialEvery)
-	defer ticker.Stop()
-	for {
-		if p.host.Network().Connectedness(info.ID) != network.Connected {
-			dialling, cancel := context.WithTimeout(ctx, dialTimeout)
-			_ = p.host.Connect(dialling, info) // tried again in a second
-			cancel()
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-		}
-	}
 }
 
 // receive puts blocks together until ctx ends.
@@ -243,21 +158,21 @@ func (p *Peer) receive(ctx context.Context) error {
 			return err
 		}
 		if body != nil {
-			p.accept(height, body, from)
+			p.accept(height, body, fabric.ViaPush, from)
 		}
 	}
 }
 
-func (p *Peer) accept(height uint64, body []byte, from string) {
+func (p *Peer) accept(height uint64, body []byte, via fabric.Via, from string) {
 	id := block.ID(sha256.Sum256(body))
 	if p.cfg.Chain.add(height, id) {
-		p.cfg.OnBlock(Received{Height: height, ID: id, Bytes: len(body), From: from})
+		p.cfg.OnBlock(Received{Height: height, ID: id, Bytes: len(body), Via: via, From: from, Hop: -1})
 	}
 }
 
 // Publish sends a block.
 func (p *Peer) Publish(ctx context.Context, height uint64, body []byte) error {
-	p.accept(height, body, "")
+	p.accept(height, body, fabric.ViaOwn, "")
 	if !p.cfg.Chunked {
 		return p.topic.Publish(ctx, cut(height, body, max(1, len(body)))[0])
 	}

@@ -80,17 +80,21 @@ func TestLargeBurstComesThrough(t *testing.T) {
 
 func (p *Peer) addr() string { return p.cfg.Listen + "/p2p/" + p.ID() }
 
-func open(t *testing.T, sim *simnet.Simnet, i int, chunked bool, largest int, onBlock func(Received)) *Peer {
-	t.Helper()
+// door returns that of the peer with a number, on a link of 50 Mbit/s.
+func door(sim *simnet.Simnet, i int) Door {
 	ip := simnet.IntToPublicIPv4(i)
 	link := simnet.LinkSettings{BitsPerSecond: 50 * simnet.Mibps}
-	p, err := New(Config{
+	return Door{
 		Seed: [32]byte{byte(i)}, Listen: fmt.Sprintf("/ip4/%s/udp/4001/quic-v1", ip), SourceIP: ip,
 		ListenPacket: func(a *net.UDPAddr) (net.PacketConn, error) {
 			return sim.NewEndpoint(a, simnet.NodeBiDiLinkSettings{Uplink: link, Downlink: link}), nil
 		},
-		Chunked: chunked, MaxBody: largest, Chain: &Chain{}, OnBlock: onBlock,
-	})
+	}
+}
+
+func open(t *testing.T, sim *simnet.Simnet, i int, chunked bool, largest int, onBlock func(Received)) *Peer {
+	t.Helper()
+	p, err := New(Config{Door: door(sim, i), Chunked: chunked, MaxBody: largest, Chain: &Chain{}, OnBlock: onBlock})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -60,7 +61,9 @@ var laneBytes = [wire.NumLanes]int64{
 }
 
 // Protocols names what this world can run, our own first.
-func Protocols() []string { return []string{scenario.Grapevine} }
+func Protocols() []string {
+	return append([]string{scenario.Grapevine}, slices.Sorted(maps.Keys(fabrics))...)
+}
 
 // Run plays a plan with a protocol, to the bit the same each time. It tells progress,
 // if that is not nil, the share that is done. An error is ctx's, or says that there is
@@ -86,6 +89,9 @@ func minds(plan *scenario.Plan, protocol string) (func(w *world, p *peer, seed u
 	}
 	if protocol == scenario.Grapevine {
 		return grapevines(plan.Settings)
+	}
+	if cfg, ok := fabrics[protocol]; ok {
+		return func(w *world, p *peer, seed uint64) mind { return newFabric(cfg(), w, p, seed) }, nil
 	}
 	return nil, fmt.Errorf("protocol %q: the event world plays %s", protocol, strings.Join(Protocols(), ", "))
 }

@@ -130,9 +130,9 @@ func (b *book) blocks() int {
 // tally is the traffic of all peers up to some moment.
 type tally []struct{ received, sent, coming int64 }
 
-func (f *fabric) tally() tally {
-	t := make(tally, len(f.ports))
-	for i, p := range f.ports {
+func (n *network) tally() tally {
+	t := make(tally, len(n.ports))
+	for i, p := range n.ports {
 		t[i].received, t[i].sent, t[i].coming = p.received.Load(), p.sent.Load(), p.coming.Load()
 	}
 	return t

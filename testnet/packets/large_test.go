@@ -40,7 +40,7 @@ func TestLargeBaselineIsTheOneMeasured(t *testing.T) {
 			s.Load.Blocks = 3
 		})
 		o := playingWith(t, p, tc.protocol, func(w *world, protocol string) (kind, error) {
-			return turns{newGossip(w, protocol == chunked)}, nil
+			return turns{newGossip(w, protocol)}, nil
 		})
 		r := o.Row()
 		for _, f := range []struct {

@@ -13,8 +13,8 @@ import (
 	"grapevine/testnet/scenario"
 )
 
-// fabric is the network: simnet with a port for every peer.
-type fabric struct {
+// network is what lies between the peers: simnet with a port for every peer.
+type network struct {
 	plan   *scenario.Plan
 	sim    *simnet.Simnet
 	ports  []*port
@@ -23,32 +23,32 @@ type fabric struct {
 	opening sync.Mutex // held to add an endpoint: simnet's list of links has no lock
 }
 
-func newFabric(plan *scenario.Plan) *fabric {
-	f := &fabric{plan: plan, jitter: newJitter(plan)}
-	f.sim = &simnet.Simnet{LatencyFunc: f.latency, Logger: slog.New(slog.DiscardHandler)}
+func newNetwork(plan *scenario.Plan) *network {
+	n := &network{plan: plan, jitter: newJitter(plan)}
+	n.sim = &simnet.Simnet{LatencyFunc: n.latency, Logger: slog.New(slog.DiscardHandler)}
 	for i := range plan.Peers {
-		f.ports = append(f.ports, &port{
-			fabric: f, peer: i, ip: simnet.IntToPublicIPv4(i),
+		n.ports = append(n.ports, &port{
+			network: n, peer: i, ip: simnet.IntToPublicIPv4(i),
 			in:  dice{rng: plan.Random("losses in", uint64(i))},
 			out: dice{rng: plan.Random("losses out", uint64(i))},
 		})
 	}
-	f.sim.Start()
-	return f
+	n.sim.Start()
+	return n
 }
 
 // latency is simnet's question, which it asks from one goroutine.
-func (f *fabric) latency(p *simnet.Packet) time.Duration {
-	from, to := f.peerAt(p.From), f.peerAt(p.To)
+func (n *network) latency(p *simnet.Packet) time.Duration {
+	from, to := n.peerAt(p.From), n.peerAt(p.To)
 	if from < 0 || to < 0 {
 		return 0 // nobody is there
 	}
-	return f.jitter.delay(time.Now(), from, to, f.plan.Latency(from, to))
+	return n.jitter.delay(time.Now(), from, to, n.plan.Latency(from, to))
 }
 
 // peerAt returns the peer whose address it is: what simnet.IntToPublicIPv4 makes of its
 // number; -1 when there is none.
-func (f *fabric) peerAt(a net.Addr) int {
+func (n *network) peerAt(a net.Addr) int {
 	udp, ok := a.(*net.UDPAddr)
 	if !ok {
 		return -1
@@ -58,7 +58,7 @@ func (f *fabric) peerAt(a net.Addr) int {
 		return -1
 	}
 	i := int(ip[1])<<16 | int(ip[2])<<8 | int(ip[3])
-	if i < 1 || i > len(f.ports) {
+	if i < 1 || i > len(n.ports) {
 		return -1
 	}
 	return i - 1
@@ -66,19 +66,19 @@ func (f *fabric) peerAt(a net.Addr) int {
 
 // cut puts peers behind a cut, which has a number from 1 on; 0 is none. Those behind the
 // same one keep each other.
-func (f *fabric) cut(number int, peers []int) {
+func (n *network) cut(number int, peers []int) {
 	for _, i := range peers {
-		f.ports[i].side.Store(int32(number))
+		n.ports[i].side.Store(int32(number))
 	}
 }
 
 // port is a peer's access to the network. It outlives the peer's sockets.
 type port struct {
-	fabric *fabric
-	peer   int
-	ip     net.IP
-	in     dice
-	out    dice
+	network *network
+	peer    int
+	ip      net.IP
+	in      dice
+	out     dice
 
 	side atomic.Int32 // the cut that it is behind; peers on one side hear each other
 
@@ -117,7 +117,7 @@ func (p *port) setLoss(loss float64) {
 
 // link returns the settings of the peer's link at present.
 func (p *port) link() simnet.NodeBiDiLinkSettings {
-	l := p.fabric.plan.PeerPlans[p.peer].Link
+	l := p.network.plan.PeerPlans[p.peer].Link
 	if p.rate > 0 {
 		l.Up, l.Down = p.rate, p.rate
 	}
@@ -129,12 +129,12 @@ func (p *port) link() simnet.NodeBiDiLinkSettings {
 
 // listen opens the peer's socket.
 func (p *port) listen(a *net.UDPAddr) (net.PacketConn, error) {
-	p.fabric.opening.Lock()
-	defer p.fabric.opening.Unlock()
+	p.network.opening.Lock()
+	defer p.network.opening.Unlock()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s := &socket{port: p, addr: a}
-	s.conn.Store(p.fabric.sim.NewEndpoint(a, p.link()))
+	s.conn.Store(p.network.sim.NewEndpoint(a, p.link()))
 	p.socket = s
 	return s, nil
 }
@@ -143,13 +143,13 @@ func (p *port) listen(a *net.UDPAddr) (net.PacketConn, error) {
 // so it is exchanged for another. What stands in the queue towards the peer is lost, as
 // when a line is trained anew; what it has sent arrives.
 func (p *port) setRate(r scenario.Rate) {
-	p.fabric.opening.Lock()
-	defer p.fabric.opening.Unlock()
+	p.network.opening.Lock()
+	defer p.network.opening.Unlock()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.rate = r
 	if s := p.socket; s != nil && !s.closed.Load() && !s.dead.Load() {
-		old := s.conn.Swap(p.fabric.sim.NewEndpoint(s.addr, p.link()))
+		old := s.conn.Swap(p.network.sim.NewEndpoint(s.addr, p.link()))
 		_ = s.conn.Load().SetReadDeadline(s.deadline())
 		_ = old.Close()
 	}
@@ -177,8 +177,8 @@ type socket struct {
 
 // hears says whether packets pass between the socket's peer and the one at an address.
 func (s *socket) hears(a net.Addr) bool {
-	other := s.port.fabric.peerAt(a)
-	return other >= 0 && !s.dead.Load() && s.port.side.Load() == s.port.fabric.ports[other].side.Load()
+	other := s.port.network.peerAt(a)
+	return other >= 0 && !s.dead.Load() && s.port.side.Load() == s.port.network.ports[other].side.Load()
 }
 
 // WriteTo implements net.PacketConn. What a cut stops was never sent; what is lost was.
@@ -190,7 +190,7 @@ func (s *socket) WriteTo(b []byte, to net.Addr) (int, error) {
 	if s.port.out.loses(0) {
 		return len(b), nil
 	}
-	s.port.fabric.ports[s.port.fabric.peerAt(to)].coming.Add(int64(len(b)))
+	s.port.network.ports[s.port.network.peerAt(to)].coming.Add(int64(len(b)))
 	for {
 		conn := s.conn.Load()
 		n, err := conn.WriteTo(b, to)
@@ -214,7 +214,7 @@ func (s *socket) ReadFrom(b []byte) (int, net.Addr, error) {
 			return n, from, err
 		}
 		s.port.coming.Add(-int64(n))
-		if s.hears(from) && !s.port.in.loses(s.port.fabric.plan.PeerPlans[s.port.peer].Loss) {
+		if s.hears(from) && !s.port.in.loses(s.port.network.plan.PeerPlans[s.port.peer].Loss) {
 			s.port.received.Add(int64(n))
 			return n, from, nil
 		}

@@ -14,7 +14,7 @@ import (
 // pair is two peers with nothing but their sockets.
 type pair struct {
 	t       *testing.T
-	fabric  *fabric
+	network *network
 	sockets [2]net.PacketConn
 	heard   chan heard // what the second received
 }
@@ -30,8 +30,8 @@ func linked(t *testing.T, link scenario.Link, test func(*pair)) {
 	t.Helper()
 	plan := planned(t, func(s *scenario.Scenario) { s.Peers, s.Link = 2, link })
 	synctest.Test(t, func(t *testing.T) {
-		p := &pair{t: t, fabric: newFabric(plan), heard: make(chan heard, 1<<16)}
-		for i, port := range p.fabric.ports {
+		p := &pair{t: t, network: newNetwork(plan), heard: make(chan heard, 1<<16)}
+		for i, port := range p.network.ports {
 			s, err := port.listen(&net.UDPAddr{IP: port.ip, Port: 4001})
 			if err != nil {
 				t.Fatal(err)
@@ -47,7 +47,7 @@ func linked(t *testing.T, link scenario.Link, test func(*pair)) {
 				if err != nil {
 					return
 				}
-				if p.fabric.peerAt(from) != 0 {
+				if p.network.peerAt(from) != 0 {
 					t.Errorf("a packet from %v", from)
 				}
 				p.heard <- heard{b[0], n, time.Since(began)}
@@ -60,7 +60,7 @@ func linked(t *testing.T, link scenario.Link, test func(*pair)) {
 			}
 		}
 		<-done
-		p.fabric.sim.Close()
+		p.network.sim.Close()
 	})
 }
 
@@ -118,7 +118,7 @@ func TestLargeLinkTakesTime(t *testing.T) {
 					t.Errorf("packet %d is %+v", i, h)
 				}
 			}
-			tally := p.fabric.tally()
+			tally := p.network.tally()
 			if tally[0].sent != 50_000 || tally[1].received != 50_000 || tally[0].received != 0 || tally[1].coming != 0 {
 				t.Errorf("counted are %+v", tally)
 			}
@@ -130,7 +130,7 @@ func TestLargePacketsOnTheirWayAreKnown(t *testing.T) {
 	linked(t, plain, func(p *pair) {
 		p.send(3)
 		time.Sleep(10 * time.Millisecond)
-		if got := p.fabric.tally()[1]; got.coming != 3000 || got.received != 0 {
+		if got := p.network.tally()[1]; got.coming != 3000 || got.received != 0 {
 			t.Errorf("counted are %+v", got)
 		}
 	})
@@ -177,7 +177,7 @@ func TestLargeLoss(t *testing.T) {
 		link.Up, link.Down, link.Loss = 1e9, 1e9, tc.own
 		linked(t, link, func(p *pair) {
 			for i, loss := range tc.fault {
-				p.fabric.ports[i].setLoss(loss)
+				p.network.ports[i].setLoss(loss)
 			}
 			const n = 4000
 			p.send(n)
@@ -185,12 +185,12 @@ func TestLargeLoss(t *testing.T) {
 			if share := float64(len(got)) / n; share < tc.want-0.03 || share > tc.want+0.03 {
 				t.Errorf("loss %v, faults %v: %v came, want %v", tc.own, tc.fault, share, tc.want)
 			}
-			tally := p.fabric.tally()
+			tally := p.network.tally()
 			if tally[0].sent != n*1000 || tally[1].received != int64(len(got))*1000 {
 				t.Errorf("counted are %+v, and %d packets came", tally, len(got))
 			}
 			for i := range tc.fault {
-				p.fabric.ports[i].setLoss(0)
+				p.network.ports[i].setLoss(0)
 			}
 			p.send(100)
 			if got := p.after(time.Second); tc.own == 0 && len(got) != 100 {
@@ -204,25 +204,25 @@ func TestLargeCutStopsWhatIsOnItsWay(t *testing.T) {
 	linked(t, plain, func(p *pair) {
 		p.send(1)
 		time.Sleep(10 * time.Millisecond)
-		p.fabric.cut(1, []int{1})
+		p.network.cut(1, []int{1})
 		p.send(1)
 		if got := p.after(time.Second); len(got) > 0 {
 			t.Errorf("%d packets came through the cut", len(got))
 		}
-		if got := p.fabric.tally()[0].sent; got != 1000 {
+		if got := p.network.tally()[0].sent; got != 1000 {
 			t.Errorf("%d bytes were sent, want the 1000 before the cut", got)
 		}
-		p.fabric.cut(1, []int{0}) // behind the same cut they hear each other
+		p.network.cut(1, []int{0}) // behind the same cut they hear each other
 		p.send(2)
 		if got := p.after(time.Second); len(got) != 2 {
 			t.Errorf("%d of 2 packets came behind the cut", len(got))
 		}
-		p.fabric.cut(2, []int{1})
+		p.network.cut(2, []int{1})
 		p.send(2)
 		if got := p.after(time.Second); len(got) > 0 {
 			t.Errorf("%d packets came from one cut to another", len(got))
 		}
-		p.fabric.cut(0, []int{0, 1})
+		p.network.cut(0, []int{0, 1})
 		p.send(2)
 		if got := p.after(time.Second); len(got) != 2 {
 			t.Errorf("%d of 2 packets came after the cuts", len(got))
@@ -233,12 +233,12 @@ func TestLargeCutStopsWhatIsOnItsWay(t *testing.T) {
 func TestLargeKilledPeerIsSilentAndDeaf(t *testing.T) {
 	for i := range 2 {
 		linked(t, plain, func(p *pair) {
-			p.fabric.ports[i].kill()
+			p.network.ports[i].kill()
 			p.send(1)
 			if got := p.after(time.Second); len(got) > 0 {
 				t.Errorf("%d packets came though peer %d is dead", len(got), i)
 			}
-			if got := p.fabric.tally()[1].received; got != 0 {
+			if got := p.network.tally()[1].received; got != 0 {
 				t.Errorf("%d bytes counted", got)
 			}
 		})
@@ -270,7 +270,7 @@ func TestLargeRateChanges(t *testing.T) {
 				rate scenario.Rate
 				want time.Duration
 			}{{0, 30 * each}, {8e6, 50 * each}, {2e6, 110 * each}, {0, 30 * each}} {
-				p.fabric.ports[i].setRate(step.rate)
+				p.network.ports[i].setRate(step.rate)
 				// The bucket may hold a packet and a half at the start.
 				if got := took(); got < step.want-6*each || got > step.want+3*each {
 					t.Errorf("%s at %v: 20 packets took %v, want %v", side, step.rate, got, step.want)
@@ -292,7 +292,7 @@ func TestLargeDeadlineOutlivesTheLink(t *testing.T) {
 			t.Fatal(e)
 		}
 		time.Sleep(500 * time.Millisecond)
-		p.fabric.ports[0].setRate(1e6)
+		p.network.ports[0].setRate(1e6)
 		time.Sleep(400 * time.Millisecond)
 		if len(err) > 0 {
 			t.Fatalf("reading ended early: %v", <-err)
@@ -305,7 +305,7 @@ func TestLargeDeadlineOutlivesTheLink(t *testing.T) {
 }
 
 func TestLargeAddresses(t *testing.T) {
-	f := &fabric{ports: make([]*port, 300)}
+	f := &network{ports: make([]*port, 300)}
 	for _, i := range []int{0, 1, 254, 255, 299} {
 		ip := simnet.IntToPublicIPv4(i)
 		if got := f.peerAt(&net.UDPAddr{IP: ip}); got != i {

@@ -49,7 +49,7 @@ func newNodes(w *world) (*nodes, error) {
 	for i := range n {
 		ns.keys[i], ns.memories[i] = sig.NewKey(ns.seed("identity", i)), ledger.NewMemory()
 		ns.ids[i] = genesis.PeerID(ns.keys[i].Public())
-		ns.addrs[i] = listenAddr(w.fabric.ports[i].ip) + "/p2p/" + ns.ids[i]
+		ns.addrs[i] = listenAddr(w.network.ports[i].ip) + "/p2p/" + ns.ids[i]
 		w.book.name(i, ns.ids[i])
 		if w.plan.PeerPlans[i].Joins == 0 && len(ns.bootstrap) < bootstraps {
 			ns.bootstrap = append(ns.bootstrap, ns.addrs[i])
@@ -79,7 +79,7 @@ func (ns *nodes) seed(purpose string, number int) (seed [32]byte) {
 }
 
 func (ns *nodes) open(i int) (runner, error) {
-	port, s := ns.w.fabric.ports[i], ns.w.plan.Settings
+	port, s := ns.w.network.ports[i], ns.w.plan.Settings
 	ns.past[i], ns.counters[i] = ns.again(i), prometheus.NewRegistry()
 	cfg := node.Config{
 		Genesis: ns.genesis, Key: ns.keys[i], Memory: ns.memories[i], Seed: ns.w.plan.Random("node", uint64(i)).Uint64(),
@@ -90,9 +90,8 @@ func (ns *nodes) open(i int) (runner, error) {
 		OnAccepted:       func(a node.Accepted) { ns.accept(i, a) },
 		OnDropped:        func(p wire.PeerID, why string) { ns.w.book.drop(i, string(p), why) },
 		Registry:         ns.counters[i],
+		Mode:             s.Mode, Fanout: s.Fanout, NoCatchup: s.NoCatchup, PullEvery: s.PullEvery.D(), FetchTimeout: s.FetchTimeout.D(),
 	}
-	cfg.Mode, cfg.Fanout, cfg.NoCatchup = s.Mode, s.Fanout, s.NoCatchup
-	cfg.PullEvery, cfg.FetchTimeout = s.PullEvery.D(), s.FetchTimeout.D()
 	if i == 0 && ns.orderer != nil {
 		cfg.Orderer = ns.orderer
 	}

@@ -18,13 +18,15 @@ import (
 
 // The protocols.
 const (
-	grapevine = scenario.Grapevine
-	gossipsub = "gossipsub"
-	chunked   = "gossipsub-chunked"
+	grapevine      = scenario.Grapevine
+	fabricProtocol = "fabric"
+	enhanced       = "fabric-enhanced"
+	gossipsub      = "gossipsub"
+	chunked        = "gossipsub-chunked"
 )
 
-// Protocols returns the names of what Run can play.
-func Protocols() []string { return []string{grapevine, gossipsub, chunked} }
+// Protocols returns the names of what Run can play, our own first.
+func Protocols() []string { return []string{grapevine, fabricProtocol, enhanced, gossipsub, chunked} }
 
 // maxPeers bounds what one process is asked to simulate: ten times as many as it does
 // with blocks of 1 MiB.
@@ -56,10 +58,10 @@ func Check(plan *scenario.Plan, protocol string) error {
 
 // newKind makes the peers of a protocol.
 func newKind(w *world, protocol string) (kind, error) {
-	if protocol == gossipsub || protocol == chunked {
-		return newGossip(w, protocol == chunked), nil
+	if protocol == grapevine {
+		return newNodes(w)
 	}
-	return newNodes(w)
+	return newGossip(w, protocol), nil
 }
 
 // listenAddr returns where the peer with an IP listens.

@@ -46,7 +46,7 @@ type life struct {
 // world is a run, inside its bubble. One goroutine owns it.
 type world struct {
 	plan     *scenario.Plan
-	fabric   *fabric
+	network  *network
 	book     *book
 	kind     kind
 	users    *users  // nil: nobody submits
@@ -72,10 +72,10 @@ const (
 // play runs the plan. It must be called in a bubble, and leaves no goroutine behind.
 func play(plan *scenario.Plan, protocol string, peers func(*world, string) (kind, error), progress func(float64)) (*outcome.Outcome, error) {
 	w := &world{
-		plan: plan, fabric: newFabric(plan), book: newBook(plan.Peers), lives: make([]*life, plan.Peers),
+		plan: plan, network: newNetwork(plan), book: newBook(plan.Peers), lives: make([]*life, plan.Peers),
 		ends: make(chan int, plan.Peers), events: plan.Events, progress: progress,
 	}
-	defer w.fabric.sim.Close()
+	defer w.network.sim.Close()
 	w.book.out.Protocol, w.book.out.Seed = protocol, plan.Seed
 	w.book.out.NoChain = protocol == gossipsub || protocol == chunked
 	var err error
@@ -189,7 +189,7 @@ func (w *world) start(i int) error {
 
 // kill ends a peer without a word: nothing comes out of it any more.
 func (w *world) kill(i int) {
-	w.fabric.ports[i].kill()
+	w.network.ports[i].kill()
 	w.book.gone(i, time.Since(w.t0))
 	if l := w.lives[i]; l != nil {
 		l.dying, l.again = true, false
@@ -250,7 +250,7 @@ func earlier(a, b time.Time) time.Time {
 func (w *world) due() error {
 	now := time.Now()
 	if !w.quiet.IsZero() && !now.Before(w.quiet) {
-		w.to, w.quiet = w.fabric.tally(), time.Time{}
+		w.to, w.quiet = w.network.tally(), time.Time{}
 	}
 	for len(w.events) > 0 && !now.Before(w.t0.Add(w.events[0].At)) {
 		e := w.events[0]
@@ -277,9 +277,9 @@ func (w *world) happen(e scenario.Event) error {
 			return w.kind.propose(e.Block)
 		}
 	case scenario.CutOff:
-		w.fabric.cut(e.Fault+1, e.Peers)
+		w.network.cut(e.Fault+1, e.Peers)
 	case scenario.Mend:
-		w.fabric.cut(0, e.Peers)
+		w.network.cut(0, e.Peers)
 	case scenario.Kill:
 		for _, i := range e.Peers {
 			w.kill(i)
@@ -292,11 +292,11 @@ func (w *world) happen(e scenario.Event) error {
 		}
 	case scenario.SetLoss:
 		for _, i := range e.Peers {
-			w.fabric.ports[i].setLoss(e.Loss)
+			w.network.ports[i].setLoss(e.Loss)
 		}
 	case scenario.SetRate:
 		for _, i := range e.Peers {
-			w.fabric.ports[i].setRate(e.Rate)
+			w.network.ports[i].setRate(e.Rate)
 		}
 	}
 	return nil
@@ -305,7 +305,7 @@ func (w *world) happen(e scenario.Event) error {
 // begin notes the traffic before the first block.
 func (w *world) begin() {
 	if w.from == nil {
-		w.from = w.fabric.tally()
+		w.from = w.network.tally()
 	}
 }
 
@@ -340,7 +340,7 @@ func (w *world) finish() *outcome.Outcome {
 	end := time.Since(w.t0)
 	w.begin() // if there was no block, nothing was sent for one
 	if w.to == nil || !w.quiet.IsZero() {
-		w.to = w.fabric.tally()
+		w.to = w.network.tally()
 	}
 	out := w.book.close()
 	out.End = end

@@ -2,6 +2,7 @@ package dissemination
 
 import (
 	"fmt"
+	"iter"
 	"slices"
 	"sync"
 	"time"
@@ -243,13 +244,15 @@ func (d *Driver) serveStored(to wire.PeerID, m *message.Fetch) {
 // answer sends a peer the transactions that it asked for, or, if it named no places,
 // the list of full IDs.
 func (d *Driver) answer(to wire.PeerID, m *message.Fetch, list []*block.Tx) {
-	parts := message.Lists(m.Number, m.Block, idsOf(list))
-	if len(m.At) > 0 {
-		if int(m.At[len(m.At)-1]) >= len(list) { // no honest peer asks for a place beyond the count
-			d.send(to, message.Refusal(m.Number, m.Block))
-			return
-		}
-		sizes := make([]int, len(m.At))
+	if len(m.At) > 0 && int(m.At[len(m.At)-1]) >= len(list) { // no honest peer asks for a place beyond the count
+		d.send(to, message.Refusal(m.Number, m.Block))
+		return
+	}
+	var parts iter.Seq[message.Message]
+	if len(m.At) == 0 {
+		parts = message.Lists(m.Number, m.Block, idsOf(list))
+	} else {
+		sizes := make([]int, len(m.At)) // of a body of which the rest may be lacking
 		for i, at := range m.At {
 			sizes[i] = list[at].Size()
 		}

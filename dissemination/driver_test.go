@@ -221,6 +221,20 @@ func TestBlockIsRebuiltFromThePoolAndWhatIsFetched(t *testing.T) {
 	})
 }
 
+// A peer serves what it has of a block that it lacks the rest of.
+func TestPartOfABodyIsServed(t *testing.T) {
+	open(t, func(d *desk) {
+		txs := d.txs(4)
+		d.pool.Offer(time.Now(), txs[:2])
+		b := d.block(txs)
+		d.receive("a", announce(b))
+		parts := find[*message.Part](d.receive("c", &message.Fetch{Number: 9, Block: b.ID(), At: []uint32{0, 1}}), "c")
+		if len(parts) != 1 || len(parts[0].Txs) != 2 || parts[0].Txs[1].ID() != txs[1].ID() {
+			t.Errorf("answered %+v: want transactions 0 and 1", parts)
+		}
+	})
+}
+
 func TestWrongAnnouncementsAreChargedAndNotPassedOn(t *testing.T) {
 	other := sig.NewKey([32]byte{9})
 	for name, c := range map[string]struct {

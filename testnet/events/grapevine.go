@@ -71,7 +71,18 @@ func (g *grapevine) deadline() time.Time { return g.core.Deadline() }
 func (g *grapevine) tick(now time.Time)  { g.core.Tick(now) }
 func (g *grapevine) again() int64        { return int64(g.core.Stats().Again) }
 
-func (g *grapevine) propose(w *world, b *blk) { g.core.Propose(w.time(), b.describe(), nil) }
+func (g *grapevine) propose(w *world, b *blk) {
+	var pooled []fresh.Pooled
+	if w.plan.Load.Young > 0 {
+		pooled = make([]fresh.Pooled, b.txs)
+		for i := range pooled {
+			if pooled[i].Size = b.txSize; w.plan.Young(b.index, i) {
+				pooled[i].Arrived = w.time()
+			}
+		}
+	}
+	g.core.Propose(w.time(), b.describe(), pooled)
+}
 
 // base is the lowest height that a ledger holds: nothing is ever pruned.
 const base = 1

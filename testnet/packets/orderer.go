@@ -43,10 +43,10 @@ func (o *orderer) make(number int) *block.Block {
 	tip := ns.life(0).Tip()
 	txs := o.transactions(number, tip.Height+1)
 	for i := range ns.w.plan.Peers {
-		if nd := ns.life(i); nd != nil && i != 0 {
+		if nd := ns.life(i); nd != nil {
 			var held []*block.Tx
 			for k, t := range txs {
-				if ns.w.plan.Warm(number, i, k) {
+				if i > 0 && ns.w.plan.Warm(number, i, k) || i == 0 && ns.w.plan.Young(number, k) {
 					held = append(held, t)
 				}
 			}

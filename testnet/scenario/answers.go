@@ -54,16 +54,30 @@ func (p *Plan) BodyBytes(block int) int { return p.TxCount(block) * int(p.Load.T
 
 // Warm says whether a peer holds a transaction, by its place in a block, before the
 // block is made. It is a function of the seed and its arguments, so that all worlds
-// have the same mempools; the orderer holds all.
+// have the same mempools; the orderer holds all, and nobody else what is young.
 func (p *Plan) Warm(block, peer, tx int) bool {
 	switch {
-	case peer == 0 || p.Load.Warm >= 1:
+	case peer == 0:
+		return true
+	case p.Young(block, tx):
+		return false
+	case p.Load.Warm >= 1:
 		return true
 	case p.Load.Warm <= 0:
 		return false
 	}
 	h := Mix(Mix(p.Seed^uint64(block)<<32) ^ uint64(peer)<<32 ^ uint64(tx))
 	return float64(h>>11) < p.Load.Warm*(1<<53)
+}
+
+// Young says whether a transaction, by its place in a block, came to the orderer just
+// before the block was made.
+func (p *Plan) Young(block, tx int) bool {
+	if p.Load.Young <= 0 {
+		return false
+	}
+	h := Mix(Mix(p.Seed^uint64(block)<<32^0x796f756e67) ^ uint64(tx))
+	return float64(h>>11) < p.Load.Young*(1<<53)
 }
 
 // Quiet returns when the last block was due and the last fault has begun or ended:

@@ -63,6 +63,8 @@ var refusals = []struct{ file, want string }{
 	{`load.tx_size = "65537B"`, `load.tx_size 65537B: want 118B (a transaction without payload) to 64KiB`},
 	{`load.warm = 1.1`, `load.warm 1.1: want 0 to 1`},
 	{`load.warm = nan`, `load.warm NaN: want 0 to 1`},
+	{`load.young = -0.1`, `load.young -0.1: want 0 to 1`},
+	{"world = \"packets\"\nload.tx_rate = 5.0\nload.young = 0.5", `load.young 0.5 with a tx_rate`},
 	{`load.tx_rate = 5.0`, `load.tx_rate 5 in the event world`},
 	{"world = \"packets\"\nload.tx_rate = 5.0\nload.warm = 0.5", `load.warm 0.5 with a tx_rate`},
 	{"world = \"packets\"\nload.tx_rate = 5.0\nload.blocks = 0", `load.tx_rate 5 with no blocks`},

@@ -353,6 +353,28 @@ func TestBodies(t *testing.T) {
 	}
 }
 
+func TestYoung(t *testing.T) {
+	p := planned(t, "load.warm = 1.0\nload.young = 0.1")
+	young, others := 0, 0
+	for tx := range 10_000 {
+		if !p.Warm(0, 0, tx) {
+			t.Fatalf("the orderer lacks transaction %d", tx)
+		}
+		if p.Young(0, tx) {
+			young++
+		}
+		if p.Young(0, tx) == p.Warm(0, 1, tx) {
+			t.Fatalf("transaction %d is young: %v, and another peer holds it all the same, or lacks it", tx, p.Young(0, tx))
+		}
+		if p.Young(0, tx) != p.Young(1, tx) {
+			others++
+		}
+	}
+	if young < 850 || young > 1150 || others < 1400 || others > 2200 {
+		t.Errorf("%d of 10,000 are young, and %d differ from one block to another: want a tenth, and 0.18", young, others)
+	}
+}
+
 func TestWarm(t *testing.T) {
 	for _, warm := range []string{"0.0", "0.05", "0.5", "0.95", "1.0"} {
 		p := planned(t, "load.warm = "+warm)

@@ -54,9 +54,12 @@ type Load struct {
 	// Warm is the probability with which a peer holds a transaction before the block
 	// that names it, independently for each; the orderer holds all.
 	Warm float64 `toml:"warm"`
+	// Young is the probability with which a transaction came to the orderer just before
+	// the block that names it, so that nobody else holds it however warm the pools are.
+	Young float64 `toml:"young,omitzero"`
 	// TxRate is how many transactions a second users submit, each at a random peer,
 	// from First on for Blocks × Every. The orderer then cuts blocks itself, and
-	// BlockSizes and Warm mean nothing. Only packets and processes can do this.
+	// BlockSizes, Warm and Young mean nothing. Only packets and processes can do this.
 	TxRate float64 `toml:"tx_rate,omitzero"`
 }
 

@@ -132,10 +132,12 @@ func (l Load) validate(v *verdict, world string) {
 		v.want(v.err != nil || b/l.TxSize <= maxTxs, "load.block_sizes: %s in transactions of %s: a block has %d at most: want a larger tx_size", b, l.TxSize, maxTxs)
 	}
 	v.fraction(l.Warm, "load.warm")
+	v.fraction(l.Young, "load.young")
 	v.want(l.TxRate >= 0 && l.TxRate <= maxTxRate, "load.tx_rate %v: want 0 to %d a second", l.TxRate, maxTxRate)
 	if l.TxRate > 0 {
 		v.want(world != Events, "load.tx_rate %v in the event world: its orderer makes blocks by block_sizes: leave it out, or take world %q or %q", l.TxRate, Packets, Processes)
 		v.want(l.Warm == 0, "load.warm %v with a tx_rate: users' transactions spread by themselves: leave one of them out", l.Warm)
+		v.want(l.Young == 0, "load.young %v with a tx_rate: users' transactions are as young as they are: leave one of them out", l.Young)
 		v.want(l.Blocks > 0, "load.tx_rate %v with no blocks: nothing would be submitted: want blocks", l.TxRate)
 	}
 }

@@ -189,7 +189,7 @@ func (p *FabricPeer) send(e fabric.Send) {
 		m = append(m, p.cfg.Bodies.get(b.ID)...)
 	}
 	for _, to := range e.To {
-		if l := p.links[to]; l == nil || !l.send(e.Message.Lane(), m, p.writers.Go) {
+		if l := p.links[to]; l == nil || !l.queues[e.Message.Lane()].put(m) {
 			p.lost.Add(1)
 		}
 	}
@@ -203,7 +203,7 @@ func (p *FabricPeer) up(now time.Time, c network.Conn) {
 		old.end()
 		p.core.PeerDown(now, id)
 	}
-	p.links[id] = &link{conn: c}
+	p.links[id] = newLink(c, p.writers.Go)
 	p.core.PeerUp(now, id)
 }
 

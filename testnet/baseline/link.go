@@ -28,31 +28,29 @@ const sendBuffer = 200
 // openTimeout bounds the opening of a stream; a connection that takes longer is dead.
 const openTimeout = 30 * time.Second
 
-// link is a connection to a neighbour, with a queue and a stream for every lane that is
-// used. FabricPeer's loop owns it.
+// link is a connection to a neighbour, with a queue and a stream for every lane.
+// FabricPeer's loop owns it.
 type link struct {
 	conn   network.Conn
-	queues [wire.NumLanes]*sendQueue // nil: nothing was sent in the lane yet
+	queues map[wire.Lane]*sendQueue
 }
 
-// send queues a message, or says that there is no room. The lane's writer is started with
-// its first message.
-func (l *link) send(lane wire.Lane, m []byte, start func(func())) bool {
-	q := l.queues[lane]
-	if q == nil {
-		q = &sendQueue{wake: make(chan struct{}, 1)}
+// newLink opens the streams, before there is anything to send: that takes a round trip,
+// which is not to count.
+func newLink(c network.Conn, start func(func())) *link {
+	l := &link{conn: c, queues: map[wire.Lane]*sendQueue{}}
+	for _, lane := range lanes {
+		q := &sendQueue{wake: make(chan struct{}, 1)}
 		l.queues[lane] = q
-		start(func() { write(l.conn, lane, q) })
+		start(func() { write(c, lane, q) })
 	}
-	return q.put(m)
+	return l
 }
 
 // end lets the writers end when they have written what waits.
 func (l *link) end() {
-	for _, q := range l.queues {
-		if q != nil {
-			q.close()
-		}
+	for _, lane := range lanes {
+		l.queues[lane].close()
 	}
 }
 

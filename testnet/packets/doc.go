@@ -4,14 +4,15 @@
 //	scenario.Plan ──▶ Run ══ a process of its own ═▶ Child ─ testing.Main ─ synctest.Test ─ play
 //	outcome, error ◀──────── gob on its stdout ◀────────────────────────────────────────────┘
 //
-//	play: world ── kind: nodes (node.Node: grapevine, fabric, fabric-enhanced)
-//	        │            gossip (baseline.Peer: gossipsub, gossipsub-chunked)
-//	        └── fabric: simnet, and a port for every peer: cuts, losses, rates, counts
+//	play: world ── kind: nodes (node.Node: grapevine)
+//	        │            gossip (baseline.FabricPeer: fabric, fabric-enhanced;
+//	        │                    baseline.Peer: gossipsub, gossipsub-chunked)
+//	        └── network: simnet, and a port for every peer: cuts, losses, rates, counts
 //
 // The world's time begins when everybody who is there from the beginning is connected as
 // they should be, and eleven seconds more: up to 128 nodes all are neighbours of all,
-// more have 64 neighbours or more each; peers of the baseline have the connections that
-// they dial, ten each.
+// more have 64 neighbours or more each, and so have those that speak Fabric's gossip, who
+// are told of them; GossipSub's peers have the connections that they dial, ten each.
 //
 // What is simulated, and how:
 //
@@ -23,7 +24,7 @@
 //   - slow exchanges the peer's link for another. What stands in the queue towards the
 //     peer at that moment is lost.
 //   - A crashed peer falls silent at once; its goroutines end soon after. When it comes
-//     back it is a new node with the ledger of the old one, and an empty pool.
+//     back it is a new peer with the ledger of the old one, and an empty pool.
 //   - Memory is the disk: a block is durable when it is accepted. Computing takes no
 //     time, so a plan's transactions are signed and checked for nothing.
 //
@@ -38,7 +39,8 @@
 // use too, half of it to connect everybody with everybody; with GOGC=300 in the
 // environment 6.5 GB and 75 s.
 //
-// A baseline's peer accepts a block when all of it is here; its height is that up to
-// which it has every block, so one that missed a block stays there. The hop is not
-// known.
+// A GossipSub peer accepts a block when all of it is here; its height is that up to which
+// it has every block, so one that missed a block stays there. The hop is not known. One
+// that speaks Fabric's gossip accepts block after block, keeps its chain when it crashes,
+// and has no pool: a block is a unit of noise, whose ID is its hash, which is checked.
 package packets

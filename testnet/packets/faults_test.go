@@ -72,6 +72,47 @@ func TestLargeNodesLiveThroughFaults(t *testing.T) {
 	}
 }
 
+// Those that speak Fabric's gossip keep their chain too, and state transfer brings what
+// was missed.
+func TestLargeFabricLivesThroughFaults(t *testing.T) {
+	for _, protocol := range []string{fabricProtocol, enhanced} {
+		p := troubled(t)
+		o := playing(t, p, protocol)
+		judge(t, p, o)
+		for i := range p.Peers {
+			all := arrivals(o, i)
+			if len(all) != p.Load.Blocks {
+				t.Errorf("%s: peer %d accepted %d blocks, want %d", protocol, i, len(all), p.Load.Blocks)
+			}
+			for _, a := range all {
+				if !o.Peers[i].There(a.At) {
+					t.Errorf("%s: peer %d accepted block %d at %v, and was not there", protocol, i, a.Height, a.At)
+				}
+			}
+		}
+		if via := arrivals(o, 6)[0].Via; via != outcome.ViaCatchup && via != outcome.ViaPull {
+			t.Errorf("%s: the first block came to the late joiner via %s", protocol, via)
+		}
+	}
+}
+
+// A peer that is back hears of the next block at once, though the others' connections to
+// its last life have not timed out.
+func TestLargeFabricHearsWhoIsBack(t *testing.T) {
+	p := planned(t, func(s *scenario.Scenario) {
+		s.Peers, s.Load.Blocks, s.Load.Every = 6, 3, seconds(12)
+		s.Faults = []scenario.Fault{{Kind: scenario.Crash, Peers: []int{4}, At: seconds(18), For: seconds(2)}}
+	})
+	o := playing(t, p, enhanced)
+	judge(t, p, o)
+	for _, d := range o.Deliveries() {
+		if d.Via != outcome.ViaPush || d.Latency > longest {
+			t.Errorf("peer %d has block %d via %s after %v", d.Peer, d.Height, d.Via, d.Latency)
+		}
+	}
+	checkWhole(t, p, o)
+}
+
 // GossipSub brings nobody what it has forgotten, but everybody who is back what comes
 // after. It takes its time: a peer that came back may be deaf until the connections of
 // its last life have timed out, after 30 s.
@@ -118,7 +159,7 @@ func TestLargeGossipLivesThroughFaults(t *testing.T) {
 
 // A peer that crashes says nothing more, not even goodbye.
 func TestLargeCrashIsSilent(t *testing.T) {
-	for _, protocol := range []string{grapevine, gossipsub} {
+	for _, protocol := range []string{grapevine, fabricProtocol, gossipsub} {
 		p := planned(t, func(s *scenario.Scenario) {
 			s.Peers, s.Load.Blocks = 4, 1
 			s.Faults = []scenario.Fault{{Kind: scenario.Crash, Peers: []int{2}, At: seconds(1)}} // just before the block
@@ -133,7 +174,7 @@ func TestLargeCrashIsSilent(t *testing.T) {
 
 // The orderer's crash costs the blocks that are due meanwhile, and no others.
 func TestLargeOrdererComesBack(t *testing.T) {
-	for _, protocol := range []string{grapevine, chunked} {
+	for _, protocol := range []string{grapevine, enhanced, chunked} {
 		p := planned(t, func(s *scenario.Scenario) {
 			s.Peers, s.Load.Blocks, s.Checks.Reach = 4, 8, seconds(10)
 			s.Faults = []scenario.Fault{{Kind: scenario.Crash, Peers: []int{0}, At: seconds(2.5), For: seconds(3)}}

@@ -78,6 +78,24 @@ func TestLargeWarmPoolsNeedNoBodies(t *testing.T) {
 	}
 }
 
+// Those that speak Fabric's gossip have the neighbours that whole nodes have.
+func TestMeshIsThatOfWholeNodes(t *testing.T) {
+	for _, n := range []int{2, full, full + 1, 300} {
+		p := planned(t, func(s *scenario.Scenario) { s.Peers = n })
+		g := newGossip(&world{plan: p}, fabricProtocol)
+		for i, list := range g.targets {
+			if len(list) < min(n-1, active) || n <= full && len(list) != n-1 || n > full && len(list) > 3*active {
+				t.Errorf("of %d peers, peer %d has %d neighbours", n, i, len(list))
+			}
+			for k, j := range list {
+				if j == i || slices.Contains(list[:k], j) || !slices.Contains(g.targets[j], i) {
+					t.Errorf("of %d peers, %d has %d for a neighbour, itself, twice, or not the other way", n, i, j)
+				}
+			}
+		}
+	}
+}
+
 func TestLargeUsersSubmit(t *testing.T) {
 	p := planned(t, func(s *scenario.Scenario) {
 		s.Peers, s.Load.Blocks, s.Load.TxRate = 5, 3, 50
@@ -113,6 +131,10 @@ func TestLargeRefusals(t *testing.T) {
 		`1001 peers`:                     func(s *scenario.Scenario) string { s.Peers = 1001; return grapevine },
 		`membership = "static"`:          func(s *scenario.Scenario) string { s.Membership = scenario.Static; return grapevine },
 		`load.tx_rate with protocol "go`: func(s *scenario.Scenario) string { s.Load.TxRate = 1; return gossipsub },
+		`which has no transactions: leave it out, or play grapevine`: func(s *scenario.Scenario) string {
+			s.Load.TxRate = 1
+			return enhanced
+		},
 		`load.tx_rate with a crash of peer 0`: func(s *scenario.Scenario) string {
 			s.Load.TxRate = 1
 			s.Faults = []scenario.Fault{{Kind: scenario.Crash, Peers: []int{0}, At: seconds(1)}}

@@ -20,8 +20,8 @@
 //	 │                     │                       3 s and 4 tries each
 //
 // A pulled block, or one of a state transfer, is not pushed on. Blocks are accepted in
-// order; one that gossip brings 20 or more heights early is passed on and not kept for
-// the chain. What gossip remembers is its newest block and the 10 heights below.
+// order; one that gossip brings 20 or more heights above the next is passed on, and not
+// kept for the chain. What gossip remembers is its newest block and the 10 heights below.
 //
 // fabric-enhanced (Enhanced()): "Fair and Efficient Gossip in Hyperledger Fabric"
 // (Berendea, Mercier, Onica, Rivière; ICDCS 2020), as the prototype is set

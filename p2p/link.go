@@ -97,14 +97,9 @@ func (l *link) run(ctx context.Context) {
 	l.host.post(linkDone{l})
 }
 
-// beatEvery is how often a link says something at least. What QUIC has sent and
-// not seen acknowledged it repeats ever more rarely, so that a cut of 20 seconds
-// could last until the idle time-out of 30; anything new it sends at once.
-const beatEvery = 3 * time.Second
-
 // live puts the link into use when it is told to, and waits for its end.
 func (l *link) live(ctx context.Context) {
-	beat := time.NewTicker(beatEvery)
+	beat := time.NewTicker(wire.BeatEvery)
 	defer beat.Stop()
 	for {
 		select {

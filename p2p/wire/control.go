@@ -47,6 +47,11 @@ type Begin struct{}
 // Beat says nothing: it is something new to send.
 type Beat struct{}
 
+// BeatEvery is how often each side of a link says something at least. What QUIC has
+// sent and not seen acknowledged it repeats ever more rarely, so that a cut of 20
+// seconds could last until the idle time-out of 30; anything new it sends at once.
+const BeatEvery = 3 * time.Second
+
 // Code is the reason of a Goodbye, for programs.
 type Code uint32
 

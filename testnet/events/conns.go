@@ -40,8 +40,8 @@ func (w *world) connect(a, b *peer) {
 	latency := int64(w.plan.Latency(a.number, b.number))
 	ab, ba := newFlow(a, b, latency), newFlow(b, a, latency)
 	ab.dialled = true
-	a.addFlow(ab)
-	b.addFlow(ba)
+	w.addFlow(a, ab)
+	w.addFlow(b, ba)
 	now := w.time()
 	for _, f := range []*flow{ab, ba} {
 		me, other := f.from, f.to
@@ -65,7 +65,7 @@ func (w *world) disconnect(a, b *peer) {
 			continue
 		}
 		known = true
-		me.dropFlow(f)
+		w.dropFlow(me, f)
 		if me.alive {
 			me.mind.peerDown(now, other)
 			if me.member != nil {

@@ -61,7 +61,9 @@ type peer struct {
 	described uint64    // the height that its record says
 	describe  time.Time // when it compares the record with what is so
 
-	received, sent int64 // bytes on the wire
+	received, sent int64   // bytes on the wire, but for beats
+	linked         int64   // nanoseconds of its connections' lives, up to
+	tallied        instant // this time
 	again          int64 // bytes of bodies that were here already, in earlier lives
 }
 

@@ -128,9 +128,11 @@ func newWorld(plan *scenario.Plan, protocol string) (*world, error) {
 }
 
 // newRoster takes the membership cores where the scenario wants them. Auto is live up
-// to as many as are all neighbours.
+// to as many as are all neighbours. Others' protocols have no membership: their peers
+// know their neighbours, as they do in the packet world.
 func newRoster(w *world) roster {
-	if m := w.plan.Membership; m == "live" || m == "auto" && len(w.peers) <= full {
+	ours := w.out.Protocol == scenario.Grapevine
+	if m := w.plan.Membership; ours && (m == "live" || m == "auto" && len(w.peers) <= full) {
 		return newLive(w)
 	}
 	return newStatic(w)
@@ -283,7 +285,7 @@ func (w *world) propose(index int) {
 	if len(w.blocks) == 1 {
 		w.first = w.now
 		for _, q := range w.peers {
-			q.received, q.sent, q.again = 0, 0, 0
+			q.received, q.sent, q.again, q.linked, q.tallied = 0, 0, 0, 0, w.now
 			if q.mind != nil {
 				q.again = -q.mind.again()
 			}
@@ -340,7 +342,8 @@ func (w *world) count() {
 	w.counting, w.counted = false, true
 	for i, p := range w.peers {
 		o := &w.out.Peers[i]
-		o.Received, o.Sent, o.Again = p.received, p.sent, p.again
+		beats := w.beats(p)
+		o.Received, o.Sent, o.Again = p.received+beats, p.sent+beats, p.again
 		if p.mind != nil {
 			o.Again += p.mind.again()
 		}
@@ -412,13 +415,32 @@ func (w *world) jitter(to *peer) int64 {
 	return 0
 }
 
+// beats returns the bytes of the beats that a peer's connections have carried one way:
+// they are reckoned, not played.
+func (w *world) beats(p *peer) int64 {
+	if w.out.Protocol != scenario.Grapevine {
+		return 0
+	}
+	p.tally(w.now)
+	size := onWire(int64(wire.FramedSize(len(wire.EncodeControl(wire.Beat{})))))
+	return p.linked / int64(wire.BeatEvery) * size
+}
+
+// tally brings linked up to date.
+func (p *peer) tally(now instant) {
+	p.linked += int64(len(p.flows)) * (now - p.tallied)
+	p.tallied = now
+}
+
 // addFlow puts a flow in its place.
-func (p *peer) addFlow(f *flow) {
+func (w *world) addFlow(p *peer, f *flow) {
+	p.tally(w.now)
 	i, _ := slices.BinarySearchFunc(p.flows, f.to.number, func(g *flow, n int) int { return cmp.Compare(g.to.number, n) })
 	p.flows = slices.Insert(p.flows, i, f)
 }
 
-func (p *peer) dropFlow(f *flow) {
+func (w *world) dropFlow(p *peer, f *flow) {
+	p.tally(w.now)
 	f.dead = true
 	p.flows = slices.DeleteFunc(p.flows, func(g *flow) bool { return g == f })
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -21,6 +22,9 @@ type Config struct {
 	Listen string
 	// Public allows other addresses than loopback.
 	Public bool
+	// Listener is served instead of a socket at Listen: in a bubble of virtual time, say,
+	// which a socket would stop. Nil opens the socket.
+	Listener net.Listener
 	// Hosts are further names under which the node is reached. Addresses need none.
 	Hosts []string
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -24,7 +25,9 @@ type world struct {
 	orderer sig.Key
 	sender  sig.Key
 	server  *Server
-	stop    func() // ends Run and waits for it
+	client  *http.Client                                            // of HTTP/1
+	dial    func(context.Context, string, string) (net.Conn, error) // nil: over sockets
+	stop    func()                                                  // ends Run and waits for it
 	nonce   uint64
 }
 
@@ -54,9 +57,60 @@ func newWorld(t testing.TB, edit func(*Config)) *world {
 	if edit != nil {
 		edit(&w.cfg)
 	}
+	if p, ok := w.cfg.Listener.(*pipes); ok {
+		w.dial = p.dial
+	}
+	w.client = w.newClient(nil)
 	w.run()
 	return w
 }
+
+// newClient makes a client of these protocols, nil for HTTP/1, until the test ends.
+func (w *world) newClient(p *http.Protocols) *http.Client {
+	transport := &http.Transport{Protocols: p, DialContext: w.dial, ExpectContinueTimeout: time.Hour}
+	w.t.Cleanup(transport.CloseIdleConnections)
+	return &http.Client{Transport: transport}
+}
+
+// pipes is a listener in memory, for bubbles of virtual time: a connection holds
+// nothing that has not been read.
+type pipes struct {
+	conns  chan net.Conn
+	closed chan struct{}
+	close  func()
+}
+
+func newPipes() *pipes {
+	p := &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}
+	p.close = sync.OnceFunc(func() { close(p.closed) })
+	return p
+}
+
+func (p *pipes) dial(ctx context.Context, _, _ string) (net.Conn, error) {
+	near, far := net.Pipe()
+	select {
+	case p.conns <- far:
+		return near, nil
+	case <-p.closed:
+		return nil, net.ErrClosed
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func (p *pipes) Accept() (net.Conn, error) {
+	select {
+	case c := <-p.conns:
+		return c, nil
+	case <-p.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (p *pipes) Close() error    { p.close(); return nil }
+func (p *pipes) Addr() net.Addr  { return p }
+func (p *pipes) Network() string { return "pipe" }
+func (p *pipes) String() string  { return "localhost" }
 
 func (w *world) run() {
 	w.t.Helper()
@@ -164,13 +218,4 @@ func (w *world) want(what string, status int, body string, wantStatus int, parts
 			w.t.Errorf("%s: answer %s\nlacks %s", what, body, part)
 		}
 	}
-}
-
-// watchdog is how long a test waits for what must come.
-const watchdog = 20 * time.Second
-
-func testContext(t testing.TB) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), watchdog)
-	t.Cleanup(cancel)
-	return ctx
 }

@@ -22,8 +22,8 @@ type Config struct {
 	Listen string
 	// Public allows other addresses than loopback.
 	Public bool
-	// Listener is served instead of a socket at Listen: in a bubble of virtual time, say,
-	// which a socket would stop. Nil opens the socket.
+	// Listener is served instead of a socket at Listen: a Memory, say. Nil opens the
+	// socket.
 	Listener net.Listener
 	// Hosts are further names under which the node is reached. Addresses need none.
 	Hosts []string

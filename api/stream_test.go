@@ -253,7 +253,7 @@ func inBubble(t *testing.T, edit func(*Config), test func(w *world)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, func(c *Config) {
-			c.Listener = newPipes()
+			c.Listener = NewMemory()
 			if edit != nil {
 				edit(c)
 			}

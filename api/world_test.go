@@ -57,8 +57,8 @@ func newWorld(t testing.TB, edit func(*Config)) *world {
 	if edit != nil {
 		edit(&w.cfg)
 	}
-	if p, ok := w.cfg.Listener.(*pipes); ok {
-		w.dial = p.dial
+	if m, ok := w.cfg.Listener.(*Memory); ok {
+		w.dial = m.DialContext
 	}
 	w.client = w.newClient(nil)
 	w.run()
@@ -71,46 +71,6 @@ func (w *world) newClient(p *http.Protocols) *http.Client {
 	w.t.Cleanup(transport.CloseIdleConnections)
 	return &http.Client{Transport: transport}
 }
-
-// pipes is a listener in memory, for bubbles of virtual time: a connection holds
-// nothing that has not been read.
-type pipes struct {
-	conns  chan net.Conn
-	closed chan struct{}
-	close  func()
-}
-
-func newPipes() *pipes {
-	p := &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}
-	p.close = sync.OnceFunc(func() { close(p.closed) })
-	return p
-}
-
-func (p *pipes) dial(ctx context.Context, _, _ string) (net.Conn, error) {
-	near, far := net.Pipe()
-	select {
-	case p.conns <- far:
-		return near, nil
-	case <-p.closed:
-		return nil, net.ErrClosed
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-}
-
-func (p *pipes) Accept() (net.Conn, error) {
-	select {
-	case c := <-p.conns:
-		return c, nil
-	case <-p.closed:
-		return nil, net.ErrClosed
-	}
-}
-
-func (p *pipes) Close() error    { p.close(); return nil }
-func (p *pipes) Addr() net.Addr  { return p }
-func (p *pipes) Network() string { return "pipe" }
-func (p *pipes) String() string  { return "localhost" }
 
 func (w *world) run() {
 	w.t.Helper()

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
+	ma "github.com/multiformats/go-multiaddr"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"grapevine/p2p/wire"
@@ -33,14 +34,22 @@ func TestOverTCP(t *testing.T) {
 	a.awaitSeen(t, seen{"blocks", b.ID(), "x"})
 }
 
+// TCP is tried only when QUIC has had its time: sooner nobody is connected over it.
 func TestQUICIsPreferred(t *testing.T) {
+	begun := time.Now()
 	a, b := pairOf(t, func(c *Config) {
 		c.Listen = []string{"/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/udp/0/quic-v1"}
 	}, nil)
+	took := time.Since(begun)
 	b.mu.RLock()
 	defer b.mu.RUnlock()
-	if got := b.neighbours[a.ID()].conn.ConnState().Transport; got != "quic-v1" {
-		t.Errorf("connected over %s", got)
+	if got := b.neighbours[a.ID()].conn.ConnState().Transport; got != "quic-v1" && took < tcpDelay {
+		t.Errorf("connected over %s after %v", got, took)
+	}
+	quic, tcp := mustAddrs(t, "/ip4/127.0.0.1/udp/1/quic-v1")[0], mustAddrs(t, "/ip4/127.0.0.1/tcp/1")[0]
+	want := []network.AddrDelay{{Addr: quic}, {Addr: tcp, Delay: tcpDelay}}
+	if got := quicFirst([]ma.Multiaddr{tcp, quic}); !slices.EqualFunc(got, want, func(x, y network.AddrDelay) bool { return x.Addr.Equal(y.Addr) && x.Delay == y.Delay }) {
+		t.Errorf("dialled are %v, want %v", got, want)
 	}
 }
 

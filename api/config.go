@@ -9,6 +9,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"grapevine/api/codec"
 	"grapevine/block"
 	"grapevine/genesis"
 	"grapevine/ledger"
@@ -58,7 +59,7 @@ const DefaultListen = "127.0.0.1:9700"
 // What one SubmitTxs may hold. They bound the memory that a request can take, and
 // are far above what is worth sending at once.
 const (
-	MaxSubmitTxs   = 10_000
+	MaxSubmitTxs   = codec.MaxTxs
 	MaxSubmitBytes = 4 << 20
 )
 

@@ -17,6 +17,7 @@ import (
 
 	"grapevine/api/apipb"
 	"grapevine/api/apipb/apipbconnect"
+	"grapevine/api/codec"
 	"grapevine/block"
 	"grapevine/mempool"
 )
@@ -32,7 +33,7 @@ func protocols(w *world) map[string]apipbconnect.NodeClient {
 	return map[string]apipbconnect.NodeClient{
 		"connect over HTTP/1":          dial(h1),
 		"connect over HTTP/2":          dial(h2),
-		"connect with JSON":            dial(h1, connect.WithCodec(jsonCodec{})),
+		"connect with JSON":            dial(h1, connect.WithCodec(codec.JSON{})),
 		"connect with plain protojson": dial(h1, connect.WithProtoJSON()),
 		"gRPC":                         dial(h2, connect.WithGRPC()),
 		"gRPC web":                     dial(h1, connect.WithGRPCWeb()),

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"grapevine/api/apipb/apipbconnect"
+	"grapevine/api/codec"
 )
 
 // Server is the API of a node.
@@ -131,8 +132,8 @@ func (s *Server) routes() http.Handler {
 	mux := http.NewServeMux()
 	n := &node{cfg: s.cfg, streams: s.streams, ending: s.ending}
 	mux.Handle(apipbconnect.NewNodeHandler(n,
-		connect.WithCodec(jsonCodec{}),
-		connect.WithCodec(protoCodec{}),
+		connect.WithCodec(codec.JSON{}),
+		connect.WithCodec(codec.Proto{}),
 		connect.WithReadMaxBytes(maxRequestBytes),
 		connect.WithCompression("gzip", nil, nil), // transactions and blocks do not shrink
 	))

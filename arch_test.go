@@ -44,7 +44,8 @@ var packages = []struct {
 	{"ledger", "block block/sig durable genesis", "the chain is kept by whoever wants to keep it: it knows no peers and no pool"},
 	{"mempool", "block block/sig durable", "the pool learns of the chain through a function, so that it can be used without one"},
 	{"ordering", "block block/sig durable genesis mempool", "an orderer takes from the pool and hands to a function: how blocks travel is not its business"},
-	{"api", "api/apipb api/apipb/apipbconnect block genesis ledger mempool", "the face reads ledger and pool, and gets the rest as functions, so that it can be tested without a node"},
+	{"api", "api/apipb api/apipb/apipbconnect api/codec block genesis ledger mempool", "the face reads ledger and pool, and gets the rest as functions, so that it can be tested without a node"},
+	{"api/codec", "api/apipb", "what strangers send is decoded in a small package, which is quick to fuzz"},
 	{"api/apipb", "", "generated"},
 	{"api/apipb/apipbconnect", "api/apipb", "generated"},
 	{"node", "api block block/sig dissemination dissemination/arrival dissemination/fresh dissemination/protocol genesis ledger mempool ordering p2p p2p/membership p2p/wire",
@@ -65,7 +66,7 @@ var packages = []struct {
 		"processes are real peers: what is known of them comes through their API and from their logs"},
 	{"testnet/events", "block dissemination/arrival dissemination/catchup dissemination/effect dissemination/fresh dissemination/message dissemination/protocol p2p/membership p2p/wire testnet/baseline/fabric testnet/outcome testnet/scenario",
 		"simulated peers are the cores and what stands between them: no network, no disk, no clock"},
-	{"cmd/peer", "api api/apipb block block/sig dissemination/fresh durable genesis ledger mempool node ordering p2p/membership testnet/checks testnet/events testnet/outcome testnet/packets testnet/plot testnet/processes testnet/report testnet/scenario testnet/traffic",
+	{"cmd/peer", "api api/apipb api/codec block block/sig dissemination/fresh durable genesis ledger mempool node ordering p2p/membership testnet/checks testnet/events testnet/outcome testnet/packets testnet/plot testnet/processes testnet/report testnet/scenario testnet/traffic",
 		"the command line is at the top: nothing imports it"},
 
 	{"scripts/bench", "testnet/outcome testnet/report", "a tool: it starts the program as anybody would, and reads its rows"},

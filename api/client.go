@@ -26,12 +26,14 @@ type Client struct {
 
 // Dial makes a client of the node at addr: host:port, or a URL that begins with
 // http:// or https://. It does not connect: the first call does.
-func Dial(addr string) *Client {
+func Dial(addr string) *Client { return dial(addr, &http.Transport{}) }
+
+func dial(addr string, t *http.Transport) *Client {
 	url := addr
 	if !strings.Contains(addr, "://") {
 		url = "http://" + addr
 	}
-	t := &http.Transport{Protocols: new(http.Protocols)}
+	t.Protocols = new(http.Protocols)
 	t.Protocols.SetUnencryptedHTTP2(true) // not HTTP/1, or http:// URLs would take that
 	t.Protocols.SetHTTP2(true)
 	node := apipbconnect.NewNodeClient(&http.Client{Transport: t}, strings.TrimSuffix(url, "/"),

@@ -17,7 +17,7 @@ func TestClient(t *testing.T) {
 	w := newWorld(t, func(c *Config) {
 		c.Members = func() []Member { return []Member{{PeerID: "12D3KooWyou"}} }
 	})
-	ctx := testContext(t)
+	ctx := t.Context()
 	c := Dial(w.server.Addr())
 	defer c.Close()
 	txs := []*block.Tx{w.tx("a"), w.tx("b")}
@@ -62,7 +62,7 @@ func TestClientSubmitsInBatches(t *testing.T) {
 	}
 	c := Dial(w.server.Addr())
 	defer c.Close()
-	verdicts, err := c.Submit(testContext(t), txs...)
+	verdicts, err := c.Submit(t.Context(), txs...)
 	if err != nil || len(verdicts) != len(txs) {
 		t.Fatalf("%d verdicts, %v", len(verdicts), err)
 	}
@@ -87,11 +87,11 @@ func TestClientSaysWhatToDo(t *testing.T) {
 	addr := l.Addr().String()
 	l.Close()
 	c := Dial(addr)
-	_, err = c.Status(testContext(t))
+	_, err = c.Status(t.Context())
 	if want := "no peer answers at " + addr + ": is it running? peer start, or --api ADDR"; err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("error %v, want %s", err, want)
 	}
-	for _, err := range c.Watch(testContext(t), &apipb.WatchBlocksRequest{}) {
+	for _, err := range c.Watch(t.Context(), &apipb.WatchBlocksRequest{}) {
 		if err == nil || !strings.Contains(err.Error(), "no peer answers at "+addr) {
 			t.Errorf("Watch: %v", err)
 		}
@@ -106,7 +106,7 @@ func TestClientSaysWhatToDo(t *testing.T) {
 	}
 	other := httptest.NewServer(http.NotFoundHandler())
 	defer other.Close()
-	if _, err = Dial(other.URL).Status(testContext(t)); err == nil || !strings.Contains(err.Error(), "node at "+other.URL) {
+	if _, err = Dial(other.URL).Status(t.Context()); err == nil || !strings.Contains(err.Error(), "node at "+other.URL) {
 		t.Errorf("another server: %v", err)
 	}
 }

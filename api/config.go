@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"grapevine/api/codec"
 	"grapevine/block"
 	"grapevine/genesis"
 	"grapevine/ledger"
@@ -21,6 +23,9 @@ type Config struct {
 	Listen string
 	// Public allows other addresses than loopback.
 	Public bool
+	// Listener is served instead of a socket at Listen: a Memory, say. Nil opens the
+	// socket.
+	Listener net.Listener
 	// Hosts are further names under which the node is reached. Addresses need none.
 	Hosts []string
 
@@ -54,7 +59,7 @@ const DefaultListen = "127.0.0.1:9700"
 // What one SubmitTxs may hold. They bound the memory that a request can take, and
 // are far above what is worth sending at once.
 const (
-	MaxSubmitTxs   = 10_000
+	MaxSubmitTxs   = codec.MaxTxs
 	MaxSubmitBytes = 4 << 20
 )
 

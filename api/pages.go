@@ -14,6 +14,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"grapevine/api/apipb"
+	"grapevine/api/codec"
 )
 
 // pages are the service's methods as plain HTTP.
@@ -98,7 +99,7 @@ func (s *Server) watchPage(n *node) http.HandlerFunc {
 			return flush()
 		}
 		err = n.watch(r.Context(), req, start, func(b *apipb.Block) error {
-			line, err := JSON(b)
+			line, err := codec.Line(b)
 			if err != nil {
 				return err
 			}
@@ -129,7 +130,7 @@ func (l lineWriter) WriteHeader(status int) {
 
 // write answers with a message as one line of JSON.
 func (s *Server) write(w http.ResponseWriter, r *http.Request, status int, m proto.Message) {
-	line, err := JSON(m)
+	line, err := codec.Line(m)
 	if err != nil {
 		s.refuse(w, r, err)
 		return
@@ -150,7 +151,7 @@ func submitRequest(r *http.Request) (*apipb.SubmitTxsRequest, error) {
 		return nil, err
 	}
 	req := &apipb.SubmitTxsRequest{}
-	if err := (jsonCodec{}).Unmarshal(body, req); err != nil {
+	if err := (codec.JSON{}).Unmarshal(body, req); err != nil {
 		return nil, invalid(`reading {"txs":["<base64>", …]}: %w`, err)
 	}
 	return req, nil

@@ -17,24 +17,23 @@ import (
 
 	"grapevine/api/apipb"
 	"grapevine/api/apipb/apipbconnect"
+	"grapevine/api/codec"
 	"grapevine/block"
 	"grapevine/mempool"
 )
 
 // protocols are the ways to speak to the service, each with a client of its own.
 func protocols(w *world) map[string]apipbconnect.NodeClient {
-	h1 := &http.Client{Transport: &http.Transport{}}
-	h2 := &http.Client{Transport: &http.Transport{Protocols: new(http.Protocols)}}
-	h2.Transport.(*http.Transport).Protocols.SetUnencryptedHTTP2(true)
-	w.t.Cleanup(h1.CloseIdleConnections)
-	w.t.Cleanup(h2.CloseIdleConnections)
+	second := new(http.Protocols)
+	second.SetUnencryptedHTTP2(true)
+	h1, h2 := w.newClient(nil), w.newClient(second)
 	dial := func(c *http.Client, opts ...connect.ClientOption) apipbconnect.NodeClient {
 		return apipbconnect.NewNodeClient(c, w.url(""), opts...)
 	}
 	return map[string]apipbconnect.NodeClient{
 		"connect over HTTP/1":          dial(h1),
 		"connect over HTTP/2":          dial(h2),
-		"connect with JSON":            dial(h1, connect.WithCodec(jsonCodec{})),
+		"connect with JSON":            dial(h1, connect.WithCodec(codec.JSON{})),
 		"connect with plain protojson": dial(h1, connect.WithProtoJSON()),
 		"gRPC":                         dial(h2, connect.WithGRPC()),
 		"gRPC web":                     dial(h1, connect.WithGRPCWeb()),
@@ -49,7 +48,7 @@ func TestEveryProtocolAnswersAllMethods(t *testing.T) {
 }
 
 func useAllMethods(t *testing.T, w *world, c apipbconnect.NodeClient) {
-	ctx := testContext(t)
+	ctx := t.Context()
 	tx := w.tx("payload")
 	sub, err := c.SubmitTxs(ctx, connect.NewRequest(&apipb.SubmitTxsRequest{Txs: [][]byte{tx.Bytes()}}))
 	if err != nil || len(sub.Msg.Verdicts) != 1 || sub.Msg.Verdicts[0].Status != StatusAccepted || sub.Msg.Verdicts[0].Id != tx.ID().String() {
@@ -97,7 +96,7 @@ func TestRefusalsReachEveryProtocol(t *testing.T) {
 	for name, c := range protocols(w) {
 		req := connect.NewRequest(&apipb.GetStatusRequest{})
 		req.Header().Set("Origin", "http://evil.example")
-		if _, err := c.GetStatus(testContext(t), req); connect.CodeOf(err) != connect.CodePermissionDenied || !strings.Contains(err.Error(), "other origins") {
+		if _, err := c.GetStatus(t.Context(), req); connect.CodeOf(err) != connect.CodePermissionDenied || !strings.Contains(err.Error(), "other origins") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"grapevine/api/apipb/apipbconnect"
+	"grapevine/api/codec"
 )
 
 // Server is the API of a node.
@@ -35,16 +36,12 @@ func Listen(cfg Config) (*Server, error) {
 		return nil, err
 	}
 	cfg = cfg.withDefaults()
-	addr, err := net.ResolveTCPAddr("tcp", cfg.Listen)
-	if err != nil {
-		return nil, fmt.Errorf("api address %q: %w: want host:port", cfg.Listen, err)
-	}
-	if !addr.IP.IsLoopback() && !cfg.Public {
-		return nil, fmt.Errorf("api address %q is not on loopback, and the API has no passwords: listen on 127.0.0.1, or say --api-public to let the network in", cfg.Listen)
-	}
-	l, err := net.ListenTCP("tcp", addr)
-	if err != nil {
-		return nil, fmt.Errorf("opening the api: %w: is another node running? choose another port with --api", err)
+	l := cfg.Listener
+	if l == nil {
+		var err error
+		if l, err = cfg.listen(); err != nil {
+			return nil, err
+		}
 	}
 	s := &Server{
 		cfg:      cfg,
@@ -70,6 +67,22 @@ func Listen(cfg Config) (*Server, error) {
 	s.http.Protocols.SetHTTP1(true)
 	s.http.Protocols.SetUnencryptedHTTP2(true)
 	return s, nil
+}
+
+// listen opens the socket.
+func (c Config) listen() (net.Listener, error) {
+	addr, err := net.ResolveTCPAddr("tcp", c.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("api address %q: %w: want host:port", c.Listen, err)
+	}
+	if !addr.IP.IsLoopback() && !c.Public {
+		return nil, fmt.Errorf("api address %q is not on loopback, and the API has no passwords: listen on 127.0.0.1, or say --api-public to let the network in", c.Listen)
+	}
+	l, err := net.ListenTCP("tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("opening the api: %w: is another node running? choose another port with --api", err)
+	}
+	return l, nil
 }
 
 // Addr returns the address that the API listens on.
@@ -119,8 +132,8 @@ func (s *Server) routes() http.Handler {
 	mux := http.NewServeMux()
 	n := &node{cfg: s.cfg, streams: s.streams, ending: s.ending}
 	mux.Handle(apipbconnect.NewNodeHandler(n,
-		connect.WithCodec(jsonCodec{}),
-		connect.WithCodec(protoCodec{}),
+		connect.WithCodec(codec.JSON{}),
+		connect.WithCodec(codec.Proto{}),
 		connect.WithReadMaxBytes(maxRequestBytes),
 		connect.WithCompression("gzip", nil, nil), // transactions and blocks do not shrink
 	))

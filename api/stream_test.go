@@ -9,12 +9,12 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httptrace"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"connectrpc.com/connect"
@@ -27,8 +27,8 @@ import (
 // lines opens a page of lines and returns what reads the next one, and what hangs up.
 func (w *world) lines(path string) (next func() (string, error), hangUp func()) {
 	w.t.Helper()
-	ctx, cancel := context.WithCancel(testContext(w.t))
-	res, err := http.DefaultClient.Do(w.request(http.MethodGet, path, "").WithContext(ctx))
+	ctx, cancel := context.WithCancel(w.t.Context())
+	res, err := w.client.Do(w.request(http.MethodGet, path, "").WithContext(ctx))
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -46,13 +46,8 @@ func (w *world) lines(path string) (next func() (string, error), hangUp func()) 
 // noStreams waits until no stream is open.
 func (w *world) noStreams() {
 	w.t.Helper()
-	ctx := testContext(w.t)
 	for range maxStreams {
-		select {
-		case w.server.streams <- struct{}{}:
-		case <-ctx.Done():
-			w.t.Fatal("a stream stays open")
-		}
+		w.server.streams <- struct{}{}
 	}
 	for range maxStreams {
 		<-w.server.streams
@@ -116,7 +111,7 @@ func TestStreamsEndWithTheirReader(t *testing.T) {
 		hangUp()
 	}
 	for name, c := range protocols(w) {
-		ctx, cancel := context.WithCancel(testContext(t))
+		ctx, cancel := context.WithCancel(t.Context())
 		if _, err := c.WatchBlocks(ctx, connect.NewRequest(&apipb.WatchBlocksRequest{})); err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
@@ -129,7 +124,7 @@ func TestShutdownEndsStreamsFirst(t *testing.T) {
 	release := make(chan struct{})
 	entered := make(chan struct{})
 	w := newWorld(t, func(c *Config) {
-		c.Grace = watchdog
+		c.Grace = time.Hour
 		c.Submit = func(_ context.Context, txs []*block.Tx) ([]mempool.Verdict, error) {
 			close(entered)
 			<-release
@@ -139,7 +134,7 @@ func TestShutdownEndsStreamsFirst(t *testing.T) {
 	next, _ := w.lines("/v1/blocks")
 	streams := map[string]*connect.ServerStreamForClient[apipb.WatchBlocksResponse]{}
 	for name, c := range protocols(w) {
-		stream, err := c.WatchBlocks(testContext(t), connect.NewRequest(&apipb.WatchBlocksRequest{}))
+		stream, err := c.WatchBlocks(t.Context(), connect.NewRequest(&apipb.WatchBlocksRequest{}))
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
@@ -153,7 +148,7 @@ func TestShutdownEndsStreamsFirst(t *testing.T) {
 	}
 	submitted := make(chan answer, 1)
 	go func() {
-		v, err := client.Submit(testContext(t), w.tx("last"))
+		v, err := client.Submit(t.Context(), w.tx("last"))
 		submitted <- answer{v, err}
 	}()
 	<-entered
@@ -214,7 +209,7 @@ func TestShutdownCutsOffAfterGrace(t *testing.T) {
 	})
 	done := make(chan error, 1)
 	go func() {
-		_, err := Dial(w.server.Addr()).Submit(testContext(t), w.tx("x"))
+		_, err := Dial(w.server.Addr()).Submit(t.Context(), w.tx("x"))
 		done <- err
 	}()
 	<-entered
@@ -253,96 +248,114 @@ func (l *lockedBuffer) String() string {
 	return l.b.String()
 }
 
-// TestSlowReadersAreDropped opens streams of 25 MB and reads nothing of them: more
-// than socket buffers and windows hold.
-func TestSlowReadersAreDropped(t *testing.T) {
-	log := &lockedBuffer{}
-	w := newWorld(t, func(c *Config) {
-		c.Stall = 200 * time.Millisecond
-		c.Logger = slog.New(slog.NewTextHandler(log, nil))
+// inBubble runs a test in virtual time, over connections in memory.
+func inBubble(t *testing.T, edit func(*Config), test func(w *world)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, func(c *Config) {
+			c.Listener = NewMemory()
+			if edit != nil {
+				edit(c)
+			}
+		})
+		test(w)
 	})
-	for range 5 {
-		txs := make([]*block.Tx, 60)
-		for i := range txs {
-			txs[i] = w.tx(strings.Repeat("x", 65_000))
-		}
-		w.grow(txs...)
-	}
-	conn, err := net.Dial("tcp", w.server.Addr())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	fmt.Fprintf(conn, "GET /v1/blocks?from=1&raw=true HTTP/1.1\r\nHost: localhost\r\n\r\n")
-	if _, err := conn.Read(make([]byte, 1)); err != nil { // it is being served
-		t.Fatal(err)
-	}
-	for name, c := range protocols(w) {
-		if _, err := c.WatchBlocks(testContext(t), connect.NewRequest(&apipb.WatchBlocksRequest{From: 1, Raw: true})); err != nil {
-			t.Fatalf("%s: %v", name, err)
-		}
-	}
-	next, hangUp := w.lines("/v1/blocks?from=1&raw=true")
-	for range 5 {
-		if line, err := next(); err != nil || len(line) < 4<<20 {
-			t.Fatalf("a reader that reads: %d bytes, %v", len(line), err)
-		}
-	}
-	hangUp()
-	w.noStreams()
-	w.stop() // and so the handlers have returned
-	if n := strings.Count(log.String(), "api reader cut off"); n != 7 {
-		t.Errorf("%d streams cut off, want 7:\n%s", n, log)
-	}
 }
 
-func TestSilenceIsNoStall(t *testing.T) {
-	const stall = 100 * time.Millisecond
-	w := newWorld(t, func(c *Config) { c.Stall = stall })
-	next, _ := w.lines("/v1/blocks")
-	streams := map[string]*connect.ServerStreamForClient[apipb.WatchBlocksResponse]{}
-	for name, c := range protocols(w) {
-		stream, err := c.WatchBlocks(testContext(t), connect.NewRequest(&apipb.WatchBlocksRequest{}))
+// TestSlowReadersAreDropped opens streams of 20 MB and reads nothing of them: more
+// than the windows of HTTP/2 hold. They are cut off after Stall, to the instant, and a
+// reader that reads is not.
+func TestSlowReadersAreDropped(t *testing.T) {
+	log := &lockedBuffer{}
+	inBubble(t, func(c *Config) { c.Logger = slog.New(slog.NewTextHandler(log, nil)) }, func(w *world) {
+		t := w.t
+		for range 5 {
+			txs := make([]*block.Tx, 60)
+			for i := range txs {
+				txs[i] = w.tx(strings.Repeat("x", 65_000))
+			}
+			w.grow(txs...)
+		}
+		begun := time.Now()
+		conn, err := w.dial(t.Context(), "", "")
 		if err != nil {
 			t.Fatal(err)
 		}
-		streams[name] = stream
-	}
-	for range 2 {
-		<-time.After(3 * stall)
-		w.grow(w.tx("x"))
-		if _, err := next(); err != nil {
-			t.Errorf("lines: %v", err)
+		defer conn.Close()
+		fmt.Fprintf(conn, "GET /v1/blocks?from=1&raw=true HTTP/1.1\r\nHost: localhost\r\n\r\n")
+		if _, err := conn.Read(make([]byte, 1)); err != nil { // it is being served
+			t.Fatal(err)
 		}
-		for name, stream := range streams {
-			if !stream.Receive() {
-				t.Errorf("%s: %v", name, stream.Err())
+		for name, c := range protocols(w) {
+			if _, err := c.WatchBlocks(t.Context(), connect.NewRequest(&apipb.WatchBlocksRequest{From: 1, Raw: true})); err != nil {
+				t.Fatalf("%s: %v", name, err)
 			}
 		}
-	}
+		next, hangUp := w.lines("/v1/blocks?from=1&raw=true")
+		for range 5 {
+			if line, err := next(); err != nil || len(line) < 4<<20 {
+				t.Fatalf("a reader that reads: %d bytes, %v", len(line), err)
+			}
+		}
+		hangUp()
+		w.noStreams()
+		if took := time.Since(begun); took != w.server.cfg.Stall {
+			t.Errorf("the last stream was cut off after %v, want %v", took, w.server.cfg.Stall)
+		}
+		w.stop() // and so the handlers have returned
+		if n := strings.Count(log.String(), "api reader cut off"); n != 7 {
+			t.Errorf("%d streams cut off, want 7:\n%s", n, log)
+		}
+	})
+}
+
+func TestSilenceIsNoStall(t *testing.T) {
+	inBubble(t, nil, func(w *world) {
+		t := w.t
+		next, _ := w.lines("/v1/blocks")
+		streams := map[string]*connect.ServerStreamForClient[apipb.WatchBlocksResponse]{}
+		for name, c := range protocols(w) {
+			stream, err := c.WatchBlocks(t.Context(), connect.NewRequest(&apipb.WatchBlocksRequest{}))
+			if err != nil {
+				t.Fatal(err)
+			}
+			streams[name] = stream
+		}
+		for range 2 {
+			time.Sleep(3 * w.server.cfg.Stall)
+			w.grow(w.tx("x"))
+			if _, err := next(); err != nil {
+				t.Errorf("lines: %v", err)
+			}
+			for name, stream := range streams {
+				if !stream.Receive() {
+					t.Errorf("%s: %v", name, stream.Err())
+				}
+			}
+		}
+	})
 }
 
 // TestConnectionOutlivesStall sends a second request over a connection that was
 // silent for longer than a stall.
 func TestConnectionOutlivesStall(t *testing.T) {
-	const stall = 50 * time.Millisecond
-	w := newWorld(t, func(c *Config) { c.Stall = stall })
-	client := &http.Client{Transport: &http.Transport{ExpectContinueTimeout: watchdog}}
-	defer client.CloseIdleConnections()
-	for i := range 2 {
-		reused := false
-		ctx := httptrace.WithClientTrace(testContext(t), &httptrace.ClientTrace{GotConn: func(c httptrace.GotConnInfo) { reused = c.Reused }})
-		r := w.request(http.MethodPost, "/v1/txs", `{"txs":["AA=="]}`).WithContext(ctx)
-		r.Header.Set("Expect", "100-continue")
-		res, err := client.Do(r)
-		if err != nil {
-			t.Fatal(err)
+	inBubble(t, nil, func(w *world) {
+		t := w.t
+		for i := range 2 {
+			reused := false
+			ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{GotConn: func(c httptrace.GotConnInfo) { reused = c.Reused }})
+			r := w.request(http.MethodPost, "/v1/txs", `{"txs":["AA=="]}`).WithContext(ctx)
+			r.Header.Set("Expect", "100-continue")
+			res, err := w.client.Do(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			io.Copy(io.Discard, res.Body)
+			res.Body.Close()
+			if res.StatusCode != http.StatusOK || reused != (i > 0) {
+				t.Errorf("request %d: %s, reused %v", i, res.Status, reused)
+			}
+			time.Sleep(3 * w.server.cfg.Stall)
 		}
-		io.Copy(io.Discard, res.Body)
-		res.Body.Close()
-		if res.StatusCode != http.StatusOK || reused != (i > 0) {
-			t.Errorf("request %d: %s, reused %v", i, res.Status, reused)
-		}
-		<-time.After(3 * stall)
-	}
+	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -24,7 +25,9 @@ type world struct {
 	orderer sig.Key
 	sender  sig.Key
 	server  *Server
-	stop    func() // ends Run and waits for it
+	client  *http.Client                                            // of HTTP/1
+	dial    func(context.Context, string, string) (net.Conn, error) // nil: over sockets
+	stop    func()                                                  // ends Run and waits for it
 	nonce   uint64
 }
 
@@ -54,8 +57,19 @@ func newWorld(t testing.TB, edit func(*Config)) *world {
 	if edit != nil {
 		edit(&w.cfg)
 	}
+	if m, ok := w.cfg.Listener.(*Memory); ok {
+		w.dial = m.DialContext
+	}
+	w.client = w.newClient(nil)
 	w.run()
 	return w
+}
+
+// newClient makes a client of these protocols, nil for HTTP/1, until the test ends.
+func (w *world) newClient(p *http.Protocols) *http.Client {
+	transport := &http.Transport{Protocols: p, DialContext: w.dial, ExpectContinueTimeout: time.Hour}
+	w.t.Cleanup(transport.CloseIdleConnections)
+	return &http.Client{Transport: transport}
 }
 
 func (w *world) run() {
@@ -164,13 +178,4 @@ func (w *world) want(what string, status int, body string, wantStatus int, parts
 			w.t.Errorf("%s: answer %s\nlacks %s", what, body, part)
 		}
 	}
-}
-
-// watchdog is how long a test waits for what must come.
-const watchdog = 20 * time.Second
-
-func testContext(t testing.TB) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), watchdog)
-	t.Cleanup(cancel)
-	return ctx
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 
@@ -70,11 +71,11 @@ func TestKill(t *testing.T) {
 	reported := map[uint64]string{}
 	var replayed, dropped int
 	for i := range kills {
-		after := time.Duration(rng.IntN(100_000)) * time.Microsecond
-		if rng.IntN(4) == 0 { // while opening, or soon after
-			after /= 20
+		m := moment{after: time.Duration(rng.IntN(100_000)) * time.Microsecond}
+		if rng.IntN(4) == 0 {
+			m = moment{opening: true, after: 20*time.Millisecond + m.after/20}
 		}
-		height := runAndKill(t, dir, seed<<8+uint64(i), after, reported)
+		height := runAndKill(t, dir, seed<<8+uint64(i), m, reported)
 		if i%10 == 9 { // not always: it takes longer with every block
 			c := newChain(t, killLimits)
 			if _, err := Verify(dir, c.genesis, nil); err != nil {
@@ -96,9 +97,16 @@ func TestKill(t *testing.T) {
 	t.Logf("%d kills, %d blocks, %d write-ahead logs replayed, %d unfinished writes cut off", kills, len(reported), replayed, dropped)
 }
 
-// runAndKill runs the child until some time after it has started, adds what it
-// reports, and returns the highest height reported by any child.
-func runAndKill(t *testing.T, dir string, seed uint64, after time.Duration, reported map[uint64]string) uint64 {
+// moment is when a child is killed: some time after its first report, so that on every
+// machine it has blocks to lose, or after its start, when it opens the ledger.
+type moment struct {
+	opening bool
+	after   time.Duration
+}
+
+// runAndKill runs the child until its moment, adds what it reports, and returns the
+// highest height reported by any child.
+func runAndKill(t *testing.T, dir string, seed uint64, m moment, reported map[uint64]string) uint64 {
 	t.Helper()
 	r, w, err := os.Pipe()
 	if err != nil {
@@ -114,10 +122,13 @@ func runAndKill(t *testing.T, dir string, seed uint64, after time.Duration, repo
 	if err != nil {
 		t.Fatal(err)
 	}
-	timer := time.AfterFunc(20*time.Millisecond+after, func() { child.Process.Kill() })
-	defer timer.Stop()
+	kill := sync.OnceFunc(func() { time.AfterFunc(m.after, func() { child.Process.Kill() }) })
+	if m.opening {
+		kill()
+	}
 	lines := bufio.NewScanner(r)
 	for lines.Scan() {
+		kill()
 		var height uint64
 		var id string
 		if _, err := fmt.Sscan(lines.Text(), &height, &id); err != nil {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log"
-	"time"
 
 	"grapevine/block"
 	"grapevine/block/sig"
@@ -23,7 +22,7 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	n, err := node.New(node.Config{
 		Genesis: g, Key: key, // no Dir: in memory

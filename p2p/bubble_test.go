@@ -61,6 +61,27 @@ func (p *packets) host(i int, c *Config) (cut *atomic.Bool) {
 	return cut
 }
 
+// inBubble runs a test over simulated links, in virtual time. What must end before the
+// links do is for t.Cleanup.
+func inBubble(t *testing.T, test func(t *testing.T, p *packets)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		p := newPackets(t)
+		t.Cleanup(p.net.Close)
+		test(t, p)
+	})
+}
+
+// at configures a host at the i-th address, and then changes it.
+func (p *packets) at(i int, changes ...func(*Config)) func(*Config) {
+	return func(c *Config) {
+		p.host(i, c)
+		for _, change := range changes {
+			change(c)
+		}
+	}
+}
+
 // published counts what a host's validator has seen.
 type published struct {
 	mu   sync.Mutex

@@ -22,6 +22,10 @@ import (
 	"grapevine/p2p/wire"
 )
 
+// hang is how long tests over sockets wait for what must come. It only makes a failure of
+// what would hang: no test is about how fast this machine is.
+const hang = 5 * time.Minute
+
 func testKey(i int) sig.Key { return sig.NewKey(sha256.Sum256([]byte{byte(i), byte(i >> 8)})) }
 
 func testGenesis(t testing.TB, chain string, admitted ...string) *genesis.Genesis {
@@ -54,9 +58,12 @@ type recorder struct {
 	all     []seen
 	changed chan struct{}
 	hold    chan struct{} // when not nil, Receive waits for it to be closed
+	held    chan struct{} // gets a token when Receive begins to wait
 }
 
-func newRecorder() *recorder { return &recorder{changed: make(chan struct{})} }
+func newRecorder() *recorder {
+	return &recorder{changed: make(chan struct{}), held: make(chan struct{}, 1000)}
+}
 
 func (r *recorder) add(s seen) {
 	r.lock.Lock()
@@ -73,6 +80,7 @@ func (r *recorder) Receive(p wire.PeerID, lane wire.Lane, msg []byte) {
 	hold := r.hold
 	r.lock.Unlock()
 	if hold != nil {
+		r.held <- struct{}{}
 		<-hold
 	}
 	r.add(seen{lane.String(), p, string(msg)})
@@ -87,7 +95,7 @@ func (r *recorder) history() []seen {
 // await returns once cond holds of what has been seen, or fails the test.
 func (r *recorder) await(t testing.TB, what string, cond func([]seen) bool) {
 	t.Helper()
-	timeout := time.After(60 * time.Second)
+	timeout := time.After(hang)
 	for {
 		r.lock.Lock()
 		ok, changed := cond(r.all), r.changed
@@ -155,20 +163,28 @@ func (l *logs) logger() *slog.Logger {
 // awaitLine waits for a line that holds all of the words.
 func (l *logs) awaitLine(t testing.TB, words ...string) {
 	t.Helper()
-	timeout := time.After(60 * time.Second)
+	l.await(t, fmt.Sprintf("a line with %q", words), func(line string) bool {
+		return !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(line, w) })
+	})
+}
+
+// await waits for a line that is so, and returns all of the log.
+func (l *logs) await(t testing.TB, what string, so func(line string) bool) string {
+	t.Helper()
+	timeout := time.After(hang)
 	for {
 		l.mu.Lock()
 		text, changed := l.buf.String(), l.new
 		l.mu.Unlock()
 		for line := range strings.Lines(text) {
-			if !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(line, w) }) {
-				return
+			if so(line) {
+				return text
 			}
 		}
 		select {
 		case <-changed:
 		case <-timeout:
-			t.Fatalf("waited in vain for a line with %q in:\n%s", words, text)
+			t.Fatalf("waited in vain for %s in:\n%s", what, text)
 		}
 	}
 }
@@ -220,7 +236,7 @@ func (n *node) stop(t testing.TB) {
 	n.cancel()
 	select {
 	case <-n.ended:
-	case <-time.After(30 * time.Second):
+	case <-time.After(hang):
 		t.Fatal("the host does not stop")
 	}
 }
@@ -241,14 +257,20 @@ func bootstrap(nodes ...*node) func(*Config) {
 	}
 }
 
+// eventually looks until something is so of which nothing tells.
+func eventually(t testing.TB, what string, so func() bool) {
+	t.Helper()
+	for begun := time.Now(); !so(); time.Sleep(time.Millisecond) {
+		if time.Since(begun) > hang {
+			t.Fatalf("waited in vain for %s", what)
+		}
+	}
+}
+
 // awaitMesh waits until a host's topic has a mesh of so many peers.
 func awaitMesh(t testing.TB, n *node, peers int) {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); n.topic.tracer.meshSize() < peers; time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("%d peers in the mesh, want %d", n.topic.tracer.meshSize(), peers)
-		}
-	}
+	eventually(t, fmt.Sprintf("a mesh of %d peers", peers), func() bool { return n.topic.tracer.meshSize() >= peers })
 }
 
 func mustAddrs(t testing.TB, list ...string) []ma.Multiaddr {

@@ -142,15 +142,15 @@ func TestForgedRecordsAreRefused(t *testing.T) {
 }
 
 func TestForgedRecordsAreCharged(t *testing.T) {
-	a := startNode(t, 1, nil)
-	s := newStranger(t, a)
-	control := s.greet()
-	r := &membership.Record{Owner: testKey(3).Public(), Version: 1}
-	s.say(control, wire.Membership(membership.Encode(&membership.Delta{Records: []*membership.Record{r}})))
-	a.logs.awaitLine(t, "peer charged", "forged", "wrong signature")
-	s.say(control, wire.Membership("garbage"))
-	a.logs.awaitLine(t, "peer charged", "malformed", "membership")
-	a.awaitSeen(t, seen{"down", s.id(), ""}) // the second offence costs the connection
+	withStranger(t, func(t *testing.T, a *node, s *stranger) {
+		control := s.greet()
+		r := &membership.Record{Owner: testKey(3).Public(), Version: 1}
+		s.say(control, wire.Membership(membership.Encode(&membership.Delta{Records: []*membership.Record{r}})))
+		a.logs.awaitLine(t, "peer charged", "forged", "wrong signature")
+		s.say(control, wire.Membership("garbage"))
+		a.logs.awaitLine(t, "peer charged", "malformed", "membership")
+		a.awaitSeen(t, seen{"down", s.id(), ""}) // the second offence costs the connection
+	})
 }
 
 func TestIncarnationOnlyGrows(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"grapevine/genesis"
 	"grapevine/p2p/wire"
@@ -80,39 +81,44 @@ func TestYoungerOfTwoNodesWithOneIdentityStops(t *testing.T) {
 			if test.third == 1 {
 				third, twins = high, low
 			}
-			a := startNode(t, third, nil)
-			older := startNode(t, twins, bootstrap(a))
-			a.awaitSeen(t, seen{"up", older.ID(), ""})
-			younger := listen(t, twins, bootstrap(a)).start()
-			<-younger.ended
-			if !errors.Is(younger.err, ErrSameIdentity) || !strings.Contains(younger.err.Error(), "key of its own") {
-				t.Errorf("the younger's Run returned %v", younger.err)
-			}
-			a.logs.awaitLine(t, "two nodes run with one identity")
-			if !older.Send(a.ID(), wire.Blocks, []byte("still here")) {
-				t.Error("the older is no neighbour any more")
-			}
-			a.awaitSeen(t, seen{"blocks", older.ID(), "still here"})
-			if n := count(a.history(), "down"); n != 0 {
-				t.Errorf("the older went down %d times", n)
-			}
+			inBubble(t, func(t *testing.T, p *packets) {
+				a := startNode(t, third, p.at(0))
+				older := startNode(t, twins, p.at(1, bootstrap(a)))
+				a.awaitSeen(t, seen{"up", older.ID(), ""})
+				younger := listen(t, twins, p.at(2, bootstrap(a))).start()
+				<-younger.ended
+				if !errors.Is(younger.err, ErrSameIdentity) || !strings.Contains(younger.err.Error(), "key of its own") {
+					t.Errorf("the younger's Run returned %v", younger.err)
+				}
+				a.logs.awaitLine(t, "two nodes run with one identity")
+				if !older.Send(a.ID(), wire.Blocks, []byte("still here")) {
+					t.Error("the older is no neighbour any more")
+				}
+				a.awaitSeen(t, seen{"blocks", older.ID(), "still here"})
+				if n := count(a.history(), "down"); n != 0 {
+					t.Errorf("the older went down %d times", n)
+				}
+			})
 		})
 	}
 }
 
 // The same, when the younger was the first to connect.
 func TestYoungerStopsEvenIfItWasFirst(t *testing.T) {
-	a := startNode(t, 1, nil)
-	older := listen(t, 2, bootstrap(a))
-	younger := listen(t, 2, bootstrap(a)).start()
-	a.awaitSeen(t, seen{"up", younger.ID(), ""})
-	older.start()
-	defer older.stop(t)
-	<-younger.ended
-	if !errors.Is(younger.err, ErrSameIdentity) {
-		t.Errorf("the younger's Run returned %v", younger.err)
-	}
-	older.awaitSeen(t, seen{"up", a.ID(), ""})
+	inBubble(t, func(t *testing.T, p *packets) {
+		a := startNode(t, 1, p.at(0))
+		older := listen(t, 2, p.at(1, bootstrap(a)))
+		time.Sleep(time.Nanosecond) // so that one of them is the younger
+		younger := listen(t, 2, p.at(2, bootstrap(a))).start()
+		a.awaitSeen(t, seen{"up", younger.ID(), ""})
+		older.start()
+		t.Cleanup(func() { older.stop(t) })
+		<-younger.ended
+		if !errors.Is(younger.err, ErrSameIdentity) {
+			t.Errorf("the younger's Run returned %v", younger.err)
+		}
+		older.awaitSeen(t, seen{"up", a.ID(), ""})
+	})
 }
 
 func TestGoodbyeWithoutProofStopsNobody(t *testing.T) {

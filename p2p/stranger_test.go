@@ -12,6 +12,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	libp2pquic "github.com/libp2p/go-libp2p/p2p/transport/quic"
 
 	"grapevine/p2p/wire"
 )
@@ -24,10 +25,16 @@ type stranger struct {
 	theirs chan wire.ControlMessage // what the node says on the control lane
 }
 
+// strangers is the address of the stranger on the simulated links.
+const strangersAddr = 99
+
 // newStranger connects to a node, and takes its streams.
-func newStranger(t *testing.T, to *node) *stranger {
+func newStranger(t *testing.T, p *packets, to *node) *stranger {
 	t.Helper()
-	h, err := libp2p.New(libp2p.NoListenAddrs, libp2p.DisableMetrics())
+	var c Config
+	p.host(strangersAddr, &c)
+	h, err := libp2p.New(libp2p.NoListenAddrs, libp2p.DisableMetrics(), libp2p.DisableIdentifyAddressDiscovery(),
+		libp2p.Transport(libp2pquic.NewTransport), OverPackets(c.ListenPacket, c.SourceIP))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,41 +97,41 @@ func (s *stranger) say(st network.Stream, m wire.ControlMessage) {
 // hears waits until the node has said something that match likes.
 func (s *stranger) hears(match func(wire.ControlMessage) bool) {
 	s.t.Helper()
-	timeout := time.After(30 * time.Second)
-	for {
-		select {
-		case m, ok := <-s.theirs:
-			if !ok {
-				s.t.Fatal("the node has closed the control lane")
-			}
-			if match(m) {
-				return
-			}
-		case <-timeout:
-			s.t.Fatal("the node says nothing of the kind")
+	for m := range s.theirs {
+		if match(m) {
+			return
 		}
 	}
+	s.t.Fatal("the node has closed the control lane")
 }
 
-// impatient shortens a host's time-outs, for tests of them.
-func impatient(n *node) *node {
-	n.timing.hello = 200 * time.Millisecond
-	n.timing.begin = 200 * time.Millisecond
-	n.timing.message = 200 * time.Millisecond
-	return n
+// patience is how long the node waits for the rest of a stranger's message: a stranger
+// speaks no GossipSub, for which it is let go of before the usual time is over.
+const patience = 2 * time.Second
+
+// withStranger runs a test of a node and a stranger, in virtual time.
+func withStranger(t *testing.T, test func(t *testing.T, a *node, s *stranger)) {
+	t.Helper()
+	inBubble(t, func(t *testing.T, p *packets) {
+		a := listen(t, 1, p.at(1))
+		a.timing.message = patience
+		a.start()
+		t.Cleanup(func() { a.stop(t) })
+		test(t, a, newStranger(t, p, a))
+	})
 }
 
 func TestStrangerThatGreetsIsANeighbour(t *testing.T) {
-	a := startNode(t, 1, nil)
-	s := newStranger(t, a)
-	control := s.greet()
-	st := s.open(wire.Txs)
-	wire.NewWriter(st).Write([]byte("hi"))
-	a.awaitSeen(t, seen{"txs", s.id(), "hi"})
-	s.say(control, wire.Probe{Rival: 77})
-	s.hears(func(m wire.ControlMessage) bool {
-		alive, ok := m.(wire.Alive)
-		return ok && alive.Rival == 77 && alive.Instance == a.instance
+	withStranger(t, func(t *testing.T, a *node, s *stranger) {
+		control := s.greet()
+		st := s.open(wire.Txs)
+		wire.NewWriter(st).Write([]byte("hi"))
+		a.awaitSeen(t, seen{"txs", s.id(), "hi"})
+		s.say(control, wire.Probe{Rival: 77})
+		s.hears(func(m wire.ControlMessage) bool {
+			alive, ok := m.(wire.Alive)
+			return ok && alive.Rival == 77 && alive.Instance == a.instance
+		})
 	})
 }
 
@@ -137,40 +144,42 @@ func TestStrangerIsLetGo(t *testing.T) {
 			}
 		}
 	}
+	hello := defaultTiming.hello
 	tests := map[string]struct {
 		do    func(*stranger)
 		cause string
+		after time.Duration // in whole seconds: 0 is at once
 	}{
-		"no Hello":              {func(s *stranger) { s.open(wire.Control) }, "decision"},
-		"nothing at all":        {func(*stranger) {}, "decision"}, // by the pairing's clock
-		"Begin before Hello":    {control(wire.Begin{}), "at the wrong time"},
-		"Probe before Hello":    {control(wire.Probe{}), "at the wrong time"},
-		"two Hellos":            {func(s *stranger) { s.say(s.greet(), s.to.hello()) }, "at the wrong time"},
-		"Goodbye":               {func(s *stranger) { s.say(s.greet(), wire.Goodbye{}) }, "said goodbye"},
-		"garbage":               {func(s *stranger) { wire.NewWriter(s.greet()).Write([]byte("garbage")) }, "malformed"},
-		"garbage for a Hello":   {func(s *stranger) { wire.NewWriter(s.open(wire.Control)).Write([]byte("x")) }, "malformed"},
-		"an oversize message":   {func(s *stranger) { wire.NewWriter(s.greet()).Write(make([]byte, wire.MaxControl+1)) }, "too large"},
-		"an empty frame":        {func(s *stranger) { s.greet(); s.open(wire.Blocks).Write(make([]byte, 4)) }, "empty frame"},
-		"half a message":        {func(s *stranger) { s.greet(); s.open(wire.Blocks).Write([]byte{0, 0, 0, 9, 1}) }, "deadline"},
-		"half a header":         {func(s *stranger) { s.greet(); s.open(wire.Bodies).Write([]byte{0}) }, "deadline"},
-		"a lane's end":          {func(s *stranger) { s.greet(); s.open(wire.Bodies).Close() }, "EOF"},
-		"more probes than fair": {func(s *stranger) { probeOn(s.greet()) }, "probes"},
+		"no Hello":              {func(s *stranger) { s.open(wire.Control) }, "decision", hello},
+		"nothing at all":        {func(*stranger) {}, "decision", hello}, // by the pairing's clock
+		"Begin before Hello":    {control(wire.Begin{}), "at the wrong time", 0},
+		"Probe before Hello":    {control(wire.Probe{}), "at the wrong time", 0},
+		"two Hellos":            {func(s *stranger) { s.say(s.greet(), s.to.hello()) }, "at the wrong time", 0},
+		"Goodbye":               {func(s *stranger) { s.say(s.greet(), wire.Goodbye{}) }, "said goodbye", 0},
+		"garbage":               {func(s *stranger) { wire.NewWriter(s.greet()).Write([]byte("garbage")) }, "malformed", 0},
+		"garbage for a Hello":   {func(s *stranger) { wire.NewWriter(s.open(wire.Control)).Write([]byte("x")) }, "malformed", 0},
+		"an oversize message":   {func(s *stranger) { wire.NewWriter(s.greet()).Write(make([]byte, wire.MaxControl+1)) }, "too large", 0},
+		"an empty frame":        {func(s *stranger) { s.greet(); s.open(wire.Blocks).Write(make([]byte, 4)) }, "empty frame", 0},
+		"half a message":        {func(s *stranger) { s.greet(); s.open(wire.Blocks).Write([]byte{0, 0, 0, 9, 1}) }, "deadline", patience},
+		"half a header":         {func(s *stranger) { s.greet(); s.open(wire.Bodies).Write([]byte{0}) }, "deadline", patience},
+		"a lane's end":          {func(s *stranger) { s.greet(); s.open(wire.Bodies).Close() }, "EOF", 0},
+		"more probes than fair": {func(s *stranger) { probeOn(s.greet()) }, "probes", 0},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			a := impatient(listen(t, 1, nil)).start()
-			defer a.stop(t)
-			s := newStranger(t, a)
-			test.do(s)
-			for deadline := time.Now().Add(10 * time.Second); len(a.swarm.ConnsToPeer(s.ID())) > 0; time.Sleep(time.Millisecond) {
-				if time.Now().After(deadline) {
-					t.Fatalf("still connected\n%s", a.logs)
+			withStranger(t, func(t *testing.T, a *node, s *stranger) {
+				begun := time.Now()
+				test.do(s)
+				log := awaitEnd(t, a)
+				if !strings.Contains(log, test.cause) {
+					t.Errorf("%q is not the cause:\n%s", test.cause, log)
 				}
-			}
-			if log := awaitEnd(t, a); !strings.Contains(log, test.cause) {
-				t.Errorf("%q is not the cause:\n%s", test.cause, log)
-			}
-			a.await(t, "as many down as up", func(all []seen) bool { return count(all, "up") == count(all, "down") })
+				if took := time.Since(begun).Round(time.Second); took != test.after {
+					t.Errorf("it took %v, want %v", took, test.after)
+				}
+				a.await(t, "as many down as up", func(all []seen) bool { return count(all, "up") == count(all, "down") })
+				eventually(t, "no connection", func() bool { return len(a.swarm.ConnsToPeer(s.ID())) == 0 })
+			})
 		})
 	}
 }
@@ -187,42 +196,34 @@ func probeOn(st network.Stream) {
 // awaitEnd returns the log once it says how a connection ended.
 func awaitEnd(t *testing.T, n *node) string {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
-		log := n.logs.String()
-		if strings.Contains(log, "connection ended") || strings.Contains(log, "neighbour down") {
-			return log
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("no end in the log:\n%s", log)
-		}
-	}
+	return n.logs.await(t, "an end", func(line string) bool {
+		return strings.Contains(line, "connection ended") || strings.Contains(line, "neighbour down")
+	})
 }
 
 // An idle lane is fine for longer than a message may take.
 func TestIdleLanesStayOpen(t *testing.T) {
-	a := impatient(listen(t, 1, nil)).start()
-	defer a.stop(t)
-	s := newStranger(t, a)
-	control := s.greet()
-	st := s.open(wire.Blocks)
-	w := wire.NewWriter(st)
-	for i := range 3 {
-		msg := []byte(fmt.Sprint("message ", i))
-		w.Write(msg)
-		a.awaitSeen(t, seen{"blocks", s.id(), string(msg)})
-		time.Sleep(2 * a.timing.message)
-	}
-	s.say(control, wire.Beat{})
-	w.Write(bytes.Repeat([]byte("x"), 1000))
-	a.await(t, "a fourth message", func(all []seen) bool { return count(all, "blocks") == 4 })
+	withStranger(t, func(t *testing.T, a *node, s *stranger) {
+		control := s.greet()
+		st := s.open(wire.Blocks)
+		w := wire.NewWriter(st)
+		for i := range 3 {
+			msg := []byte(fmt.Sprint("message ", i))
+			w.Write(msg)
+			a.awaitSeen(t, seen{"blocks", s.id(), string(msg)})
+			time.Sleep(2 * patience)
+		}
+		s.say(control, wire.Beat{})
+		w.Write(bytes.Repeat([]byte("x"), 1000))
+		a.await(t, "a fourth message", func(all []seen) bool { return count(all, "blocks") == 4 })
+	})
 }
 
 // An answer to a Probe that somebody else has signed costs score and proves nothing.
 func TestAliveIsChecked(t *testing.T) {
-	a := startNode(t, 1, nil)
-	s := newStranger(t, a)
-	control := s.greet()
-	alive := a.alive(1) // signed with another key than the stranger's
-	s.say(control, alive)
-	a.logs.awaitLine(t, "peer charged", "forged")
+	withStranger(t, func(t *testing.T, a *node, s *stranger) {
+		control := s.greet()
+		s.say(control, a.alive(1)) // signed with another key than the stranger's
+		a.logs.awaitLine(t, "peer charged", "forged")
+	})
 }

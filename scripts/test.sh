@@ -91,8 +91,10 @@ compiler() {
 	fi
 }
 
+# Tests are built without go test's own vet: the step above has done all of it, and for
+# the race detector and for fuzzing it would look at every dependency again.
 race() {
-	compiler && go test -race -shuffle=on -skip '^TestLarge' -timeout 8m ./...
+	compiler && go test -vet=off -race -shuffle=on -skip '^TestLarge' -timeout 8m ./...
 }
 
 # The packages, as paths, whose tests have a function whose name begins so.
@@ -104,7 +106,7 @@ large() {
 	local packages
 	mapfile -t packages < <(packages_with TestLarge)
 	((${#packages[@]})) || { echo 'there are none' && return 0; }
-	go test -shuffle=on -run '^TestLarge' -timeout 8m "${packages[@]}"
+	go test -vet=off -shuffle=on -run '^TestLarge' -timeout 8m "${packages[@]}"
 }
 
 # A number of inputs, not a time: when the time is up just as an input runs, go test
@@ -115,7 +117,7 @@ fuzz() {
 		while read -r target; do
 			printf -- '-- %s %s\n' "$package" "$target"
 			count=$((count + 1))
-			go test -run '^$' -fuzz "^$target\$" -fuzztime "${FUZZTIME:-20000x}" "$package" || failed=1
+			go test -vet=off -run '^$' -fuzz "^$target\$" -fuzztime "${FUZZTIME:-20000x}" "$package" || failed=1
 		done < <(grep -hoE '^func Fuzz[A-Za-z0-9_]*' "$package"/*_test.go | sed 's/^func //')
 	done < <(packages_with Fuzz)
 	echo "$count targets"

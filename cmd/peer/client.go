@@ -12,6 +12,7 @@ import (
 
 	"grapevine/api"
 	"grapevine/api/apipb"
+	"grapevine/api/codec"
 	"grapevine/testnet/report"
 )
 
@@ -29,7 +30,7 @@ func (o *output) printMessage(cmd *cobra.Command, m proto.Message, table func(w 
 	if !o.isJSON() {
 		return o.print(cmd, nil, table)
 	}
-	text, err := api.JSON(m)
+	text, err := codec.Line(m)
 	if err == nil {
 		_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s\n", text)
 	}

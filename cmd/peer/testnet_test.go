@@ -2,7 +2,9 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
@@ -33,8 +35,26 @@ func newTestnet(t *testing.T, peers int, args ...string) testnet {
 	t.Helper()
 	n := testnet{filepath.Join(t.TempDir(), "net")}
 	t.Cleanup(func() { processes.Down(n.dir, 0) })
-	n.do(t, append([]string{"up", "-n", strconv.Itoa(peers)}, args...)...).want(t, exitOK)
+	n.do(t, append([]string{"up", "-n", strconv.Itoa(peers), "--timeout", hang.String()}, args...)...).want(t, exitOK)
 	return n
+}
+
+// acknowledged returns how many transactions the testnet has acknowledged, by the size
+// of the file, which is being written to: an ID and the line's end take 65 bytes.
+func (n testnet) acknowledged(t *testing.T) int64 {
+	t.Helper()
+	net, err := processes.Open(n.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(net.AcknowledgedPath())
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return info.Size() / 65
 }
 
 // pids returns the process IDs that the testnet's file names.
@@ -53,11 +73,15 @@ func (n testnet) pids(t *testing.T) []int {
 	return pids
 }
 
-// eventually waits until something is so.
+// hang is how long tests wait for other processes. It only makes a failure of what would
+// hang: no test is about how fast this machine is.
+const hang = 5 * time.Minute
+
+// eventually waits until something is so of which nothing tells.
 func eventually(t *testing.T, so func() bool, format string, args ...any) {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !so(); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
+	for begun := time.Now(); !so(); time.Sleep(time.Millisecond) {
+		if time.Since(begun) > hang {
 			t.Fatalf(format, args...)
 		}
 	}
@@ -133,11 +157,11 @@ func TestTestnet(t *testing.T) {
 	}
 
 	pids := n.pids(t)
-	if r = n.do(t, "down").want(t, exitOK); !strings.Contains(r.out, "4 stopped") {
+	if r = n.do(t, "down", "--timeout", hang.String()).want(t, exitOK); !strings.Contains(r.out, "4 stopped") {
 		t.Errorf("down printed %q", r.out)
 	}
 	gone(t, pids)
-	if r = n.do(t, "down").want(t, exitOK); !strings.Contains(r.out, "4 not running") {
+	if r = n.do(t, "down", "--timeout", hang.String()).want(t, exitOK); !strings.Contains(r.out, "4 not running") {
 		t.Errorf("the second down printed %q", r.out)
 	}
 	const again = "start it with peer testnet up --dir "
@@ -158,15 +182,28 @@ func TestTestnetLosesNothing(t *testing.T) {
 	n := newTestnet(t, 4)
 	load := command(t, n.args("load", "--rate", "100", "--duration", "6s", "--size", "200", "-o", "json")...)
 	loaded := make(chan ran, 1)
-	go func() { loaded <- run(t, load) }()
+	over := make(chan struct{})
+	go func() { loaded <- run(t, load); close(over) }()
+	goesOn := func() { // until some more is acknowledged, or there is no more load
+		t.Helper()
+		had := n.acknowledged(t)
+		eventually(t, func() bool {
+			select {
+			case <-over:
+				return true
+			default:
+				return n.acknowledged(t) >= had+100
+			}
+		}, "the load does not go on: %d are acknowledged", had)
+	}
 	for _, victim := range []string{"2", "0"} {
-		time.Sleep(time.Second) // let the load go on for a while
+		goesOn()
 		n.do(t, "kill", victim).want(t, exitOK)
 		n.do(t, "kill", victim).want(t, exitRefused, "does not run", "peer testnet start "+victim+" --dir "+n.dir)
 		if r := n.do(t, "status", "-o", "json").want(t, exitOK); strings.Count(r.out, `"state":"down"`) != 1 {
 			t.Errorf("status with peer %s killed printed %s", victim, r.out)
 		}
-		time.Sleep(time.Second)
+		goesOn()
 		n.do(t, "start", victim).want(t, exitOK)
 		n.do(t, "start", victim).want(t, exitRefused, "running already")
 	}
@@ -189,7 +226,7 @@ func TestTestnetLosesNothing(t *testing.T) {
 		t.Errorf("report with a dead peer printed %s", r.out)
 	}
 	pids := n.pids(t)
-	if r = n.do(t, "down").want(t, exitOK); !strings.Contains(r.out, "3 stopped, 1 not running") {
+	if r = n.do(t, "down", "--timeout", hang.String()).want(t, exitOK); !strings.Contains(r.out, "3 stopped, 1 not running") {
 		t.Errorf("down with a dead peer printed %q", r.out)
 	}
 	gone(t, pids)
@@ -248,7 +285,7 @@ func TestLoadTable(t *testing.T) {
 // TestUpThatFails takes a peer's port away.
 func TestUpThatFails(t *testing.T) {
 	n := newTestnet(t, 3)
-	n.do(t, "down").want(t, exitOK)
+	n.do(t, "down", "--timeout", hang.String()).want(t, exitOK)
 	net1, err := processes.Open(n.dir)
 	if err != nil {
 		t.Fatal(err)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"grapevine/api"
@@ -50,7 +51,8 @@ func newWorld(t *testing.T, n int) *world {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s, err := api.Listen(api.Config{Listen: "127.0.0.1:0", Genesis: g, Ledger: l, Pool: p,
+		m := api.NewMemory()
+		s, err := api.Listen(api.Config{Listener: m, Genesis: g, Ledger: l, Pool: p,
 			Submit: func(context.Context, []*block.Tx) ([]mempool.Verdict, error) { return nil, errors.New("not here") }})
 		if err != nil {
 			t.Fatal(err)
@@ -58,7 +60,7 @@ func newWorld(t *testing.T, n int) *world {
 		ctx, cancel := context.WithCancel(context.Background())
 		ended := make(chan error, 1)
 		go func() { ended <- s.Run(ctx) }()
-		client := api.Dial(s.Addr())
+		client := m.Client()
 		t.Cleanup(func() {
 			client.Close()
 			cancel()
@@ -106,7 +108,9 @@ func want(t *testing.T, what string, f Finding, err error, says string) {
 	}
 }
 
-func TestAgree(t *testing.T) {
+func TestAgree(t *testing.T) { synctest.Test(t, testAgree) }
+
+func testAgree(t *testing.T) {
 	w := newWorld(t, 3)
 	f, err := Agree(t.Context(), w.peers, 0)
 	want(t, "empty chains", f, err, "")
@@ -124,12 +128,16 @@ func TestAgree(t *testing.T) {
 	want(t, "a peer behind", f, err, "peer 2 is at height 2, another peer at 3")
 
 	// It comes to the height while it is waited for.
+	begun := time.Now()
 	go func() {
-		time.Sleep(3 * pollEvery)
+		time.Sleep(5 * pollEvery / 2)
 		w.append(t, 2, w.tx(4, "d"))
 	}()
 	f, err = Agree(t.Context(), w.peers, 10*time.Second)
 	want(t, "a peer that catches up", f, err, "")
+	if took := time.Since(begun); took != 3*pollEvery {
+		t.Errorf("it was waited for during %v, want %v", took, 3*pollEvery)
+	}
 
 	w.append(t, 0, w.tx(5, "e"))
 	w.append(t, 1, w.tx(6, "f"))
@@ -169,7 +177,9 @@ func TestPresent(t *testing.T) {
 	want(t, "nothing to look for", f, err, "")
 }
 
-func TestQuiet(t *testing.T) {
+func TestQuiet(t *testing.T) { synctest.Test(t, testQuiet) }
+
+func testQuiet(t *testing.T) {
 	w := newWorld(t, 2)
 	none := func(uint32) {}
 	if err := Quiet(t.Context(), w.peers, 0, none); err != nil {
@@ -201,7 +211,9 @@ func TestQuiet(t *testing.T) {
 
 func TestAPeerThatIsNotThere(t *testing.T) {
 	w := newWorld(t, 1)
-	peers := append(w.peers, Peer{"peer 9", api.Dial("127.0.0.1:1")})
+	gone := api.NewMemory()
+	gone.Close()
+	peers := append(w.peers, Peer{"peer 9", gone.Client()})
 	if _, err := Agree(t.Context(), peers, 0); err == nil || !strings.Contains(err.Error(), "peer 9") {
 		t.Errorf("got %v, want an error that names the peer", err)
 	}

@@ -240,7 +240,7 @@ func script(t *testing.T, text string) Config {
 		t.Fatal(err)
 	}
 	return Config{
-		Dir: filepath.Join(t.TempDir(), "net"), Binary: path, Patience: 20 * time.Second,
+		Dir: filepath.Join(t.TempDir(), "net"), Binary: path, Patience: hang,
 		Prepare: func(h Home) error { return os.MkdirAll(h.Dir, 0o755) },
 	}
 }

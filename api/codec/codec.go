@@ -1,4 +1,6 @@
-package api
+// Package codec reads and writes the messages of the API's service, in JSON and in
+// protobuf's binary form. It bounds what a request may unfold to before it is decoded.
+package codec
 
 import (
 	"bytes"
@@ -12,18 +14,18 @@ import (
 	"grapevine/api/apipb"
 )
 
-// jsonCodec is protojson with the .proto's names, zero values written out, and
+// JSON is protojson with the .proto's names, zero values written out, and
 // 64-bit integers as numbers where protojson writes strings. It reads both, and
 // refuses fields that it does not know, so that a misspelled one is not a silent
 // zero.
-type jsonCodec struct{}
+type JSON struct{}
 
 // Name implements connect.Codec.
-func (jsonCodec) Name() string { return "json" }
+func (JSON) Name() string { return "json" }
 
 // Marshal implements connect.Codec. Its output has no insignificant white space,
 // and so no line break: one message is one line.
-func (jsonCodec) Marshal(m any) ([]byte, error) {
+func (JSON) Marshal(m any) ([]byte, error) {
 	msg, err := asMessage(m)
 	if err != nil {
 		return nil, err
@@ -37,15 +39,18 @@ func (jsonCodec) Marshal(m any) ([]byte, error) {
 	return r.out, nil
 }
 
-// JSON returns a message of the service as the API writes it, in one line.
-func JSON(m proto.Message) ([]byte, error) { return jsonCodec{}.Marshal(m) }
+// Line returns a message of the service as the API writes it, in one line.
+func Line(m proto.Message) ([]byte, error) { return JSON{}.Marshal(m) }
+
+// MaxTxs is how many transactions one request may hold.
+const MaxTxs = 10_000
 
 // maxCommas bounds the elements of a request's list before they are decoded:
 // base64 and hexadecimal digits have no commas.
-const maxCommas = MaxSubmitTxs + 16
+const maxCommas = MaxTxs + 16
 
 // Unmarshal implements connect.Codec. Nothing at all is the empty object.
-func (jsonCodec) Unmarshal(data []byte, m any) error {
+func (JSON) Unmarshal(data []byte, m any) error {
 	msg, err := asMessage(m)
 	if err != nil {
 		return err
@@ -55,7 +60,7 @@ func (jsonCodec) Unmarshal(data []byte, m any) error {
 		return nil
 	}
 	if n := bytes.Count(data, []byte(",")); n > maxCommas {
-		return fmt.Errorf("%d commas: want at most %d transactions in a request", n, MaxSubmitTxs)
+		return fmt.Errorf("%d commas: want at most %d transactions in a request", n, MaxTxs)
 	}
 	if err := protojson.Unmarshal(data, msg); err != nil {
 		return err
@@ -63,15 +68,15 @@ func (jsonCodec) Unmarshal(data []byte, m any) error {
 	return nil
 }
 
-// protoCodec is the binary codec, which counts a request's transactions before it
+// Proto is the binary codec, which counts a request's transactions before it
 // decodes them: a list of empty ones would take twelve times its size.
-type protoCodec struct{}
+type Proto struct{}
 
 // Name implements connect.Codec.
-func (protoCodec) Name() string { return "proto" }
+func (Proto) Name() string { return "proto" }
 
 // Marshal implements connect.Codec.
-func (protoCodec) Marshal(m any) ([]byte, error) {
+func (Proto) Marshal(m any) ([]byte, error) {
 	msg, err := asMessage(m)
 	if err != nil {
 		return nil, err
@@ -80,14 +85,14 @@ func (protoCodec) Marshal(m any) ([]byte, error) {
 }
 
 // Unmarshal implements connect.Codec.
-func (protoCodec) Unmarshal(data []byte, m any) error {
+func (Proto) Unmarshal(data []byte, m any) error {
 	msg, err := asMessage(m)
 	if err != nil {
 		return err
 	}
 	if _, ok := m.(*apipb.SubmitTxsRequest); ok {
-		if n := countFields(data); n > MaxSubmitTxs {
-			return fmt.Errorf("%d transactions: want at most %d in a request", n, MaxSubmitTxs)
+		if n := countFields(data); n > MaxTxs {
+			return fmt.Errorf("%d transactions: want at most %d in a request", n, MaxTxs)
 		}
 	}
 	return proto.Unmarshal(data, msg)

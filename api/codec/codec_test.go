@@ -1,4 +1,4 @@
-package api
+package codec
 
 import (
 	"bytes"
@@ -41,7 +41,7 @@ func TestJSONWritesNumbersAndNames(t *testing.T) {
 			`["1",2,null,true,{"height":"3"}]`},
 	}
 	for _, tt := range tests {
-		got, err := JSON(tt.msg)
+		got, err := Line(tt.msg)
 		if err != nil || string(got) != tt.want {
 			t.Errorf("%s: %v\n got %s\nwant %s", tt.name, err, got, tt.want)
 		}
@@ -51,18 +51,18 @@ func TestJSONWritesNumbersAndNames(t *testing.T) {
 func TestJSONReadsNumbersAndStrings(t *testing.T) {
 	for _, in := range []string{`{"height": 7}`, `{"height": "7"}`, `{"height": 7, "id": ""}`} {
 		m := &apipb.GetBlockRequest{}
-		if err := (jsonCodec{}).Unmarshal([]byte(in), m); err != nil || m.Height != 7 {
+		if err := (JSON{}).Unmarshal([]byte(in), m); err != nil || m.Height != 7 {
 			t.Errorf("%s: height %d, %v", in, m.Height, err)
 		}
 	}
 	m := &apipb.GetBlockRequest{Height: 9}
-	if err := (jsonCodec{}).Unmarshal(nil, m); err != nil || m.Height != 0 {
+	if err := (JSON{}).Unmarshal(nil, m); err != nil || m.Height != 0 {
 		t.Errorf("nothing: height %d, %v", m.Height, err)
 	}
 }
 
 func TestCodecsRefuse(t *testing.T) {
-	many := proto.Message(&apipb.SubmitTxsRequest{Txs: make([][]byte, MaxSubmitTxs+1)})
+	many := proto.Message(&apipb.SubmitTxsRequest{Txs: make([][]byte, MaxTxs+1)})
 	binary, err := proto.Marshal(many)
 	if err != nil {
 		t.Fatal(err)
@@ -71,24 +71,24 @@ func TestCodecsRefuse(t *testing.T) {
 		name, want string
 		err        error
 	}{
-		{"a misspelled field", "form", jsonCodec{}.Unmarshal([]byte(`{"form": 1}`), &apipb.WatchBlocksRequest{})},
-		{"a negative height", "invalid value", jsonCodec{}.Unmarshal([]byte(`{"from": -1}`), &apipb.WatchBlocksRequest{})},
-		{"too large a list", "at most 10000", jsonCodec{}.Unmarshal([]byte(`{"txs":[""`+strings.Repeat(`,""`, maxCommas+1)+`]}`), &apipb.SubmitTxsRequest{})},
-		{"too large a binary list", "at most 10000", protoCodec{}.Unmarshal(binary, &apipb.SubmitTxsRequest{})},
-		{"broken binary", "cannot parse", protoCodec{}.Unmarshal([]byte{0x0a, 0x05, 0x00}, &apipb.SubmitTxsRequest{})},
-		{"what is no message", "no protobuf message", jsonCodec{}.Unmarshal([]byte(`{}`), new(int))},
+		{"a misspelled field", "form", JSON{}.Unmarshal([]byte(`{"form": 1}`), &apipb.WatchBlocksRequest{})},
+		{"a negative height", "invalid value", JSON{}.Unmarshal([]byte(`{"from": -1}`), &apipb.WatchBlocksRequest{})},
+		{"too large a list", "at most 10000", JSON{}.Unmarshal([]byte(`{"txs":[""`+strings.Repeat(`,""`, maxCommas+1)+`]}`), &apipb.SubmitTxsRequest{})},
+		{"too large a binary list", "at most 10000", Proto{}.Unmarshal(binary, &apipb.SubmitTxsRequest{})},
+		{"broken binary", "cannot parse", Proto{}.Unmarshal([]byte{0x0a, 0x05, 0x00}, &apipb.SubmitTxsRequest{})},
+		{"what is no message", "no protobuf message", JSON{}.Unmarshal([]byte(`{}`), new(int))},
 	}
 	for _, tt := range tests {
 		if tt.err == nil || !strings.Contains(tt.err.Error(), tt.want) {
 			t.Errorf("%s: error %v, want one with %q", tt.name, tt.err, tt.want)
 		}
 	}
-	full := &apipb.SubmitTxsRequest{Txs: make([][]byte, MaxSubmitTxs)}
-	text, err := JSON(full)
+	full := &apipb.SubmitTxsRequest{Txs: make([][]byte, MaxTxs)}
+	text, err := Line(full)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := (jsonCodec{}).Unmarshal(text, &apipb.SubmitTxsRequest{}); err != nil {
+	if err := (JSON{}).Unmarshal(text, &apipb.SubmitTxsRequest{}); err != nil {
 		t.Errorf("the largest list as JSON: %v", err)
 	}
 }
@@ -112,7 +112,7 @@ func FuzzJSON(f *testing.F) {
 			return
 		}
 		m.ProtoReflect().SetUnknown(nil)
-		text, err := JSON(m)
+		text, err := Line(m)
 		if err != nil {
 			return // a string that is not UTF-8
 		}
@@ -123,13 +123,13 @@ func FuzzJSON(f *testing.F) {
 		if err := protojson.Unmarshal(text, reference); err != nil {
 			t.Fatalf("%s: %v", text, err)
 		}
-		if err := (jsonCodec{}).Unmarshal(text, got); err != nil {
+		if err := (JSON{}).Unmarshal(text, got); err != nil {
 			if bytes.Count(text, []byte(",")) > maxCommas {
 				return
 			}
 			t.Fatalf("%s: %v", text, err)
 		}
-		again, err := JSON(got)
+		again, err := Line(got)
 		if err != nil || !bytes.Equal(again, text) || !proto.Equal(got, reference) {
 			t.Fatalf("%s\ncame back as %s, %v", text, again, err)
 		}

@@ -47,7 +47,9 @@ var packages = []struct {
 	{"node", "api block block/sig dissemination dissemination/fresh dissemination/catchup dissemination/preset dissemination/txs genesis ledger mempool ordering p2p p2p/membership p2p/wire",
 		"the composition root imports every part, and no part imports it"},
 
-	{"testnet/scenario", "block testnet/scenarios", "what is to happen is said before there is a network, and for every world alike"},
+	{"internal/spelling", "", "errors that say what was probably meant, for whatever has names"},
+
+	{"testnet/scenario", "block internal/spelling testnet/scenarios", "what is to happen is said before there is a network, and for every world alike"},
 	{"testnet/scenarios", "", "files, and the one line that embeds them"},
 	{"testnet/report", "block", "a report is made of facts, wherever the network ran"},
 	{"testnet/outcome", "block testnet/report", "what happened is data, whatever world it happened in"},
@@ -61,7 +63,7 @@ var packages = []struct {
 		"processes are real peers: what is known of them comes through their API and from their logs"},
 	{"testnet/events", "block dissemination/catchup dissemination/fresh dissemination/message dissemination/preset p2p/membership p2p/wire testnet/outcome testnet/scenario",
 		"simulated peers are the cores and what stands between them: no network, no disk, no clock"},
-	{"cmd/peer", "api api/apipb block block/sig genesis ledger node ordering testnet/checks testnet/events testnet/outcome testnet/packets testnet/plot testnet/processes testnet/report testnet/scenario testnet/traffic",
+	{"cmd/peer", "api api/apipb block block/sig genesis internal/spelling ledger node ordering testnet/checks testnet/events testnet/outcome testnet/packets testnet/plot testnet/processes testnet/report testnet/scenario testnet/traffic",
 		"the command line is at the top: nothing imports it"},
 
 	{"scripts/bench", "testnet/outcome testnet/report", "a tool: it starts the program as anybody would, and reads its rows"},

@@ -9,7 +9,7 @@ import (
 
 	"github.com/BurntSushi/toml"
 
-	"grapevine/testnet/scenario"
+	"grapevine/internal/spelling"
 )
 
 // readConfig reads the keys of a config.toml. A key that is not in the table is an
@@ -32,7 +32,7 @@ func readConfig(path string, table []setting) (map[string]any, error) {
 	}
 	for _, key := range slices.Sorted(maps.Keys(keys)) {
 		if !slices.Contains(known, key) {
-			return nil, fmt.Errorf("%s: unknown key %q: %s", path, key, scenario.DidYouMean(key, known))
+			return nil, fmt.Errorf("%s: unknown key %q: %s", path, key, spelling.DidYouMean(key, known))
 		}
 	}
 	return keys, nil

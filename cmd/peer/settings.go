@@ -12,8 +12,8 @@ import (
 	"github.com/spf13/pflag"
 
 	"grapevine/api"
+	"grapevine/internal/spelling"
 	"grapevine/node"
-	"grapevine/testnet/scenario"
 )
 
 // settings are what a peer is told by its operator.
@@ -163,7 +163,7 @@ func warnOfVariables(logger *slog.Logger, environ []string) {
 			continue
 		}
 		advice := "see peer help settings"
-		if near, ok := scenario.Nearest(key, known); ok {
+		if near, ok := spelling.Nearest(key, known); ok {
 			advice = "did you mean " + setting{key: near}.env() + "?"
 		}
 		logger.Warn("an environment variable is no setting", "name", name, "advice", advice)

@@ -54,7 +54,8 @@ var packages = []struct {
 	{"testnet/report", "block", "a report is made of facts, wherever the network ran"},
 	{"testnet/outcome", "block testnet/report", "what happened is data, whatever world it happened in"},
 	{"testnet/plot", "block testnet/outcome", "a picture is of what happened, and knows no world"},
-	{"testnet/checks", "api api/apipb block testnet/outcome testnet/scenario", "a check believes what peers answer, or what a world saw, and nothing else"},
+	{"testnet/ledgers", "api api/apipb block", "a check of peers believes what they answer, and nothing else"},
+	{"testnet/checks", "block testnet/outcome testnet/scenario", "a check of a run believes what its world saw, and nothing else"},
 	{"testnet/traffic", "api api/apipb block block/sig mempool", "traffic comes from outside, as a user's would"},
 	{"testnet/baseline", "block p2p", "what we are measured against has nothing of ours but the seam for its sockets"},
 	{"testnet/packets", "block block/sig dissemination/preset genesis ledger node p2p/wire testnet/baseline testnet/outcome testnet/scenario",
@@ -63,7 +64,7 @@ var packages = []struct {
 		"processes are real peers: what is known of them comes through their API and from their logs"},
 	{"testnet/events", "block dissemination/catchup dissemination/fresh dissemination/message dissemination/preset p2p/membership p2p/wire testnet/outcome testnet/scenario",
 		"simulated peers are the cores and what stands between them: no network, no disk, no clock"},
-	{"cmd/peer", "api api/apipb block block/sig genesis internal/spelling ledger node ordering testnet/checks testnet/events testnet/outcome testnet/packets testnet/plot testnet/processes testnet/report testnet/scenario testnet/traffic",
+	{"cmd/peer", "api api/apipb block block/sig genesis internal/spelling ledger node ordering testnet/checks testnet/events testnet/ledgers testnet/outcome testnet/packets testnet/plot testnet/processes testnet/report testnet/scenario testnet/traffic",
 		"the command line is at the top: nothing imports it"},
 
 	{"scripts/bench", "testnet/outcome testnet/report", "a tool: it starts the program as anybody would, and reads its rows"},
@@ -76,12 +77,12 @@ var packages = []struct {
 var testImports = map[string]string{
 	"":                "block block/sig genesis",
 	"api":             "api/apipb api/apipb/apipbconnect",
-	"node":            "api api/apipb p2p p2p/wire testnet/checks testnet/traffic",
+	"node":            "api api/apipb p2p p2p/wire",
 	"ordering":        "ledger",
 	"cmd/peer":        "api/apipb/apipbconnect",
 	"testnet/events":  "block/sig genesis testnet/checks",
 	"scripts/bench":   "testnet/scenario",
-	"testnet/checks":  "ledger mempool",
+	"testnet/ledgers": "ledger mempool",
 	"testnet/packets": "testnet/checks testnet/events",
 	"testnet/traffic": "ledger",
 }

@@ -11,7 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"grapevine/testnet/checks"
+	"grapevine/testnet/ledgers"
 	"grapevine/testnet/report"
 	"grapevine/testnet/traffic"
 )
@@ -43,7 +43,7 @@ when ledgers differ, or when a peer is not at the others' height by the end of
 		if err != nil {
 			return err
 		}
-		finding, err := checks.Agree(cmd.Context(), asked, *timeout)
+		finding, err := ledgers.Agree(cmd.Context(), asked, *timeout)
 		if err != nil {
 			return err
 		}
@@ -72,7 +72,7 @@ func (o *output) write(cmd *cobra.Command, data any, text func(w io.Writer) erro
 }
 
 // problems makes an error of a finding, and names each problem on standard error.
-func problems(what string, f checks.Finding) error {
+func problems(what string, f ledgers.Finding) error {
 	if f.OK() {
 		return nil
 	}
@@ -84,7 +84,7 @@ func problems(what string, f checks.Finding) error {
 
 // alive returns the peers whose processes run, and the numbers of the others, which it
 // names.
-func (n *network) alive() (up []checks.Peer, down []int, err error) {
+func (n *network) alive() (up []ledgers.Peer, down []int, err error) {
 	down = []int{}
 	for i, p := range n.checked() {
 		running, err := n.Peers[i].Process.Running()
@@ -177,13 +177,13 @@ must run. The exit code is 6 when something is wrong.`,
 
 func (n *network) check(ctx context.Context, args []string, acknowledged bool) (checkedFile, error) {
 	peers := n.checked()
-	agree, err := checks.Agree(ctx, peers, 0)
+	agree, err := ledgers.Agree(ctx, peers, 0)
 	if err != nil {
 		return checkedFile{}, err
 	}
 	res := checkedFile{Peers: len(peers), Height: agree.Height, Agree: agree.OK(), Once: true, Problems: []string{}}
 	res.Problems = append(res.Problems, agree.Problems...)
-	add := func(wanted int, f checks.Finding) {
+	add := func(wanted int, f ledgers.Finding) {
 		res.Wanted += wanted
 		res.Once = res.Once && f.OK()
 		res.Problems = append(res.Problems, f.Problems...)
@@ -193,7 +193,7 @@ func (n *network) check(ctx context.Context, args []string, acknowledged bool) (
 		if err != nil {
 			return res, err
 		}
-		found, err := checks.Payloads(ctx, peers, lines)
+		found, err := ledgers.Payloads(ctx, peers, lines)
 		if err != nil {
 			return res, err
 		}
@@ -204,7 +204,7 @@ func (n *network) check(ctx context.Context, args []string, acknowledged bool) (
 		if err != nil {
 			return res, err
 		}
-		found, err := checks.Present(ctx, peers, ids)
+		found, err := ledgers.Present(ctx, peers, ids)
 		if err != nil {
 			return res, err
 		}

@@ -14,7 +14,7 @@ import (
 	"grapevine/api/apipb"
 	"grapevine/block"
 	"grapevine/block/sig"
-	"grapevine/testnet/checks"
+	"grapevine/testnet/ledgers"
 	"grapevine/testnet/report"
 	"grapevine/testnet/traffic"
 )
@@ -162,11 +162,11 @@ func refusedLines(out traffic.Outcome, txs []*block.Tx) error {
 	return refused(fmt.Errorf("%d of %d lines were refused", out.Refused, len(txs)))
 }
 
-// checked returns the peers for package checks.
-func (n *network) checked() []checks.Peer {
-	var peers []checks.Peer
+// checked returns the peers for package ledgers.
+func (n *network) checked() []ledgers.Peer {
+	var peers []ledgers.Peer
 	for i, p := range n.Peers {
-		peers = append(peers, checks.Peer{Name: p.Name(), Client: n.clients[i]})
+		peers = append(peers, ledgers.Peer{Name: p.Name(), Client: n.clients[i]})
 	}
 	return peers
 }
@@ -176,7 +176,7 @@ func (n *network) quiet(ctx context.Context, patience time.Duration) error {
 	bar := newProgress("waiting for blocks")
 	defer bar.end()
 	most := uint32(1)
-	return checks.Quiet(ctx, n.checked(), patience, func(waiting uint32) {
+	return ledgers.Quiet(ctx, n.checked(), patience, func(waiting uint32) {
 		most = max(most, waiting)
 		bar.update(int(most-waiting), int(most), fmt.Sprintf("(%d transactions wait)", waiting))
 	})

@@ -48,7 +48,7 @@ number() { [[ $1 =~ ^[0-9]{1,9}(\.[0-9]{1,9})?$ && $1 =~ [1-9] ]]; }
 
 # check says before anything is built or started what is wrong with the values.
 check() {
-	# As many as testnet/processes takes.
+	# As many as testnet/local takes.
 	[[ $peers =~ ^[1-9][0-9]{0,2}$ ]] && ((peers <= 200)) || die "-n $peers: want 1 to 200 peers"
 	number "$rate" || die "--rate $rate: want transactions a second, such as 500"
 	[[ $duration =~ ^([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$ && $duration =~ [1-9] ]] ||

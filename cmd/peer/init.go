@@ -34,7 +34,7 @@ type created struct {
 }
 
 func initCommand() *cobra.Command {
-	var home, genesisPath, chainID string
+	var home, genesisPath, chainID, keyPath string
 	s := defaultSettings()
 	cmd := &cobra.Command{
 		Use:   "init --home DIR [--genesis FILE]",
@@ -43,8 +43,9 @@ func initCommand() *cobra.Command {
 config.toml, and the network's genesis.json.
 
 With --genesis the peer is to join that network. Without, it gets a new network of
-its own whose orderer it is; give its genesis.json to the others. Settings given as
-flags are written into config.toml.
+its own whose orderer it is; give its genesis.json to the others. With --key it takes
+that identity, which is copied, in place of a new one. Settings given as flags are
+written into config.toml.
 
 A home that is there already is left alone, and that is an error.`,
 		Example: `  peer init --home alice
@@ -56,6 +57,7 @@ A home that is there already is left alone, and that is an error.`,
 	homeFlag(cmd, &home)
 	cmd.Flags().StringVar(&genesisPath, "genesis", "", "genesis file of the network to join; none: a new network")
 	cmd.Flags().StringVar(&chainID, "chain-id", "grapevine", "name of the new network")
+	cmd.Flags().StringVar(&keyPath, "key", "", "key file of the identity to take; none: a new one")
 	s.addFlags(cmd.Flags())
 	out := outputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -65,7 +67,10 @@ A home that is there already is left alone, and that is an error.`,
 		if err := checkHome(home); err != nil {
 			return err
 		}
-		key := sig.Generate()
+		key, err := identity(keyPath)
+		if err != nil {
+			return err
+		}
 		g, err := joinOrFound(key, genesisPath, chainID)
 		if err != nil {
 			return err
@@ -97,6 +102,18 @@ func checkHome(home string) error {
 		return usagef("no home directory: name it with --home DIR or GRAPEVINE_HOME")
 	}
 	return nil
+}
+
+// identity reads the key of the peer that a home is for, or makes a new one.
+func identity(path string) (sig.Key, error) {
+	if path == "" {
+		return sig.Generate(), nil
+	}
+	key, err := sig.LoadKey(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = notFound(err)
+	}
+	return key, err
 }
 
 // joinOrFound reads the genesis of the network to join, or makes a new network's,

@@ -63,6 +63,17 @@ func TestInit(t *testing.T) {
 	}
 }
 
+func TestInitTakesAnIdentity(t *testing.T) {
+	dir := t.TempDir()
+	a := inited(t, "--home", filepath.Join(dir, "alice"))
+	b := inited(t, "--home", filepath.Join(dir, "again"), "--key", filepath.Join(dir, "alice", keyFile))
+	if a.PeerID != b.PeerID || read(t, dir, "alice", keyFile) != read(t, dir, "again", keyFile) {
+		t.Errorf("with alice's key it is %+v, alice is %+v", b, a)
+	}
+	none := filepath.Join(dir, "none.key")
+	peer(t, "init", "--home", filepath.Join(dir, "x"), "--key", none).want(t, exitNotFound, none)
+}
+
 func TestInitTwiceHarmsNothing(t *testing.T) {
 	home := filepath.Join(t.TempDir(), "alice")
 	inited(t, "--home", home)

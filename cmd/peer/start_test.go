@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"grapevine/testnet/processes"
+	"grapevine/testnet/local"
 )
 
 // node is a peer start that runs.
@@ -45,7 +45,7 @@ func (l *lockedBuffer) String() string {
 // loopback are the settings of a node that listens where nobody else does.
 func loopback(t *testing.T) (api string, args []string) {
 	t.Helper()
-	ports, err := processes.FreePorts(2)
+	ports, err := local.FreePorts(2)
 	if err != nil {
 		t.Fatal(err)
 	}

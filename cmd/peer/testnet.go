@@ -13,7 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"grapevine/api"
-	"grapevine/testnet/processes"
+	"grapevine/testnet/local"
 	"grapevine/testnet/report"
 )
 
@@ -39,14 +39,14 @@ func dirFlag(cmd *cobra.Command) *string {
 	return cmd.Flags().String("dir", ".testnet", "directory of the testnet")
 }
 
-// testnetError gives the errors of package processes their exit codes.
+// testnetError gives the errors of package local their exit codes.
 func testnetError(err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, processes.ErrNone), errors.Is(err, processes.ErrNoPeer):
+	case errors.Is(err, local.ErrNone), errors.Is(err, local.ErrNoPeer):
 		return notFound(err)
-	case errors.Is(err, processes.ErrRunning), errors.Is(err, processes.ErrNotRunning), errors.Is(err, processes.ErrBusy), errors.Is(err, processes.ErrThere):
+	case errors.Is(err, local.ErrRunning), errors.Is(err, local.ErrNotRunning), errors.Is(err, local.ErrBusy), errors.Is(err, local.ErrThere):
 		return refused(err)
 	}
 	return err
@@ -54,13 +54,13 @@ func testnetError(err error) error {
 
 // network is an open testnet with a client for each of its peers.
 type network struct {
-	*processes.Network
+	*local.Network
 	dir     string // as it was given
 	clients []*api.Client
 }
 
 func openNetwork(dir string) (*network, error) {
-	n, err := processes.Open(dir)
+	n, err := local.Open(dir)
 	if err != nil {
 		return nil, testnetError(err)
 	}
@@ -96,7 +96,7 @@ a new testnet's peers all get them in their config.toml.`,
 	}
 	dir := dirFlag(cmd)
 	n := 7
-	cmd.Flags().VarP(countValue{&n, 1, processes.MaxPeers}, "peers", "n", "how many peers")
+	cmd.Flags().VarP(countValue{&n, 1, local.MaxPeers}, "peers", "n", "how many peers")
 	fresh := cmd.Flags().Bool("fresh", false, "delete what an earlier testnet left in the directory first")
 	patience := cmd.Flags().Duration("timeout", time.Minute, "how long the peers may take to be ready")
 	out := outputFlag(cmd)
@@ -108,11 +108,11 @@ a new testnet's peers all get them in their config.toml.`,
 			return fmt.Errorf("finding this program: %w", err)
 		}
 		if *fresh {
-			if err := processes.Remove(*dir); err != nil {
+			if err := local.Remove(*dir); err != nil {
 				return testnetError(err)
 			}
 		}
-		cfg := processes.Config{Dir: *dir, Binary: binary, Settings: map[string]string{}, Prepare: prepareHome, Patience: *patience}
+		cfg := local.Config{Dir: *dir, Binary: binary, Settings: map[string]string{}, Patience: *patience}
 		if cmd.Flags().Changed("peers") {
 			cfg.Peers = n
 		}
@@ -124,10 +124,10 @@ a new testnet's peers all get them in their config.toml.`,
 	return cmd
 }
 
-func up(ctx context.Context, cmd *cobra.Command, cfg processes.Config, out *output) error {
+func up(ctx context.Context, cmd *cobra.Command, cfg local.Config, out *output) error {
 	bar := newProgress("starting")
 	cfg.Progress = func(ready, of int) { bar.update(ready, of, "peers ready") }
-	n, err := processes.Up(ctx, cfg)
+	n, err := local.Up(ctx, cfg)
 	bar.end()
 	if err != nil {
 		return testnetError(err)
@@ -143,21 +143,6 @@ func up(ctx context.Context, cmd *cobra.Command, cfg processes.Config, out *outp
 			fmt.Fprintf(w, "%d\t%s\t%d\t%s\n", p.Index, p.API, p.Process.PID, p.ID)
 		}
 	})
-}
-
-// prepareHome writes the home directory of a testnet's peer.
-func prepareHome(h processes.Home) error {
-	s := defaultSettings()
-	var given []setting
-	for _, row := range s.table() {
-		if text, ok := h.Settings[row.key]; ok {
-			if err := row.value.Set(text); err != nil {
-				return fmt.Errorf("setting %s is %q: %w", row.key, text, err)
-			}
-			given = append(given, row)
-		}
-	}
-	return makeHome(h.Dir, h.Key, h.Genesis, given)
 }
 
 // peerStatus is a row of peer testnet status.
@@ -251,7 +236,7 @@ func testnetKill() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if err := processes.Kill(*dir, i); err != nil {
+		if err := local.Kill(*dir, i); err != nil {
 			return testnetError(err)
 		}
 		fmt.Fprintf(cmd.OutOrStdout(), "peer %d is killed\n", i)
@@ -274,7 +259,7 @@ func testnetStart() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if err := processes.Start(cmd.Context(), *dir, i, *patience); err != nil {
+		if err := local.Start(cmd.Context(), *dir, i, *patience); err != nil {
 			return testnetError(err)
 		}
 		fmt.Fprintf(cmd.OutOrStdout(), "peer %d is ready\n", i)
@@ -304,12 +289,12 @@ func testnetDown() *cobra.Command {
 	remove := cmd.Flags().Bool("remove", false, "delete the testnet as well")
 	out := outputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		stopped, err := processes.Down(*dir, *patience)
+		stopped, err := local.Down(*dir, *patience)
 		if err != nil {
 			return testnetError(err)
 		}
 		if *remove {
-			if err := processes.Remove(*dir); err != nil {
+			if err := local.Remove(*dir); err != nil {
 				return testnetError(err)
 			}
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"grapevine/testnet/local"
 	"grapevine/testnet/outcome"
 	"grapevine/testnet/processes"
 	"grapevine/testnet/scenario"
@@ -128,7 +129,7 @@ func (s *simulation) withProcesses(cmd *cobra.Command, dir string, patience time
 		return err
 	}
 	s.world.run = func(ctx context.Context, plan *scenario.Plan, protocol string, progress func(float64)) (*outcome.Outcome, error) {
-		cfg := processes.Config{Dir: filepath.Join(dir, protocol), Binary: binary, Prepare: prepareHome, Patience: patience}
+		cfg := local.Config{Dir: filepath.Join(dir, protocol), Binary: binary, Patience: patience}
 		o, err := processes.Run(ctx, cfg, plan, protocol, progress)
 		return o, testnetError(err)
 	}
@@ -147,7 +148,7 @@ func (s *simulation) withProcesses(cmd *cobra.Command, dir string, patience time
 // that was given, which a replay must give again.
 func (s *simulation) room(dir string) error {
 	for _, protocol := range s.plan.Protocols {
-		if err := processes.Vacant(filepath.Join(dir, protocol)); err != nil {
+		if err := local.Vacant(filepath.Join(dir, protocol)); err != nil {
 			return testnetError(err)
 		}
 	}

@@ -10,8 +10,8 @@ import (
 	"syscall"
 	"testing"
 
+	"grapevine/testnet/local"
 	"grapevine/testnet/outcome"
-	"grapevine/testnet/processes"
 )
 
 // scene writes a scenario of four peers.
@@ -59,7 +59,7 @@ func TestTestnetRun(t *testing.T) {
 	if pids := n.pids(t); len(pids) != 0 {
 		t.Errorf("processes %v are noted as running", pids)
 	}
-	net, err := processes.Open(n.dir)
+	net, err := local.Open(n.dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -142,7 +142,7 @@ func TestTestnetRunInterrupted(t *testing.T) {
 	wait := begin(t, cmd)
 	var pids []int
 	eventually(t, func() bool {
-		if net, err := processes.Open(n.dir); err != nil || net.Peers[3].Process.PID == 0 {
+		if net, err := local.Open(n.dir); err != nil || net.Peers[3].Process.PID == 0 {
 			return false
 		}
 		pids = n.pids(t)

@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"grapevine/testnet/processes"
+	"grapevine/testnet/local"
 	"grapevine/testnet/report"
 	"grapevine/testnet/traffic"
 )
@@ -32,7 +32,7 @@ func (n testnet) args(args ...string) []string {
 func newTestnet(t *testing.T, peers int, args ...string) testnet {
 	t.Helper()
 	n := testnet{filepath.Join(t.TempDir(), "net")}
-	t.Cleanup(func() { processes.Down(n.dir, 0) })
+	t.Cleanup(func() { local.Down(n.dir, 0) })
 	n.do(t, append([]string{"up", "-n", strconv.Itoa(peers)}, args...)...).want(t, exitOK)
 	return n
 }
@@ -40,7 +40,7 @@ func newTestnet(t *testing.T, peers int, args ...string) testnet {
 // pids returns the process IDs that the testnet's file names.
 func (n testnet) pids(t *testing.T) []int {
 	t.Helper()
-	net, err := processes.Open(n.dir)
+	net, err := local.Open(n.dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -198,7 +198,7 @@ func TestTestnetLosesNothing(t *testing.T) {
 // TestTestnetOfOne: numbers of one, files of nothing, and blocks that go nowhere.
 func TestTestnetOfOne(t *testing.T) {
 	n := testnet{filepath.Join(t.TempDir(), "net")}
-	t.Cleanup(func() { processes.Down(n.dir, 0) })
+	t.Cleanup(func() { local.Down(n.dir, 0) })
 	shows := func(want string, args ...string) {
 		t.Helper()
 		if r := n.do(t, args...).want(t, exitOK); !strings.Contains(r.out, want) {
@@ -249,7 +249,7 @@ func TestLoadTable(t *testing.T) {
 func TestUpThatFails(t *testing.T) {
 	n := newTestnet(t, 3)
 	n.do(t, "down").want(t, exitOK)
-	net1, err := processes.Open(n.dir)
+	net1, err := local.Open(n.dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -268,14 +268,14 @@ func TestUpThatFails(t *testing.T) {
 // TestUpInterrupted stops up itself in the middle.
 func TestUpInterrupted(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "net")
-	t.Cleanup(func() { processes.Down(dir, 0) })
+	t.Cleanup(func() { local.Down(dir, 0) })
 	up := command(t, "testnet", "up", "-n", "6", "--dir", dir)
 	if err := up.Start(); err != nil {
 		t.Fatal(err)
 	}
 	var pids []int
 	eventually(t, func() bool {
-		net, err := processes.Open(dir)
+		net, err := local.Open(dir)
 		if err != nil || net.Peers[2].Process.PID == 0 {
 			return false
 		}

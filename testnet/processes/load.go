@@ -94,6 +94,9 @@ func (w *world) submit(ctx context.Context, orderer *traffic.Sender, txs []*bloc
 // are others, and when the run is broken off nobody waits for long.
 const usersPatience = 5 * time.Second
 
+// askTimeout is how long a peer may take to say how high its chain is.
+const askTimeout = 2 * time.Second
+
 // users submits at the plan's rate, each transaction at a random peer.
 func (w *world) users(ctx context.Context) error {
 	of := w.plan.Load

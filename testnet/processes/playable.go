@@ -7,14 +7,12 @@ import (
 	"time"
 
 	"grapevine/dissemination/preset"
+	"grapevine/testnet/local"
 	"grapevine/testnet/scenario"
 )
 
 // Protocols returns the names of what Run can play: the presets of a peer.
 func Protocols() []string { return preset.Names() }
-
-// MaxPeers bounds the processes of one network: ten times what two cores carry.
-const MaxPeers = 200
 
 // apart is how far from each other blocks of different sizes must be: the orderer cuts
 // the smaller ones when their time is up (300 ms), and whatever else has come by then
@@ -30,8 +28,8 @@ func Check(plan *scenario.Plan) error {
 	}
 	sizes := slices.Compact(slices.Clone(plan.Load.BlockSizes))
 	switch {
-	case plan.Peers > MaxPeers:
-		return fmt.Errorf("%d peers: want %d processes at most", plan.Peers, MaxPeers)
+	case plan.Peers > local.MaxPeers:
+		return fmt.Errorf("%d peers: want %d processes at most", plan.Peers, local.MaxPeers)
 	case plan.Membership == scenario.Static:
 		return fmt.Errorf("membership = %q: processes find each other by themselves: want %q", plan.Membership, scenario.Auto)
 	case plan.Load.TxRate == 0 && len(sizes) > 1 && plan.Load.Every.D() < apart:

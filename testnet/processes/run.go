@@ -6,23 +6,22 @@ import (
 	"fmt"
 	"slices"
 	"sync"
-	"syscall"
 	"time"
 
 	"grapevine/api"
+	"grapevine/testnet/local"
 	"grapevine/testnet/outcome"
 	"grapevine/testnet/scenario"
 )
 
 // world is a run of a scenario. One goroutine owns it.
 type world struct {
-	cfg     Config
 	plan    *scenario.Plan
-	net     *Network
+	net     *local.Session
 	clients []*api.Client
-	lives   []*started    // by peer; nil: it does not run
-	ends    chan *started // whose process has ended
-	t0      time.Time     // when the network stood
+	lives   []*local.Started    // by peer; nil: it does not run
+	ends    chan *local.Started // whose process has ended
+	t0      time.Time           // when the network stood
 	events  []scenario.Event
 	out     *outcome.Outcome
 
@@ -49,21 +48,15 @@ const (
 )
 
 // Run plays the plan with one protocol, with processes in cfg.Dir, which may not hold a
-// testnet yet; cfg's Peers and Settings are the plan's. Progress (may be nil) is told
+// testnet yet; who the peers are and what they are told is the plan's. Progress (may be nil) is told
 // the share done, 0…1. No process is left when it returns; logs and ledgers are.
-func Run(ctx context.Context, cfg Config, plan *scenario.Plan, protocol string, progress func(float64)) (_ *outcome.Outcome, err error) {
+func Run(ctx context.Context, cfg local.Config, plan *scenario.Plan, protocol string, progress func(float64)) (_ *outcome.Outcome, err error) {
 	if err := Check(plan); err != nil {
 		return nil, err
 	}
 	if progress == nil {
 		progress = func(float64) {}
 	}
-	cfg = cfg.withDefaults()
-	unlock, err := cfg.hold()
-	if err != nil {
-		return nil, err
-	}
-	defer unlock()
 	w, err := newWorld(cfg, plan, protocol)
 	if err != nil {
 		return nil, err
@@ -82,23 +75,18 @@ func Run(ctx context.Context, cfg Config, plan *scenario.Plan, protocol string, 
 	return w.out, w.finish(ctx)
 }
 
-func newWorld(cfg Config, plan *scenario.Plan, protocol string) (*world, error) {
-	if err := Vacant(cfg.Dir); err != nil {
-		return nil, err
-	}
+func newWorld(cfg local.Config, plan *scenario.Plan, protocol string) (*world, error) {
 	cfg.Peers, cfg.Settings = plan.Peers, settings(plan, protocol)
-	prepare := cfg.Prepare
-	cfg.Prepare = func(h Home) error {
-		h.Settings["seed"] = fmt.Sprint(plan.Random("node", uint64(h.Peer)).Int64())
-		return prepare(h)
+	cfg.Own = func(peer int) map[string]string {
+		return map[string]string{"seed": fmt.Sprint(plan.Random("node", uint64(peer)).Int64())}
 	}
-	net, err := create(cfg)
+	net, err := local.Begin(cfg)
 	if err != nil {
 		return nil, err
 	}
 	starts := plan.Peers
 	w := &world{
-		cfg: cfg, plan: plan, net: net, lives: make([]*started, plan.Peers),
+		plan: plan, net: net, lives: make([]*local.Started, plan.Peers),
 		from: make([]tally, plan.Peers), past: make([]tally, plan.Peers), loaded: make(chan error, 1),
 		out: &outcome.Outcome{Protocol: protocol, World: scenario.Processes, Seed: plan.Seed, Peers: make([]outcome.Peer, plan.Peers), Sampled: true},
 	}
@@ -111,8 +99,8 @@ func newWorld(cfg Config, plan *scenario.Plan, protocol string) (*world, error) 
 			starts += len(e.Peers)
 		}
 	}
-	w.ends = make(chan *started, starts) // room for all that can end
-	return w, net.save()
+	w.ends = make(chan *local.Started, starts) // room for all that can end
+	return w, nil
 }
 
 // stand starts whoever is there from the beginning, and waits until they are connected.
@@ -125,11 +113,11 @@ func (w *world) stand(ctx context.Context) error {
 			w.out.Peers[i].Gone(0)
 		}
 	}
-	starts, err := w.net.launchAll(first)
+	starts, err := w.net.Start(first)
 	if err != nil {
 		return err
 	}
-	if err := awaitAll(ctx, w.cfg, starts); err != nil {
+	if err := w.net.Await(ctx, starts); err != nil {
 		return err
 	}
 	for _, s := range starts {
@@ -140,10 +128,10 @@ func (w *world) stand(ctx context.Context) error {
 }
 
 // follow takes note of a peer that was started, and of its end.
-func (w *world) follow(s *started) {
-	w.lives[s.peer.Index] = s
+func (w *world) follow(s *local.Started) {
+	w.lives[s.Peer.Index] = s
 	go func() {
-		<-s.ended
+		<-s.Ended
 		w.ends <- s
 	}()
 }
@@ -165,8 +153,8 @@ func (w *world) play(ctx context.Context, progress func(float64)) error {
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case s := <-w.ends:
-			if w.lives[s.peer.Index] == s {
-				return fmt.Errorf("%s ended by itself; the end of %s:\n%s", s.peer.Name(), s.peer.Log(), s.tail())
+			if w.lives[s.Peer.Index] == s {
+				return fmt.Errorf("%s ended by itself; the end of %s:\n%s", s.Peer.Name(), s.Peer.Log(), s.Tail())
 			}
 		case err := <-w.loaded:
 			if w.loading = false; err != nil {
@@ -227,7 +215,7 @@ func (w *world) due(ctx context.Context) error {
 		} else { // Check lets nothing else through
 			err = w.start(e.Peers)
 		}
-		if err = errors.Join(err, w.net.save()); err != nil {
+		if err != nil {
 			return err
 		}
 	}
@@ -236,7 +224,13 @@ func (w *world) due(ctx context.Context) error {
 
 // running returns the peers that run.
 func (w *world) running() []int {
-	return slices.DeleteFunc(w.net.all(), func(i int) bool { return w.lives[i] == nil })
+	var up []int
+	for i, s := range w.lives {
+		if s != nil {
+			up = append(up, i)
+		}
+	}
+	return up
 }
 
 // kill ends peers by SIGKILL, and returns when they are gone. What they have counted is
@@ -247,27 +241,19 @@ func (w *world) kill(ctx context.Context, peers []int) error {
 	if err := w.count(ctx, peers, last); err != nil {
 		return err
 	}
-	var errs []error
-	dying := make([]*started, len(peers))
+	dying := make([]*local.Started, len(peers))
 	for k, i := range peers {
 		if w.counting {
 			w.past[i] = w.past[i].plus(last[i]).minus(w.from[i])
 		}
 		w.from[i] = tally{} // its next life counts from nothing
 		dying[k], w.lives[i] = w.lives[i], nil
-		errs = append(errs, w.net.Peers[i].Process.signal(syscall.SIGKILL))
 	}
-	deadline := time.After(killPatience)
-	for k, i := range peers {
-		select {
-		case <-dying[k].ended:
-			w.net.Peers[i].Process = Process{}
-			w.out.Peers[i].Gone(w.now())
-		case <-deadline:
-			errs = append(errs, fmt.Errorf("%s is still there %v after SIGKILL", dying[k].peer.Name(), killPatience))
-		}
+	err := w.net.Kill(dying)
+	for _, i := range peers {
+		w.out.Peers[i].Gone(w.now())
 	}
-	return errors.Join(errs...)
+	return err
 }
 
 // start starts peers, for the first time or again, and does not wait for them.
@@ -276,7 +262,7 @@ func (w *world) start(peers []int) error {
 		w.out.Peers[i].Back(w.now())
 	}
 	w.out.Healed = w.now()
-	starts, err := w.net.launchAll(peers)
+	starts, err := w.net.Start(peers)
 	for _, s := range starts {
 		w.follow(s)
 	}
@@ -309,7 +295,7 @@ func (w *world) close(good bool) error {
 	if good {
 		patience = stopPatience
 	}
-	stopped, err := w.net.stopAll(patience)
+	stopped, err := w.net.End(patience)
 	for _, s := range stopped {
 		if good && s.How == "killed" {
 			err = errors.Join(err, fmt.Errorf("peer %d had not stopped %v after SIGTERM", s.Peer, patience))
@@ -319,5 +305,5 @@ func (w *world) close(good bool) error {
 	for _, c := range w.clients {
 		c.Close()
 	}
-	return errors.Join(err, w.net.save())
+	return err
 }

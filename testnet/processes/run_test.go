@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"grapevine/block"
+	"grapevine/testnet/local"
 	"grapevine/testnet/outcome"
 	"grapevine/testnet/scenario"
 )
@@ -40,7 +41,7 @@ func TestCheck(t *testing.T) {
 	}{
 		{"", func(*scenario.Scenario) {}},
 		{"", func(s *scenario.Scenario) {
-			s.Load.Warm, s.Link.Loss, s.Peers = 0.5, 0.1, MaxPeers
+			s.Load.Warm, s.Link.Loss, s.Peers = 0.5, 0.1, local.MaxPeers
 			s.Faults = []scenario.Fault{{Kind: scenario.Crash, At: second, Share: 0.3}, {Kind: scenario.Join, At: 2 * second, Share: 0.3}}
 		}},
 		{"fault[1] (cut): there are no links", func(s *scenario.Scenario) {
@@ -48,7 +49,7 @@ func TestCheck(t *testing.T) {
 		}},
 		{"fault[0] (loss)", func(s *scenario.Scenario) { s.Faults = []scenario.Fault{{Kind: scenario.Loss, At: second, Loss: 0.1}} }},
 		{"fault[0] (slow)", func(s *scenario.Scenario) { s.Faults = []scenario.Fault{{Kind: scenario.Slow, At: second, Rate: 1e6}} }},
-		{"201 peers: want 200", func(s *scenario.Scenario) { s.Peers = MaxPeers + 1 }},
+		{"201 peers: want 200", func(s *scenario.Scenario) { s.Peers = local.MaxPeers + 1 }},
 		{`membership = "static"`, func(s *scenario.Scenario) { s.Membership = scenario.Static }},
 		{"load.block_sizes has 2 sizes, and load.every is 900ms", func(s *scenario.Scenario) {
 			s.Load.BlockSizes, s.Load.Every = []scenario.Bytes{1000, 2000, 2000}, 900*scenario.Duration(time.Millisecond)
@@ -132,7 +133,7 @@ func TestCounted(t *testing.T) {
 	defer server.Close()
 	addr := strings.TrimPrefix(server.URL, "http://")
 	w := &world{
-		net: &Network{Peers: []Peer{{API: addr}, {API: addr}, {API: addr}}}, lives: []*started{{}, {}, nil}, out: &outcome.Outcome{Peers: make([]outcome.Peer, 3)},
+		net: &local.Session{Network: &local.Network{Peers: []local.Peer{{API: addr}, {API: addr}, {API: addr}}}}, lives: []*local.Started{{}, {}, nil}, out: &outcome.Outcome{Peers: make([]outcome.Peer, 3)},
 		from: []tally{{200, 400, 30}, {}, {}}, past: []tally{{}, {2000, 1000, 2}, {3000, 2000, 5}},
 	}
 	if err := w.counted(t.Context(), []int{0, 1}); err != nil {
@@ -177,7 +178,7 @@ func TestDiaries(t *testing.T) {
 	t0 := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	a, b, c, d := block.ID{1}, block.ID{2}, block.ID{3}, block.ID{4}
 	w := &world{
-		t0: t0, lives: []*started{nil, {}, {}, nil}, net: &Network{},
+		t0: t0, lives: []*local.Started{nil, {}, {}, nil}, net: &local.Session{Network: &local.Network{}},
 		out: &outcome.Outcome{End: 900 * ms, Peers: make([]outcome.Peer, 4)},
 	}
 	for i, id := range []block.ID{a, b, c} {
@@ -202,7 +203,7 @@ func TestDiaries(t *testing.T) {
 	}
 	dir := t.TempDir()
 	for i := range 4 {
-		w.net.Peers = append(w.net.Peers, Peer{Index: i, ID: string(rune('a' + i)), Home: filepath.Join(dir, fmt.Sprint(i))})
+		w.net.Peers = append(w.net.Peers, local.Peer{Index: i, ID: string(rune('a' + i)), Home: filepath.Join(dir, fmt.Sprint(i))})
 		if i < len(logs) {
 			if err := os.Mkdir(w.net.Peers[i].Home, 0o755); err != nil {
 				t.Fatal(err)
@@ -237,27 +238,26 @@ func TestDiaries(t *testing.T) {
 }
 
 // script is a program that is no peer.
-func script(t *testing.T, text string) Config {
+func script(t *testing.T, text string) local.Config {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "peer")
-	if err := os.WriteFile(path, []byte("#!/bin/sh\n"+text+"\n"), 0o755); err != nil {
+	if err := os.WriteFile(path, []byte("#!/bin/sh\n[ $1 = init ] && exec mkdir $3\n"+text+"\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	return Config{
-		Dir: filepath.Join(t.TempDir(), "net"), Binary: path, Patience: 20 * time.Second,
-		Prepare: func(h Home) error { return os.MkdirAll(h.Dir, 0o755) },
-	}
+	return local.Config{Dir: filepath.Join(t.TempDir(), "net"), Binary: path, Patience: 20 * time.Second}
 }
 
 // left fails the test if a process of the network runs.
 func left(t *testing.T, dir string) {
 	t.Helper()
-	n, err := Open(dir)
+	n, err := local.Open(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if running, err := n.running(); err != nil || len(running) > 0 {
-		t.Errorf("peers %v still run, %v", running, err)
+	for _, p := range n.Peers {
+		if running, err := p.Process.Running(); err != nil || running {
+			t.Errorf("%s still runs, %v", p.Name(), err)
+		}
 	}
 }
 
@@ -268,7 +268,7 @@ func TestRunThatDoesNotStand(t *testing.T) {
 		t.Errorf("%v, want an error that shows what the peer said", err)
 	}
 	left(t, cfg.Dir)
-	if _, err := Run(t.Context(), cfg, plan, "grapevine", nil); !errors.Is(err, ErrThere) || !strings.Contains(err.Error(), cfg.Dir) {
+	if _, err := Run(t.Context(), cfg, plan, "grapevine", nil); !errors.Is(err, local.ErrThere) || !strings.Contains(err.Error(), cfg.Dir) {
 		t.Errorf("in the same directory: %v, want ErrThere", err)
 	}
 }

@@ -1,4 +1,4 @@
-package processes
+package local
 
 import (
 	"context"
@@ -19,16 +19,19 @@ type Config struct {
 	// is there already.
 	Peers  int
 	Binary string // the peer program
-	// Settings are every peer's, in the terms of Home.Settings.
+	// Settings are every peer's: keys of config.toml, with values as on the command line.
 	Settings map[string]string
-	// Prepare writes a home directory.
-	Prepare func(Home) error
+	// Own, when set, returns the settings that a peer has besides.
+	Own func(peer int) map[string]string
 	// Patience is how long the peers may take to be ready. Zero means 60 s: twenty of
 	// them on a busy machine.
 	Patience time.Duration
 	// Progress, when set, hears how many peers are ready.
 	Progress func(ready, of int)
 }
+
+// MaxPeers bounds the processes of one network: ten times what two cores carry.
+const MaxPeers = 200
 
 const (
 	defaultPeers    = 7
@@ -143,8 +146,8 @@ func (n *Network) startAll(ctx context.Context, cfg Config) error {
 }
 
 // launchAll starts peers, without waiting for them.
-func (n *Network) launchAll(peers []int) ([]*started, error) {
-	var starts []*started
+func (n *Network) launchAll(peers []int) ([]*Started, error) {
+	var starts []*Started
 	for _, i := range peers {
 		s, err := n.start(i)
 		if err != nil {
@@ -160,7 +163,7 @@ func (n *Network) launchAll(peers []int) ([]*started, error) {
 
 // awaitAll returns when all peers are ready, or with the first error: a peer that
 // has ended is the news, not the others that wait for it.
-func awaitAll(ctx context.Context, cfg Config, starts []*started) error {
+func awaitAll(ctx context.Context, cfg Config, starts []*Started) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, cfg.Patience, late(cfg.Patience))
 	defer cancel()
 	cfg.Progress(0, len(starts))

@@ -1,4 +1,4 @@
-package processes
+package local
 
 import (
 	"bytes"
@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -144,17 +145,17 @@ func TestTailShowsThisStartAlone(t *testing.T) {
 	if err := os.WriteFile(log, []byte(text.String()), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	s := started{peer: Peer{Home: filepath.Dir(log)}, log: from}
-	got := s.tail()
+	s := Started{Peer: Peer{Home: filepath.Dir(log)}, log: from}
+	got := s.Tail()
 	if n := strings.Count(got, "\n") + 1; n != tailLines || !strings.HasSuffix(got, "the last") {
 		t.Errorf("the tail has %d lines and ends so: %q", n, got)
 	}
 	s.log = int64(text.Len()) - int64(len("the last\n"))
-	if got := s.tail(); got != "  the last" {
+	if got := s.Tail(); got != "  the last" {
 		t.Errorf("the tail of a start that wrote one line is %q", got)
 	}
-	s.peer.Home = filepath.Join(s.peer.Home, "none")
-	if got := s.tail(); !strings.Contains(got, "no such file") {
+	s.Peer.Home = filepath.Join(s.Peer.Home, "none")
+	if got := s.Tail(); !strings.Contains(got, "no such file") {
 		t.Errorf("the tail of no log is %q", got)
 	}
 }
@@ -268,5 +269,40 @@ func TestBootstrap(t *testing.T) {
 	}
 	if addrs := (&Network{Peers: n.Peers[:1]}).bootstrap(0); len(addrs) != 0 {
 		t.Errorf("a network of one is told of %q", addrs)
+	}
+}
+
+// TestMakingHomes: a program that makes two homes and refuses the third leaves none.
+func TestMakingHomes(t *testing.T) {
+	dir := t.TempDir()
+	program := filepath.Join(dir, "peer")
+	text := "#!/bin/sh\ncase $3 in *peer-2) echo no room >&2; exit 1 ;; esac\nmkdir $3 && cp $5 $7 $3 && shift 7 && echo $* >$PEERS/args\n"
+	if err := os.WriteFile(program, []byte(text), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PEERS", dir)
+	cfg := Config{Dir: filepath.Join(dir, "net"), Binary: program, Peers: 3, Settings: map[string]string{"log_level": "warn"},
+		Own: func(peer int) map[string]string { return map[string]string{"seed": strconv.Itoa(peer)} }}
+	_, err := Begin(cfg)
+	if err == nil || !strings.Contains(err.Error(), "peer 2: making its home: "+program+" init: exit status 1:\nno room") {
+		t.Errorf("%v, want an error that shows what the program said", err)
+	}
+	left, err := filepath.Glob(filepath.Join(cfg.Dir, "*"))
+	if err != nil || len(left) != 1 || filepath.Base(left[0]) != "testnet.lock" {
+		t.Errorf("left are %q, %v", left, err)
+	}
+	cfg.Peers = 2
+	s, err := Begin(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.End(0)
+	args, err := os.ReadFile(filepath.Join(dir, "args"))
+	if want := "--api=" + s.Peers[1].API + " --bootstrap=" + s.Peers[0].Listen[0] + "/p2p/" + s.Peers[0].ID + " "; err != nil || !strings.HasPrefix(string(args), want) ||
+		!strings.HasSuffix(string(args), " --log-format=json --log-level=warn --seed=1\n") {
+		t.Errorf("peer 1 was told %s, %v: want it to begin with %s", args, err, want)
+	}
+	if _, err := Begin(cfg); !errors.Is(err, ErrBusy) {
+		t.Errorf("a second session in the same directory: %v, want ErrBusy", err)
 	}
 }

@@ -1,4 +1,4 @@
-package processes
+package local
 
 import (
 	"encoding/json"

@@ -1,4 +1,4 @@
-package processes
+package local
 
 import (
 	"errors"
@@ -13,16 +13,6 @@ import (
 	"grapevine/block/sig"
 	"grapevine/genesis"
 )
-
-// Home is what a peer's home directory is to hold.
-type Home struct {
-	Dir     string
-	Peer    int // its number
-	Key     sig.Key
-	Genesis *genesis.Genesis
-	// Settings are keys of config.toml, with their values as on the command line.
-	Settings map[string]string
-}
 
 // create plans a network, writes its homes, and returns it without saving it.
 func create(cfg Config) (*Network, error) {
@@ -57,16 +47,10 @@ func create(cfg Config) (*Network, error) {
 		return nil, fmt.Errorf("making the testnet's genesis: %w", err)
 	}
 	n.ChainID, n.GenesisID = g.ChainID, g.ID()
-	for i, p := range n.Peers {
-		home := Home{Dir: p.Home, Peer: i, Key: keys[i], Genesis: g, Settings: n.settings(i, cfg.Settings)}
-		if err := cfg.Prepare(home); err != nil {
-			return nil, fmt.Errorf("%s: %w", p.Name(), err)
-		}
-	}
-	return n, nil
+	return n, n.makeHomes(cfg, g, keys)
 }
 
-// Vacant refuses a directory that Run cannot play in: one that holds a testnet, or homes.
+// Vacant refuses a directory that Begin cannot take: one that holds a testnet, or homes.
 func Vacant(dir string) error {
 	_, err := Open(dir)
 	switch {
@@ -91,11 +75,12 @@ func noHomes(dir, remedy string) error {
 }
 
 // settings returns peer i's settings: its own addresses and bootstrap peers, a log
-// that report can read, and what all peers have in common.
-func (n *Network) settings(i int, common map[string]string) map[string]string {
-	own := maps.Clone(common)
-	if own == nil {
-		own = map[string]string{}
+// that report can read, and what it is told besides.
+func (n *Network) settings(i int, cfg Config) map[string]string {
+	own := map[string]string{}
+	maps.Copy(own, cfg.Settings)
+	if cfg.Own != nil {
+		maps.Copy(own, cfg.Own(i))
 	}
 	own["listen"] = strings.Join(n.Peers[i].Listen, ",")
 	own["api"] = n.Peers[i].API

@@ -1,4 +1,4 @@
-package processes
+package local
 
 import (
 	"bytes"
@@ -16,15 +16,15 @@ import (
 // maxNeighbours is up to how many members all are neighbours of all.
 const maxNeighbours = 128
 
-// started is a peer whose process this one has started.
-type started struct {
-	peer  Peer
-	ended <-chan struct{}
-	log   int64 // the log's size before: what this process writes comes behind
+// Started is a peer whose process this one has started.
+type Started struct {
+	Peer  Peer            // as it was then
+	Ended <-chan struct{} // closed when the process has ended
+	log   int64           // the log's size before: what this process writes comes behind
 }
 
 // start launches peer i's process.
-func (n *Network) start(i int) (*started, error) {
+func (n *Network) start(i int) (*Started, error) {
 	p := &n.Peers[i]
 	var size int64
 	if info, err := os.Stat(p.Log()); err == nil {
@@ -35,7 +35,7 @@ func (n *Network) start(i int) (*started, error) {
 		return nil, fmt.Errorf("%s: %w", p.Name(), err)
 	}
 	p.Process = process
-	return &started{*p, ended, size}, nil
+	return &Started{*p, ended, size}, nil
 }
 
 // askTimeout is how long a peer that is starting may take to answer once.
@@ -43,8 +43,8 @@ const askTimeout = 2 * time.Second
 
 // await returns when the peer says that it is ready and has so many neighbours.
 // When it ends first, or ctx does, the error shows the end of its log.
-func (s *started) await(ctx context.Context, neighbours int) error {
-	client := api.Dial(s.peer.API)
+func (s *Started) await(ctx context.Context, neighbours int) error {
+	client := api.Dial(s.Peer.API)
 	defer client.Close()
 	state := "it has not answered yet"
 	for {
@@ -56,25 +56,25 @@ func (s *started) await(ctx context.Context, neighbours int) error {
 			state = now
 		}
 		select {
-		case <-s.ended:
-			return fmt.Errorf("%s ended before it was ready; the end of %s:\n%s", s.peer.Name(), s.peer.Log(), s.tail())
+		case <-s.Ended:
+			return fmt.Errorf("%s ended before it was ready; the end of %s:\n%s", s.Peer.Name(), s.Peer.Log(), s.Tail())
 		case <-ctx.Done():
-			return fmt.Errorf("%s was not ready: %s: %w; the end of %s:\n%s", s.peer.Name(), state, context.Cause(ctx), s.peer.Log(), s.tail())
+			return fmt.Errorf("%s was not ready: %s: %w; the end of %s:\n%s", s.Peer.Name(), state, context.Cause(ctx), s.Peer.Log(), s.Tail())
 		case <-time.After(pollEvery):
 		}
 	}
 }
 
 // ask says whether the peer is ready, and otherwise why it is not.
-func (s *started) ask(ctx context.Context, client *api.Client, neighbours int) (bool, string) {
+func (s *Started) ask(ctx context.Context, client *api.Client, neighbours int) (bool, string) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	status, err := client.Status(ctx)
 	switch {
 	case err != nil:
 		return false, ""
-	case status.PeerId != s.peer.ID:
-		return false, fmt.Sprintf("at %s answers %s, another peer", s.peer.API, status.PeerId)
+	case status.PeerId != s.Peer.ID:
+		return false, fmt.Sprintf("at %s answers %s, another peer", s.Peer.API, status.PeerId)
 	case !status.Ready:
 		return false, "it says: " + status.Reason
 	case int(status.Neighbours) < neighbours:
@@ -89,9 +89,9 @@ const (
 	tailBytes = 16 << 10
 )
 
-// tail returns the last lines that this start of the peer has written.
-func (s *started) tail() string {
-	text, err := readTail(s.peer.Log(), s.log)
+// Tail returns the last lines that this start of the peer has written.
+func (s *Started) Tail() string {
+	text, err := readTail(s.Peer.Log(), s.log)
 	if err != nil {
 		return err.Error()
 	}

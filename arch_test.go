@@ -10,7 +10,7 @@ import (
 
 // The import table. Arrows go one way:
 //
-//	cmd/peer → node → {api, dissemination, ordering, mempool, ledger, p2p} → cores → block
+//	cmd → node → {api, dissemination, ordering, mempool, ledger, p2p} → cores → block
 //
 // A package that is not in the table may not exist, and one that is imports of this
 // module what stands here and nothing else.
@@ -66,7 +66,9 @@ var packages = []struct {
 		"processes are real peers: what is known of them comes through their API and from their logs"},
 	{"testnet/events", "block dissemination/catchup dissemination/fresh dissemination/message dissemination/preset p2p/membership p2p/wire testnet/outcome testnet/scenario",
 		"simulated peers are the cores and what stands between them: no network, no disk, no clock"},
-	{"cmd/peer", "api api/apipb block block/sig genesis internal/spelling ledger node ordering testnet/checks testnet/events testnet/ledgers testnet/local testnet/outcome testnet/packets testnet/plot testnet/processes testnet/report testnet/scenario testnet/traffic",
+	{"cmd/internal/cli", "api", "what the programs have in common is the command line, not what they do"},
+	{"cmd/internal/cli/clitest", "", "a program is tested from outside"},
+	{"cmd/peer", "api api/apipb block block/sig cmd/internal/cli genesis internal/spelling ledger node ordering testnet/checks testnet/events testnet/ledgers testnet/local testnet/outcome testnet/packets testnet/plot testnet/processes testnet/report testnet/scenario testnet/traffic",
 		"the command line is at the top: nothing imports it"},
 
 	{"scripts/bench", "testnet/outcome testnet/report", "a tool: it starts the program as anybody would, and reads its rows"},
@@ -81,7 +83,7 @@ var testImports = map[string]string{
 	"api":             "api/apipb api/apipb/apipbconnect",
 	"node":            "api api/apipb p2p p2p/wire",
 	"ordering":        "ledger",
-	"cmd/peer":        "api/apipb/apipbconnect",
+	"cmd/peer":        "api/apipb/apipbconnect cmd/internal/cli/clitest",
 	"testnet/events":  "block/sig genesis testnet/checks",
 	"scripts/bench":   "testnet/scenario",
 	"testnet/ledgers": "ledger mempool",
@@ -102,13 +104,13 @@ var guards = []struct {
 	{"github.com/quic-go", "p2p testnet/packets testnet/baseline", "transports are libp2p's business"},
 	{"go.uber.org/fx", "p2p testnet/packets testnet/baseline", "it is needed for the socket's seam alone (STYLE §6)"},
 	{"github.com/marcopolo/simnet", "p2p node dissemination testnet/packets testnet/baseline", "simulated links are for tests and testnets; a check below keeps it out of the node itself"},
-	{"connectrpc.com/connect", "api api/apipb/apipbconnect cmd/peer", "RPC is the API's business, and the exit codes'"},
+	{"connectrpc.com/connect", "api api/apipb/apipbconnect cmd/internal/cli cmd/peer", "RPC is the API's business, and the exit codes'"},
 	{"github.com/prometheus", "api node p2p dissemination testnet/packets", "metrics are read from Stats by drivers, and by whoever runs nodes; cores and stores have no registry"},
-	{"github.com/spf13", "cmd/peer", "flags exist in the command line alone"},
+	{"github.com/spf13", "cmd/internal/cli cmd/internal/cli/clitest cmd/peer", "flags exist in the command line alone"},
 	{"github.com/BurntSushi", "cmd/peer testnet/scenario", "config files exist in the command line alone; a scenario is a file too"},
 	{"gonum.org", "testnet/plot", "one package draws"},
 	{"github.com/go-echarts", "testnet/plot", "one package draws"},
-	{"golang.org/x/term", "cmd/peer", "terminals exist in the command line alone"},
+	{"golang.org/x/term", "cmd/internal/cli", "terminals exist in the command line alone"},
 	{"github.com/stretchr", "", "tests compare with if, and say what they got and wanted"},
 }
 

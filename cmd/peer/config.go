@@ -47,9 +47,9 @@ func writeConfig(table []setting, given []setting) []byte {
 # lines that begin with "#". An unknown key is an error.
 `)
 	for _, row := range table {
-		text, mark := row.value.toTOML(), "#"
+		text, mark := row.value.ToTOML(), "#"
 		if i := slices.IndexFunc(given, func(g setting) bool { return g.key == row.key }); i >= 0 {
-			text, mark = given[i].value.toTOML(), ""
+			text, mark = given[i].value.ToTOML(), ""
 		}
 		fmt.Fprintf(&b, "\n# %s\n# (--%s, %s)\n%s%s = %s\n", row.help, row.flag(), row.env(), mark, row.key, text)
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"grapevine/api"
+	"grapevine/cmd/internal/cli"
 	"grapevine/internal/spelling"
 	"grapevine/node"
 )
@@ -73,7 +74,7 @@ func defaultSettings() *settings {
 // of config.toml, their defaults and their help come.
 type setting struct {
 	key   string // as in config.toml
-	value value
+	value cli.Value
 	help  string
 }
 
@@ -85,27 +86,27 @@ const envPrefix = "GRAPEVINE_"
 // table returns the rows, which read and write s.
 func (s *settings) table() []setting {
 	return []setting{
-		{"listen", &listValue{to: &s.Listen}, "multiaddrs on which other peers reach this one, QUIC and TCP"},
-		{"advertise", &listValue{to: &s.Advertise}, "multiaddrs to tell others instead of those of listen; needed behind a port forwarding"},
-		{"bootstrap", &listValue{to: &s.Bootstrap}, "multiaddrs of peers to connect to first, each ending in /p2p/ and the peer ID"},
-		{"api", textValue{to: &s.API}, "host:port of the HTTP API; \"off\" for none"},
-		{"api_public", boolValue{&s.APIPublic}, "allow an API address that other machines can reach; whoever reaches it can submit"},
-		{"preset", textValue{&s.Preset, node.Presets()}, "whose gossip to speak: grapevine; or fabric or fabric-enhanced, to be measured against it"},
-		{"mode", textValue{&s.Mode, []string{"push-pull", "push", "pull", modeOfPreset}}, "how fresh blocks travel: push-pull, push or pull; preset: as the preset says, push-pull for grapevine"},
-		{"catchup", boolValue{&s.Catchup}, "fetch ranges of blocks when far behind"},
-		{"fanout", countValue{&s.Fanout, 0, 1024}, "neighbours that a fresh block is pushed to; 0: as the preset says, for grapevine by the network's size"},
-		{"pull_every", durationValue{&s.PullEvery}, "mean time between periodic pulls of fresh blocks; 0s: as the preset says, 2s for grapevine"},
-		{"fetch_timeout", durationValue{&s.FetchTimeout}, "how long a request for a block's transactions may go without progress at first, 1m at most; 0s: as the preset says, 500ms for grapevine"},
-		{"max_members", countValue{&s.MaxMembers, 0, 1 << 20}, "peers of the network to remember"},
-		{"log_level", textValue{&s.LogLevel, []string{"debug", "info", "warn", "error"}}, "least severe log lines to write: debug, info, warn or error"},
-		{"log_format", textValue{&s.LogFormat, []string{"text", "json"}}, "form of the log on standard error: text or json"},
-		{"block_timeout", durationValue{&s.BlockTimeout}, "orderer: longest wait of a transaction for its block to fill"},
-		{"block_max_txs", countValue{&s.BlockMaxTxs, 0, math.MaxInt32}, "orderer: transactions at which a block is full; the genesis bounds it"},
-		{"block_preferred_bytes", sizeValue{&s.BlockPreferredBytes}, "orderer: body size at which a block is full; the genesis bounds it"},
-		{"pool_max_txs", countValue{&s.PoolMaxTxs, 0, math.MaxInt32}, "transactions that may wait in the pool"},
-		{"pool_max_bytes", sizeValue{&s.PoolMaxBytes}, "bytes of transactions that may wait in the pool"},
-		{"pool_max_per_sender", countValue{&s.PoolMaxPerSender, 0, math.MaxInt32}, "transactions of one sender that may wait in the pool"},
-		{"seed", seedValue{&s.Seed}, "seed of this peer's random choices, to repeat a run; 0: a fresh one"},
+		{"listen", cli.List(&s.Listen), "multiaddrs on which other peers reach this one, QUIC and TCP"},
+		{"advertise", cli.List(&s.Advertise), "multiaddrs to tell others instead of those of listen; needed behind a port forwarding"},
+		{"bootstrap", cli.List(&s.Bootstrap), "multiaddrs of peers to connect to first, each ending in /p2p/ and the peer ID"},
+		{"api", cli.Text(&s.API), "host:port of the HTTP API; \"off\" for none"},
+		{"api_public", cli.Bool(&s.APIPublic), "allow an API address that other machines can reach; whoever reaches it can submit"},
+		{"preset", cli.Text(&s.Preset, node.Presets()...), "whose gossip to speak: grapevine; or fabric or fabric-enhanced, to be measured against it"},
+		{"mode", cli.Text(&s.Mode, "push-pull", "push", "pull", modeOfPreset), "how fresh blocks travel: push-pull, push or pull; preset: as the preset says, push-pull for grapevine"},
+		{"catchup", cli.Bool(&s.Catchup), "fetch ranges of blocks when far behind"},
+		{"fanout", cli.Count(&s.Fanout, 0, 1024), "neighbours that a fresh block is pushed to; 0: as the preset says, for grapevine by the network's size"},
+		{"pull_every", cli.Duration(&s.PullEvery), "mean time between periodic pulls of fresh blocks; 0s: as the preset says, 2s for grapevine"},
+		{"fetch_timeout", cli.Duration(&s.FetchTimeout), "how long a request for a block's transactions may go without progress at first, 1m at most; 0s: as the preset says, 500ms for grapevine"},
+		{"max_members", cli.Count(&s.MaxMembers, 0, 1<<20), "peers of the network to remember"},
+		{"log_level", cli.Text(&s.LogLevel, "debug", "info", "warn", "error"), "least severe log lines to write: debug, info, warn or error"},
+		{"log_format", cli.Text(&s.LogFormat, "text", "json"), "form of the log on standard error: text or json"},
+		{"block_timeout", cli.Duration(&s.BlockTimeout), "orderer: longest wait of a transaction for its block to fill"},
+		{"block_max_txs", cli.Count(&s.BlockMaxTxs, 0, math.MaxInt32), "orderer: transactions at which a block is full; the genesis bounds it"},
+		{"block_preferred_bytes", cli.Size(&s.BlockPreferredBytes), "orderer: body size at which a block is full; the genesis bounds it"},
+		{"pool_max_txs", cli.Count(&s.PoolMaxTxs, 0, math.MaxInt32), "transactions that may wait in the pool"},
+		{"pool_max_bytes", cli.Size(&s.PoolMaxBytes), "bytes of transactions that may wait in the pool"},
+		{"pool_max_per_sender", cli.Count(&s.PoolMaxPerSender, 0, math.MaxInt32), "transactions of one sender that may wait in the pool"},
+		{"seed", cli.Seed(&s.Seed), "seed of this peer's random choices, to repeat a run; 0: a fresh one"},
 	}
 }
 
@@ -116,7 +117,7 @@ func (s *settings) addFlags(flags *pflag.FlagSet, but ...string) {
 			continue
 		}
 		f := flags.VarPF(row.value, row.flag(), "", row.help)
-		if _, is := row.value.(boolValue); is {
+		if row.value.Type() == "bool" {
 			f.NoOptDefVal = "true"
 		}
 	}
@@ -135,7 +136,7 @@ func (s *settings) load(flags *pflag.FlagSet, path string) error {
 		}
 		if text, ok := os.LookupEnv(row.env()); ok {
 			if err := row.value.Set(text); err != nil {
-				return usage(fmt.Errorf("environment variable %s is %q: %w", row.env(), text, err))
+				return cli.Usage(fmt.Errorf("environment variable %s is %q: %w", row.env(), text, err))
 			}
 			continue
 		}
@@ -181,8 +182,8 @@ func (s *settings) changed(flags *pflag.FlagSet) []setting {
 	return rows
 }
 
-func setFromTOML(v value, in any) error {
-	text, err := v.fromTOML(in)
+func setFromTOML(v cli.Value, in any) error {
+	text, err := v.FromTOML(in)
 	if err != nil {
 		return err
 	}
@@ -194,7 +195,7 @@ func settingsHelp() string {
 	var b strings.Builder
 	b.WriteString("Each setting can be given as a flag of peer start, else as an environment\nvariable, else as a key of config.toml in the home directory. Sizes take KiB, MiB\nand GiB, durations ms, s, m and h; lists are comma-separated in flags and\nvariables, and the flag may be given several times.\n")
 	for _, row := range defaultSettings().table() {
-		fmt.Fprintf(&b, "\n  %s (%s), default %s\n      --%s  %s\n      %s\n", row.key, row.value.Type(), row.value.toTOML(), row.flag(), row.env(), row.help)
+		fmt.Fprintf(&b, "\n  %s (%s), default %s\n      --%s  %s\n      %s\n", row.key, row.value.Type(), row.value.ToTOML(), row.flag(), row.env(), row.help)
 	}
 	return b.String()
 }

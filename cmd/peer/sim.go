@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"grapevine/cmd/internal/cli"
 	"grapevine/testnet/events"
 	"grapevine/testnet/outcome"
 	"grapevine/testnet/packets"
@@ -38,7 +39,7 @@ func simWorlds() []simWorld {
 }
 
 func simCommand(worlds []simWorld) *cobra.Command {
-	cmd := group("sim", "Networks of simulated peers, in virtual time",
+	cmd := cli.Group("sim", "Networks of simulated peers, in virtual time",
 		`  peer sim list
   peer sim run
   peer sim run loss --protocol grapevine --plot loss.html`,
@@ -76,13 +77,13 @@ type override struct {
 
 func (f *simFlags) table(worlds []string) []override {
 	return []override{
-		{"world", textValue{&f.world, worlds}, "where to run: " + strings.Join(worlds, " or "),
+		{"world", cli.Text(&f.world, worlds...), "where to run: " + strings.Join(worlds, " or "),
 			func(s *scenario.Scenario) { s.World = f.world }, true},
-		{"protocol", &listValue{to: &f.protocols}, "what to compare, with commas between",
+		{"protocol", cli.List(&f.protocols), "what to compare, with commas between",
 			func(s *scenario.Scenario) { s.Protocols = f.protocols }, true},
-		{"peers", countValue{&f.peers, scenario.MinPeers, scenario.MaxPeers}, "how many peers",
+		{"peers", cli.Count(&f.peers, scenario.MinPeers, scenario.MaxPeers), "how many peers",
 			func(s *scenario.Scenario) { s.Peers = f.peers }, false},
-		{"blocks", countValue{&f.blocks, 0, scenario.MaxBlocks}, "how many blocks",
+		{"blocks", cli.Count(&f.blocks, 0, scenario.MaxBlocks), "how many blocks",
 			func(s *scenario.Scenario) { s.Load.Blocks = f.blocks }, true},
 		{"block-size", &f.blockSize, "size of the blocks' bodies, such as 160KiB",
 			func(s *scenario.Scenario) { s.Load.BlockSizes = []scenario.Bytes{f.blockSize} }, false},
@@ -102,7 +103,7 @@ func (f *simFlags) table(worlds []string) []override {
 					s.Faults = append(slices.Clip(s.Faults), crashBefore(s.Load.First, f.dead))
 				}
 			}, false},
-		{"seed", seedValue{&f.seed}, "of all that is left to chance",
+		{"seed", cli.Seed(&f.seed), "of all that is left to chance",
 			func(s *scenario.Scenario) { s.Seed = f.seed }, true},
 	}
 }
@@ -133,14 +134,14 @@ func prepare(name string, flags *pflag.FlagSet, table []override, worlds []simWo
 	sim := &simulation{command: "peer sim run", name: name}
 	sim.override(&s, flags, table)
 	if sim.world, err = worldOf(s, worlds); err != nil {
-		return nil, usage(err)
+		return nil, cli.Usage(err)
 	}
 	if sim.plan, err = s.Plan(); err != nil {
-		return nil, usage(err)
+		return nil, cli.Usage(err)
 	}
 	for _, p := range s.Protocols {
 		if err := sim.world.check(sim.plan, p); err != nil {
-			return nil, usage(err)
+			return nil, cli.Usage(err)
 		}
 	}
 	return sim, nil
@@ -149,13 +150,13 @@ func prepare(name string, flags *pflag.FlagSet, table []override, worlds []simWo
 func findScenario(name string) (scenario.Scenario, error) {
 	s, err := scenario.Find(name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return s, notFound(err)
+		return s, cli.NotFound(err)
 	}
 	if errors.Is(err, scenario.ErrUnknown) {
 		err = fmt.Errorf("%w (peer sim list shows them)", err)
 	}
 	if err != nil {
-		return s, usage(err)
+		return s, cli.Usage(err)
 	}
 	return s, nil
 }
@@ -219,20 +220,9 @@ func (s *simulation) replay(protocol string) string {
 	}
 	words = append(append(words, "--protocol", protocol, "--seed", fmt.Sprint(s.plan.Seed)), s.given...)
 	for i, w := range words {
-		words[i] = shellQuoted(w)
+		words[i] = cli.ShellQuoted(w)
 	}
 	return s.command + " " + strings.Join(words, " ")
-}
-
-// shellQuoted writes a word so that a shell reads it as one.
-func shellQuoted(word string) string {
-	plain := func(r rune) bool {
-		return r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || strings.ContainsRune("-_./=:,+@%", r)
-	}
-	if word != "" && !strings.ContainsFunc(word, func(r rune) bool { return !plain(r) }) {
-		return word
-	}
-	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }
 
 func simList() *cobra.Command {
@@ -244,7 +234,7 @@ are part of the program, and stand in testnet/scenarios of its source.`,
 		Example: "  peer sim list\n  peer sim list -o json | jq -r '.[].name'",
 		Args:    cobra.NoArgs,
 	}
-	out := outputFlag(cmd)
+	out := cli.OutputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		list := []listedScenario{}
 		for _, s := range scenario.Library() {
@@ -253,7 +243,7 @@ are part of the program, and stand in testnet/scenarios of its source.`,
 		slices.SortStableFunc(list, func(a, b listedScenario) int { // the default first
 			return cmp.Compare(rankOf(a.Name), rankOf(b.Name))
 		})
-		return out.print(cmd, list, func(w io.Writer) {
+		return out.Print(cmd, list, func(w io.Writer) {
 			fmt.Fprintln(w, "NAME\tPEERS\tBLOCKS\tWORLD\tPROTOCOLS\tABOUT")
 			for _, s := range list {
 				fmt.Fprintf(w, "%s\t%d\t%d\t%s\t%s\t%s\n", s.Name, s.Peers, s.Blocks, s.World, strings.Join(s.Protocols, ","), s.About)

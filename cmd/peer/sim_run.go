@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"grapevine/cmd/internal/cli"
 	"grapevine/testnet/checks"
 	"grapevine/testnet/outcome"
 	"grapevine/testnet/plot"
@@ -53,7 +54,7 @@ with the command that runs it again, and the exit code is 6.`,
 		cmd.Flags().Lookup(row.flag).DefValue = "" // the scenario's
 	}
 	picture := plotFlag(cmd)
-	out := outputFlag(cmd)
+	out := cli.OutputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		name := scenario.Default
 		if len(args) > 0 {
@@ -81,17 +82,17 @@ func checkPlot(path string, plan *scenario.Plan) error {
 		return nil
 	}
 	if plan.Load.Blocks == 0 && plan.Load.TxRate == 0 {
-		return usage(fmt.Errorf("--plot %s: %s has no blocks whose way could be drawn: leave it out, or take --blocks", path, plan.Name))
+		return cli.Usage(fmt.Errorf("--plot %s: %s has no blocks whose way could be drawn: leave it out, or take --blocks", path, plan.Name))
 	}
 	if err := plot.Check(path); err != nil {
-		return usage(err)
+		return cli.Usage(err)
 	}
 	return nil
 }
 
 // compare runs all protocols, and shows what came of it: of those that had ended, too,
 // when one of them could not.
-func (s *simulation) compare(cmd *cobra.Command, out *output, picture string) error {
+func (s *simulation) compare(cmd *cobra.Command, out *cli.Output, picture string) error {
 	var runs []*outcome.Outcome
 	rows, broken := []outcome.Row{}, 0
 	var failed error
@@ -111,14 +112,14 @@ func (s *simulation) compare(cmd *cobra.Command, out *output, picture string) er
 		broken += s.judge(cmd.ErrOrStderr(), o)
 	}
 	if failed == nil || len(rows) > 0 {
-		err := out.write(cmd, rows, func(w io.Writer) error { return s.writeTable(w, rows) })
+		err := out.Write(cmd, rows, func(w io.Writer) error { return s.writeTable(w, rows) })
 		failed = errors.Join(failed, err)
 	}
 	if len(runs) > 0 {
 		failed = errors.Join(failed, plot.Write(picture, s.plan.Name, runs))
 	}
 	if failed == nil && broken > 0 {
-		return wrong(fmt.Errorf("%d of what must hold did not, as listed", broken))
+		return cli.Wrong(fmt.Errorf("%d of what must hold did not, as listed", broken))
 	}
 	return failed
 }
@@ -132,9 +133,9 @@ func (s *simulation) writeTable(w io.Writer, rows []outcome.Row) error {
 
 // play runs one protocol.
 func (s *simulation) play(ctx context.Context, protocol string) (*outcome.Outcome, error) {
-	bar := newProgress(protocol)
-	o, err := s.world.run(ctx, s.plan, protocol, func(share float64) { bar.update(int(share*100), 100, "%") })
-	bar.end()
+	bar := cli.NewProgress(protocol)
+	o, err := s.world.run(ctx, s.plan, protocol, func(share float64) { bar.Update(int(share*100), 100, "%") })
+	bar.End()
 	if err != nil && ctx.Err() != nil {
 		return nil, fmt.Errorf("interrupted while %s ran", protocol)
 	}

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"grapevine/block"
+	"grapevine/cmd/internal/cli"
+	"grapevine/cmd/internal/cli/clitest"
 	"grapevine/testnet/events"
 	"grapevine/testnet/outcome"
 	"grapevine/testnet/packets"
@@ -57,7 +59,7 @@ func idealWorlds() ([]simWorld, *[]*scenario.Plan) {
 }
 
 // simulate runs a command of peer sim in this process.
-func simulate(ctx context.Context, worlds []simWorld, args ...string) ran {
+func simulate(ctx context.Context, worlds []simWorld, args ...string) clitest.Ran {
 	var out, errs bytes.Buffer
 	root := newRoot()
 	for _, c := range root.Commands() {
@@ -73,12 +75,12 @@ func simulate(ctx context.Context, worlds []simWorld, args ...string) ran {
 	if err != nil {
 		fmt.Fprintln(&errs, err)
 	}
-	return ran{args, exitCode(err), out.String(), errs.String()}
+	return clitest.Ran{Args: args, Code: cli.ExitCode(err), Out: out.String(), Err: errs.String()}
 }
 
 func TestSimRunPlaysTheScenarioAsItIs(t *testing.T) {
 	worlds, played := idealWorlds()
-	r := simulate(t.Context(), worlds, "run").want(t, exitOK)
+	r := simulate(t.Context(), worlds, "run").Want(t, cli.ExitOK)
 	s, err := scenario.Find(scenario.Default)
 	if err != nil {
 		t.Fatal(err)
@@ -90,13 +92,13 @@ func TestSimRunPlaysTheScenarioAsItIs(t *testing.T) {
 	if len(*played) != 3 || fmt.Sprint((*played)[0].Scenario) != fmt.Sprint(want.Scenario) {
 		t.Errorf("played %d plans, the first %+v: want three times %+v", len(*played), (*played)[0].Scenario, want.Scenario)
 	}
-	lines := strings.Split(strings.TrimSpace(r.out), "\n")
+	lines := strings.Split(strings.TrimSpace(r.Out), "\n")
 	if len(lines) != 5 || lines[0] != "default, seed 1" || !strings.Contains(lines[2], "grapevine") ||
 		!strings.Contains(lines[3], "fabric") || !strings.Contains(lines[4], "fabric-enhanced  events     50       5  100.0 %  10.0 ms") {
-		t.Errorf("the table is\n%s", r.out)
+		t.Errorf("the table is\n%s", r.Out)
 	}
-	if r.err != "" {
-		t.Errorf("standard error is no terminal, and has %q", r.err)
+	if r.Err != "" {
+		t.Errorf("standard error is no terminal, and has %q", r.Err)
 	}
 }
 
@@ -104,7 +106,7 @@ func TestSimRunFlagsOverrideTheScenario(t *testing.T) {
 	worlds, played := idealWorlds()
 	simulate(t.Context(), worlds, "run", "small", "--world", "packets", "--protocol", "gossipsub,grapevine", "--peers", "20",
 		"--blocks", "3", "--block-size", "160KiB", "--tx-size", "300B", "--warm", "0.5", "--bandwidth", "10mbit",
-		"--latency", "20ms", "--loss", "0.1", "--dead", "0.25", "--seed", "9").want(t, exitOK)
+		"--latency", "20ms", "--loss", "0.1", "--dead", "0.25", "--seed", "9").Want(t, cli.ExitOK)
 	s, err := scenario.Find("small")
 	if err != nil {
 		t.Fatal(err)
@@ -126,10 +128,10 @@ func TestSimRunFlagsOverrideTheScenario(t *testing.T) {
 
 func TestSimRunJSONStandsAlone(t *testing.T) {
 	worlds, _ := idealWorlds()
-	r := simulate(t.Context(), worlds, "run", "-o", "json", "--peers", "7").want(t, exitOK)
+	r := simulate(t.Context(), worlds, "run", "-o", "json", "--peers", "7").Want(t, cli.ExitOK)
 	var rows []outcome.Row
-	if err := json.Unmarshal([]byte(r.out), &rows); err != nil {
-		t.Fatalf("%v in %s", err, r.out)
+	if err := json.Unmarshal([]byte(r.Out), &rows); err != nil {
+		t.Fatalf("%v in %s", err, r.Out)
 	}
 	if len(rows) != 3 || rows[0].Protocol != "grapevine" || rows[0].Peers != 7 || rows[0].P99 != 10 || rows[0].Seed != 1 {
 		t.Errorf("rows are %+v", rows)
@@ -148,34 +150,34 @@ func TestSimRunUsage(t *testing.T) {
 		code int
 		says []string
 	}{
-		{"run nowhere", exitUsage, []string{`"nowhere"`, "default", "partition"}},
-		{"run defualt", exitUsage, []string{`"default"`}},
-		{"run " + dir + "/none.toml", exitNotFound, []string{"none.toml"}},
-		{"run --world moon", exitFailed, []string{"moon", "events, packets"}}, // cobra's: execute makes it usage
-		{"run --protocol grapewine", exitUsage, []string{"grapewine", "grapevine"}},
-		{"run --protocol nothing", exitUsage, []string{"nothing", "grapevine", "fabric"}},
-		{"run --protocol gossipsub", exitUsage, []string{`"gossipsub" does not run in the world "events"`, "fabric-enhanced", "--world packets"}},
-		{"run --world packets", exitUsage, []string{`"fabric" does not run in the world "packets"`, "--world events"}},
-		{"run --world packets --protocol gossipsub-chunked", exitUsage, []string{`"gossipsub-chunked"`, "grapevine, gossipsub"}},
-		{"run --peers 1", exitFailed, []string{`"--peers"`, "from 2 to 100000"}},
-		{"run --peers -5", exitFailed, []string{`"--peers"`, "from 2 to 100000"}},
-		{"run --blocks 100001", exitFailed, []string{`"--blocks"`, "from 0 to 100000"}},
-		{"run --latency -1ms", exitFailed, []string{"-1ms", "250ms"}},
-		{"run --warm 1.5", exitFailed, []string{"1.5", "0 to 1"}},
-		{"run --dead 1", exitFailed, []string{`"--dead"`, "0 to less than 1"}},
-		{"run --dead 0.995", exitUsage, []string{"--dead 0.995 leaves nobody"}},
-		{"run crash --dead 0.9", exitUsage, []string{"scenario crash: --dead 0.9 is 45 peers"}},
-		{"run --loss 1", exitUsage, []string{"link.loss 1", "less than 1"}},
-		{"run --plot a.pdf", exitUsage, []string{"a.pdf", ".svg, .png or .html"}},
-		{"run --plot " + dir + "/none/a.svg", exitUsage, []string{"none"}},
-		{"run --plot a.svg membership", exitUsage, []string{"a.svg", "membership has no blocks"}},
-		{"run growth --world packets --protocol grapevine", exitUsage, []string{"10000 peers", "1000 at most"}},
-		{"run --protocol grapevine,gossipsub " + rate, exitUsage, []string{"tx_rate", `"gossipsub"`}},
-		{"run a b", exitFailed, []string{"at most 1"}},
+		{"run nowhere", cli.ExitUsage, []string{`"nowhere"`, "default", "partition"}},
+		{"run defualt", cli.ExitUsage, []string{`"default"`}},
+		{"run " + dir + "/none.toml", cli.ExitNotFound, []string{"none.toml"}},
+		{"run --world moon", cli.ExitFailed, []string{"moon", "events, packets"}}, // cobra's: execute makes it usage
+		{"run --protocol grapewine", cli.ExitUsage, []string{"grapewine", "grapevine"}},
+		{"run --protocol nothing", cli.ExitUsage, []string{"nothing", "grapevine", "fabric"}},
+		{"run --protocol gossipsub", cli.ExitUsage, []string{`"gossipsub" does not run in the world "events"`, "fabric-enhanced", "--world packets"}},
+		{"run --world packets", cli.ExitUsage, []string{`"fabric" does not run in the world "packets"`, "--world events"}},
+		{"run --world packets --protocol gossipsub-chunked", cli.ExitUsage, []string{`"gossipsub-chunked"`, "grapevine, gossipsub"}},
+		{"run --peers 1", cli.ExitFailed, []string{`"--peers"`, "from 2 to 100000"}},
+		{"run --peers -5", cli.ExitFailed, []string{`"--peers"`, "from 2 to 100000"}},
+		{"run --blocks 100001", cli.ExitFailed, []string{`"--blocks"`, "from 0 to 100000"}},
+		{"run --latency -1ms", cli.ExitFailed, []string{"-1ms", "250ms"}},
+		{"run --warm 1.5", cli.ExitFailed, []string{"1.5", "0 to 1"}},
+		{"run --dead 1", cli.ExitFailed, []string{`"--dead"`, "0 to less than 1"}},
+		{"run --dead 0.995", cli.ExitUsage, []string{"--dead 0.995 leaves nobody"}},
+		{"run crash --dead 0.9", cli.ExitUsage, []string{"scenario crash: --dead 0.9 is 45 peers"}},
+		{"run --loss 1", cli.ExitUsage, []string{"link.loss 1", "less than 1"}},
+		{"run --plot a.pdf", cli.ExitUsage, []string{"a.pdf", ".svg, .png or .html"}},
+		{"run --plot " + dir + "/none/a.svg", cli.ExitUsage, []string{"none"}},
+		{"run --plot a.svg membership", cli.ExitUsage, []string{"a.svg", "membership has no blocks"}},
+		{"run growth --world packets --protocol grapevine", cli.ExitUsage, []string{"10000 peers", "1000 at most"}},
+		{"run --protocol grapevine,gossipsub " + rate, cli.ExitUsage, []string{"tx_rate", `"gossipsub"`}},
+		{"run a b", cli.ExitFailed, []string{"at most 1"}},
 	} {
-		r := simulate(t.Context(), worlds, strings.Fields(c.args)...).want(t, c.code, c.says...)
-		if r.out != "" || len(*played) > 0 {
-			t.Errorf("peer sim %s: standard output is %q, and %d plans were played", c.args, r.out, len(*played))
+		r := simulate(t.Context(), worlds, strings.Fields(c.args)...).Want(t, c.code, c.says...)
+		if r.Out != "" || len(*played) > 0 {
+			t.Errorf("peer sim %s: standard output is %q, and %d plans were played", c.args, r.Out, len(*played))
 		}
 	}
 }
@@ -186,9 +188,9 @@ func TestSimRunAScenarioOfTheProcesses(t *testing.T) {
 	if err := os.WriteFile(file, []byte("world = \"processes\"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	simulate(t.Context(), worlds, "run", file).want(t, exitUsage, `mine is for the world "processes"`, "--world events or --world packets")
-	r := simulate(t.Context(), worlds, "run", file, "--world", "events").want(t, exitOK)
-	if heading, _, _ := strings.Cut(r.out, "\n"); heading != "mine, seed 1" {
+	simulate(t.Context(), worlds, "run", file).Want(t, cli.ExitUsage, `mine is for the world "processes"`, "--world events or --world packets")
+	r := simulate(t.Context(), worlds, "run", file, "--world", "events").Want(t, cli.ExitOK)
+	if heading, _, _ := strings.Cut(r.Out, "\n"); heading != "mine, seed 1" {
 		t.Errorf("the table is headed %q, the picture mine", heading)
 	}
 }
@@ -199,11 +201,11 @@ func TestSimRunErrorsOfAFile(t *testing.T) {
 	if err := os.WriteFile(file, []byte("pers = 3\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	r := simulate(t.Context(), worlds, "run", file).want(t, exitUsage, file+`: unknown key "pers": did you mean "peers"?`)
-	if strings.Contains(r.err, "peer sim list") {
-		t.Errorf("a key is not in the library: %s", r.err)
+	r := simulate(t.Context(), worlds, "run", file).Want(t, cli.ExitUsage, file+`: unknown key "pers": did you mean "peers"?`)
+	if strings.Contains(r.Err, "peer sim list") {
+		t.Errorf("a key is not in the library: %s", r.Err)
 	}
-	simulate(t.Context(), worlds, "run", "losss").want(t, exitUsage, `did you mean "loss"? (peer sim list shows them)`)
+	simulate(t.Context(), worlds, "run", "losss").Want(t, cli.ExitUsage, `did you mean "loss"? (peer sim list shows them)`)
 }
 
 func TestSimRunNamesBreaches(t *testing.T) {
@@ -216,11 +218,11 @@ func TestSimRunNamesBreaches(t *testing.T) {
 		}
 		return o, err
 	}
-	r := simulate(t.Context(), worlds, "run", "--seed", "5", "--peers", "8", "--block-size", "128KiB").want(t, exitWrong,
+	r := simulate(t.Context(), worlds, "run", "--seed", "5", "--peers", "8", "--block-size", "128KiB").Want(t, cli.ExitWrong,
 		"fabric, events, seed 5: honest peers dropped: peer 1 dropped peer 2 at 0s: it was slow\n",
 		"to run it again: peer sim run default --world events --protocol fabric --seed 5 --peers 8 --block-size 128KiB\n", "1 of what must hold")
-	if strings.Count(r.err, "to run it again") != 1 || !strings.Contains(r.out, "fabric-enhanced") {
-		t.Errorf("standard error is\n%s\nstandard output is\n%s", r.err, r.out)
+	if strings.Count(r.Err, "to run it again") != 1 || !strings.Contains(r.Out, "fabric-enhanced") {
+		t.Errorf("standard error is\n%s\nstandard output is\n%s", r.Err, r.Out)
 	}
 }
 
@@ -230,16 +232,16 @@ func TestSimRunBoundsAreOfGrapevineAndTheNetworkAsItIs(t *testing.T) {
 	if err := os.WriteFile(file, []byte("protocols = [\"grapevine\", \"fabric\"]\nchecks.p99 = \"9ms\"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	r := simulate(t.Context(), worlds, "run", file).want(t, exitWrong, "grapevine, events, seed 1: p99 of the latency is 10 ms: want at most 9 ms")
-	if strings.Contains(r.err, "fabric") {
-		t.Errorf("fabric was held to grapevine's bound: %s", r.err)
+	r := simulate(t.Context(), worlds, "run", file).Want(t, cli.ExitWrong, "grapevine, events, seed 1: p99 of the latency is 10 ms: want at most 9 ms")
+	if strings.Contains(r.Err, "fabric") {
+		t.Errorf("fabric was held to grapevine's bound: %s", r.Err)
 	}
-	simulate(t.Context(), worlds, "run", file, "--seed", "2", "--blocks", "3", "--world", "events").want(t, exitWrong, "at most 9 ms")
+	simulate(t.Context(), worlds, "run", file, "--seed", "2", "--blocks", "3", "--world", "events").Want(t, cli.ExitWrong, "at most 9 ms")
 	for _, other := range []string{"--peers=51", "--block-size=1MB", "--tx-size=300B", "--warm=0.1", "--bandwidth=60mbit", "--latency=1ms", "--loss=0.1", "--dead=0.1"} {
 		flag, _, _ := strings.Cut(other, "=")
-		simulate(t.Context(), worlds, "run", file, other).want(t, exitOK, "bounds are not checked, for "+flag)
+		simulate(t.Context(), worlds, "run", file, other).Want(t, cli.ExitOK, "bounds are not checked, for "+flag)
 	}
-	simulate(t.Context(), worlds, "run", file, "--peers=50", "--loss=0").want(t, exitWrong, "at most 9 ms") // as they are
+	simulate(t.Context(), worlds, "run", file, "--peers=50", "--loss=0").Want(t, cli.ExitWrong, "at most 9 ms") // as they are
 }
 
 func TestSimRunShowsWhatHadEnded(t *testing.T) {
@@ -253,10 +255,10 @@ func TestSimRunShowsWhatHadEnded(t *testing.T) {
 		}
 		return whole(ctx, p, protocol, progress)
 	}
-	r := simulate(ctx, worlds, "run").want(t, exitFailed, `running fabric in the world "events": a fault of ours`,
+	r := simulate(ctx, worlds, "run").Want(t, cli.ExitFailed, `running fabric in the world "events": a fault of ours`,
 		"peer sim run default --world events --protocol fabric --seed 1")
-	if !strings.Contains(r.out, "grapevine") || strings.Contains(r.out, "fabric") {
-		t.Errorf("standard output is\n%s", r.out)
+	if !strings.Contains(r.Out, "grapevine") || strings.Contains(r.Out, "fabric") {
+		t.Errorf("standard output is\n%s", r.Out)
 	}
 	worlds[0].run = func(ctx context.Context, p *scenario.Plan, protocol string, progress func(float64)) (*outcome.Outcome, error) {
 		if protocol == "fabric" {
@@ -265,16 +267,16 @@ func TestSimRunShowsWhatHadEnded(t *testing.T) {
 		}
 		return whole(ctx, p, protocol, progress)
 	}
-	r = simulate(ctx, worlds, "run", "-o", "json").want(t, exitFailed, "interrupted while fabric ran")
-	if !strings.HasPrefix(r.out, `[{"protocol":"grapevine"`) || strings.Contains(r.err, "again") {
-		t.Errorf("standard output is %s, standard error %s", r.out, r.err)
+	r = simulate(ctx, worlds, "run", "-o", "json").Want(t, cli.ExitFailed, "interrupted while fabric ran")
+	if !strings.HasPrefix(r.Out, `[{"protocol":"grapevine"`) || strings.Contains(r.Err, "again") {
+		t.Errorf("standard output is %s, standard error %s", r.Out, r.Err)
 	}
 }
 
 func TestSimRunPlots(t *testing.T) {
 	worlds, _ := idealWorlds()
 	file := filepath.Join(t.TempDir(), "a.svg")
-	simulate(t.Context(), worlds, "run", "--plot", file).want(t, exitOK)
+	simulate(t.Context(), worlds, "run", "--plot", file).Want(t, cli.ExitOK)
 	text, err := os.ReadFile(file)
 	if err != nil || !bytes.Contains(text, []byte("default: 50 peers, 5 blocks")) || !bytes.Contains(text, []byte("fabric-enhanced, block 3")) {
 		t.Errorf("%v, or the picture is not of that run", err)
@@ -283,8 +285,8 @@ func TestSimRunPlots(t *testing.T) {
 
 func TestSimList(t *testing.T) {
 	var list []listedScenario
-	r := simulate(t.Context(), nil, "list", "-o", "json").want(t, exitOK)
-	if err := json.Unmarshal([]byte(r.out), &list); err != nil {
+	r := simulate(t.Context(), nil, "list", "-o", "json").Want(t, cli.ExitOK)
+	if err := json.Unmarshal([]byte(r.Out), &list); err != nil {
 		t.Fatal(err)
 	}
 	var names []string
@@ -294,7 +296,7 @@ func TestSimList(t *testing.T) {
 	if len(names) != len(scenario.Names()) || names[0] != scenario.Default || !slices.IsSorted(names[1:]) {
 		t.Errorf("listed %v", names)
 	}
-	text := simulate(t.Context(), nil, "list").want(t, exitOK).out
+	text := simulate(t.Context(), nil, "list").Want(t, cli.ExitOK).Out
 	for _, s := range list {
 		if s.About == "" || s.Peers == 0 || !strings.Contains(text, s.About) {
 			t.Errorf("the list does not say about %+v", s)
@@ -302,26 +304,14 @@ func TestSimList(t *testing.T) {
 	}
 }
 
-func TestShellQuoted(t *testing.T) {
-	for _, word := range []string{"", "plain-0.9/x_y.toml", "a b", "it's", "$HOME", "a;b", "über", "*", "\n", `"\`} {
-		out, err := exec.Command("sh", "-c", "printf %s "+shellQuoted(word)).Output()
-		if err != nil || string(out) != word {
-			t.Errorf("%q came back as %q, %v", word, out, err)
-		}
-	}
-	if got := shellQuoted("default"); got != "default" {
-		t.Errorf("a plain word became %s", got)
-	}
-}
-
 // TestSimWorlds plays the same small scenario in every world, in the program itself.
 func TestSimWorlds(t *testing.T) {
 	for _, w := range simWorlds() {
-		r := peer(t, "sim", "run", "small", "--world", w.name, "--protocol", "grapevine", "--peers", "5", "--blocks", "2", "-o", "json").want(t, exitOK)
+		r := peer(t, "sim", "run", "small", "--world", w.name, "--protocol", "grapevine", "--peers", "5", "--blocks", "2", "-o", "json").Want(t, cli.ExitOK)
 		var rows []outcome.Row
 		const said = "the scenario's bounds are not checked, for --peers makes it another network\n"
-		if err := json.Unmarshal([]byte(r.out), &rows); err != nil || len(rows) != 1 || r.err != said {
-			t.Fatalf("%s: %v in %s%s", w.name, err, r.out, r.err)
+		if err := json.Unmarshal([]byte(r.Out), &rows); err != nil || len(rows) != 1 || r.Err != said {
+			t.Fatalf("%s: %v in %s%s", w.name, err, r.Out, r.Err)
 		}
 		if got := rows[0]; got.World != w.name || got.Peers != 5 || got.Blocks != 2 || !(got.P99 > 50 && got.P99 < 1000) || (got.Trace == "") != (w.name == scenario.Packets) {
 			t.Errorf("%s: the row is %+v", w.name, got)
@@ -339,17 +329,14 @@ func TestSimReplay(t *testing.T) {
 	if err := os.WriteFile(file, []byte("peers = 9\nload.blocks = 3\nload.block_sizes = [\"16KiB\"]\nchecks.p99 = \"1ms\"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	first := peer(t, "sim", "run", file, "--blocks", "2", "--seed", "3", "-o", "json").want(t, exitWrong, "want at most 1 ms")
-	_, line, _ := strings.Cut(first.err, "to run it again: ")
+	first := peer(t, "sim", "run", file, "--blocks", "2", "--seed", "3", "-o", "json").Want(t, cli.ExitWrong, "want at most 1 ms")
+	_, line, _ := strings.Cut(first.Err, "to run it again: ")
 	line, _, _ = strings.Cut(line, "\n")
-	path, err := program()
-	if err != nil {
-		t.Fatal(err)
-	}
+	path := program.Path(t)
 	cmd := exec.CommandContext(t.Context(), "sh", "-c", line+" -o json")
 	cmd.Env = append(os.Environ(), "PATH="+filepath.Dir(path)+":"+os.Getenv("PATH"))
-	second := run(t, cmd).want(t, exitWrong)
-	if first.out != second.out || first.err != second.err || !strings.Contains(first.out, `"peers":9,"blocks":2,"seed":3`) {
-		t.Errorf("the first run said\n%s%s\nand the one that it named\n%s%s", first.out, first.err, second.out, second.err)
+	second := clitest.Run(t, cmd).Want(t, cli.ExitWrong)
+	if first.Out != second.Out || first.Err != second.Err || !strings.Contains(first.Out, `"peers":9,"blocks":2,"seed":3`) {
+		t.Errorf("the first run said\n%s%s\nand the one that it named\n%s%s", first.Out, first.Err, second.Out, second.Err)
 	}
 }

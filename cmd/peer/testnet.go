@@ -13,12 +13,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"grapevine/api"
+	"grapevine/cmd/internal/cli"
 	"grapevine/testnet/local"
 	"grapevine/testnet/report"
 )
 
 func testnetCommand() *cobra.Command {
-	cmd := group("testnet", "Networks of real peers on this machine",
+	cmd := cli.Group("testnet", "Networks of real peers on this machine",
 		`  peer testnet up -n 7
   peer testnet submit go.sum
   peer testnet report
@@ -45,9 +46,9 @@ func testnetError(err error) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, local.ErrNone), errors.Is(err, local.ErrNoPeer):
-		return notFound(err)
+		return cli.NotFound(err)
 	case errors.Is(err, local.ErrRunning), errors.Is(err, local.ErrNotRunning), errors.Is(err, local.ErrBusy), errors.Is(err, local.ErrThere):
-		return refused(err)
+		return cli.Refused(err)
 	}
 	return err
 }
@@ -73,7 +74,7 @@ func openNetwork(dir string) (*network, error) {
 
 // again is how people start the testnet when it is down.
 func (n *network) again() string {
-	return "start it with peer testnet up --dir " + shellQuoted(n.dir)
+	return "start it with peer testnet up --dir " + cli.ShellQuoted(n.dir)
 }
 
 func (n *network) close() {
@@ -96,10 +97,10 @@ a new testnet's peers all get them in their config.toml.`,
 	}
 	dir := dirFlag(cmd)
 	n := 7
-	cmd.Flags().VarP(countValue{&n, 1, local.MaxPeers}, "peers", "n", "how many peers")
+	cmd.Flags().VarP(cli.Count(&n, 1, local.MaxPeers), "peers", "n", "how many peers")
 	fresh := cmd.Flags().Bool("fresh", false, "delete what an earlier testnet left in the directory first")
 	patience := cmd.Flags().Duration("timeout", time.Minute, "how long the peers may take to be ready")
-	out := outputFlag(cmd)
+	out := cli.OutputFlag(cmd)
 	s := defaultSettings()
 	s.addFlags(cmd.Flags(), "listen", "advertise", "bootstrap", "api", "api_public", "log_format")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -124,15 +125,15 @@ a new testnet's peers all get them in their config.toml.`,
 	return cmd
 }
 
-func up(ctx context.Context, cmd *cobra.Command, cfg local.Config, out *output) error {
-	bar := newProgress("starting")
-	cfg.Progress = func(ready, of int) { bar.update(ready, of, "peers ready") }
+func up(ctx context.Context, cmd *cobra.Command, cfg local.Config, out *cli.Output) error {
+	bar := cli.NewProgress("starting")
+	cfg.Progress = func(ready, of int) { bar.Update(ready, of, "peers ready") }
 	n, err := local.Up(ctx, cfg)
-	bar.end()
+	bar.End()
 	if err != nil {
 		return testnetError(err)
 	}
-	return out.print(cmd, n, func(w io.Writer) {
+	return out.Print(cmd, n, func(w io.Writer) {
 		up := "1 peer is up"
 		if len(n.Peers) > 1 {
 			up = fmt.Sprintf("%d peers are up, each connected to all others", len(n.Peers))
@@ -167,7 +168,7 @@ func testnetStatus() *cobra.Command {
 		Example: "  peer testnet status\n  peer testnet status -o json | jq '.peers[].height'",
 		Args:    cobra.NoArgs,
 	}
-	dir, out := dirFlag(cmd), outputFlag(cmd)
+	dir, out := dirFlag(cmd), cli.OutputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		n, err := openNetwork(*dir)
 		if err != nil {
@@ -186,7 +187,7 @@ func testnetStatus() *cobra.Command {
 			}
 			all.Peers = append(all.Peers, s)
 		}
-		return out.print(cmd, all, func(w io.Writer) {
+		return out.Print(cmd, all, func(w io.Writer) {
 			fmt.Fprintln(w, "PEER\tSTATE\tHEIGHT\tTIP\tNEIGHBOURS\tPOOL\tMEMORY\tPROCESS\tAPI\t")
 			for _, s := range all.Peers {
 				fmt.Fprintf(w, "%d\t%s\t%d\t%.8s\t%d\t%d\t%s\t%d\t%s\t%s\n", s.Peer, s.State, s.Height, s.TipID,
@@ -271,7 +272,7 @@ func testnetStart() *cobra.Command {
 func peerNumber(arg string) (int, error) {
 	i, err := strconv.Atoi(arg)
 	if err != nil {
-		return 0, usagef("peer %q: want its number, from 0", arg)
+		return 0, cli.Usagef("peer %q: want its number, from 0", arg)
 	}
 	return i, nil
 }
@@ -287,7 +288,7 @@ func testnetDown() *cobra.Command {
 	dir := dirFlag(cmd)
 	patience := cmd.Flags().Duration("timeout", 10*time.Second, "how long the peers may take to stop before they are killed")
 	remove := cmd.Flags().Bool("remove", false, "delete the testnet as well")
-	out := outputFlag(cmd)
+	out := cli.OutputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		stopped, err := local.Down(*dir, *patience)
 		if err != nil {
@@ -298,7 +299,7 @@ func testnetDown() *cobra.Command {
 				return testnetError(err)
 			}
 		}
-		return out.print(cmd, map[string]any{"peers": stopped}, func(w io.Writer) {
+		return out.Print(cmd, map[string]any{"peers": stopped}, func(w io.Writer) {
 			counts := map[string]int{}
 			for _, s := range stopped {
 				counts[s.How]++

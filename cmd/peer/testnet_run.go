@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"grapevine/cmd/internal/cli"
 	"grapevine/testnet/local"
 	"grapevine/testnet/outcome"
 	"grapevine/testnet/processes"
@@ -66,7 +67,7 @@ wrong.`,
 	dir := cmd.Flags().String("dir", "", "directory for the networks, one for each protocol (default: a temporary one)")
 	patience := cmd.Flags().Duration("timeout", time.Minute, "how long the peers may take to be ready")
 	picture := plotFlag(cmd)
-	out := outputFlag(cmd)
+	out := cli.OutputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		sim, err := prepareProcesses(args[0], cmd.Flags(), table)
 		if err != nil {
@@ -96,17 +97,17 @@ func prepareProcesses(name string, flags *pflag.FlagSet, table []override) (*sim
 	sim := &simulation{command: "peer testnet run", name: name}
 	sim.override(&s, flags, table)
 	if sim.world, err = worldOf(s, []simWorld{{name: scenario.Processes, protocols: processes.Protocols()}}); err != nil {
-		return nil, usage(err)
+		return nil, cli.Usage(err)
 	}
 	if sim.plan, err = s.Plan(); err != nil {
-		return nil, usage(err)
+		return nil, cli.Usage(err)
 	}
 	if err := processes.Check(sim.plan); err != nil {
 		world := scenario.Events
 		if s.Load.TxRate > 0 {
 			world = scenario.Packets
 		}
-		return nil, usage(fmt.Errorf("%w; the world %q can: peer sim run %s --world %s", err, world, shellQuoted(name), world))
+		return nil, cli.Usage(fmt.Errorf("%w; the world %q can: peer sim run %s --world %s", err, world, cli.ShellQuoted(name), world))
 	}
 	return sim, nil
 }

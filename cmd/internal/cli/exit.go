@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"context"
@@ -13,14 +13,14 @@ import (
 
 // The exit codes. Scripts branch on them, so a number never changes its meaning.
 const (
-	exitOK          = 0
-	exitFailed      = 1
-	exitUsage       = 2
-	exitNotFound    = 3
-	exitUnreachable = 4
-	exitRefused     = 5
-	exitWrong       = 6
-	exitTimeout     = 7
+	ExitOK          = 0
+	ExitFailed      = 1
+	ExitUsage       = 2
+	ExitNotFound    = 3
+	ExitUnreachable = 4
+	ExitRefused     = 5
+	ExitWrong       = 6
+	ExitTimeout     = 7
 )
 
 const exitHelp = `Every command ends with one of these codes:
@@ -43,28 +43,34 @@ type exitError struct {
 
 func (e exitError) Unwrap() error { return e.error }
 
-func usage(err error) error    { return exitError{exitUsage, err} }
-func notFound(err error) error { return exitError{exitNotFound, err} }
-func refused(err error) error  { return exitError{exitRefused, err} }
-func wrong(err error) error    { return exitError{exitWrong, err} }
+// Usage gives an error the code for wrong usage, and so on.
+func Usage(err error) error       { return exitError{ExitUsage, err} }
+func NotFound(err error) error    { return exitError{ExitNotFound, err} }
+func Unreachable(err error) error { return exitError{ExitUnreachable, err} }
+func Refused(err error) error     { return exitError{ExitRefused, err} }
+func Wrong(err error) error       { return exitError{ExitWrong, err} }
 
-func usagef(format string, args ...any) error { return usage(fmt.Errorf(format, args...)) }
+// Usagef makes an error of wrong usage.
+func Usagef(format string, args ...any) error { return Usage(fmt.Errorf(format, args...)) }
 
-// exitCode returns the code for an error of a command that had begun to run.
-func exitCode(err error) int {
+// ErrSaid is wrapped by errors whose text is on standard output already.
+var ErrSaid = errors.New("said above")
+
+// ExitCode returns the code for an error of a command that had begun to run.
+func ExitCode(err error) int {
 	var coded exitError
 	var network *net.OpError
 	switch {
 	case err == nil:
-		return exitOK
+		return ExitOK
 	case errors.As(err, &coded):
 		return coded.code
 	case api.NotFound(err):
-		return exitNotFound
+		return ExitNotFound
 	case errors.As(err, &network) && network.Op != "listen", connect.CodeOf(err) == connect.CodeUnavailable:
-		return exitUnreachable
+		return ExitUnreachable
 	case errors.Is(err, context.DeadlineExceeded):
-		return exitTimeout
+		return ExitTimeout
 	}
-	return exitFailed
+	return ExitFailed
 }

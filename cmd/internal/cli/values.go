@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"errors"
@@ -10,17 +10,20 @@ import (
 	"time"
 )
 
-// value is one setting's value. It is a pflag.Value, so that the same text means
+// Value is what a flag or a setting holds. It is a pflag.Value, so that the same text means
 // the same as a flag and in the environment; config.toml has types of its own.
-type value interface {
+type Value interface {
 	Set(text string) error
 	String() string
 	Type() string
-	// fromTOML returns the text that Set takes for what stands in config.toml.
-	fromTOML(v any) (string, error)
-	// toTOML returns how config.toml spells the value.
-	toTOML() string
+	// FromTOML returns the text that Set takes for what stands in config.toml.
+	FromTOML(v any) (string, error)
+	// ToTOML returns how config.toml spells the value.
+	ToTOML() string
 }
+
+// Text is any text, or one of those that are allowed.
+func Text(to *string, allowed ...string) Value { return textValue{to, allowed} }
 
 type textValue struct {
 	to      *string
@@ -29,7 +32,7 @@ type textValue struct {
 
 func (v textValue) String() string { return *v.to }
 func (v textValue) Type() string   { return "text" }
-func (v textValue) toTOML() string { return strconv.Quote(*v.to) }
+func (v textValue) ToTOML() string { return strconv.Quote(*v.to) }
 
 func (v textValue) Set(s string) error {
 	if len(v.allowed) > 0 && !slices.Contains(v.allowed, s) {
@@ -39,7 +42,7 @@ func (v textValue) Set(s string) error {
 	return nil
 }
 
-func (v textValue) fromTOML(in any) (string, error) {
+func (v textValue) FromTOML(in any) (string, error) {
 	s, ok := in.(string)
 	if !ok {
 		return "", errors.New(`want text in quotes`)
@@ -47,8 +50,10 @@ func (v textValue) fromTOML(in any) (string, error) {
 	return s, nil
 }
 
-// listValue holds texts without commas. Set replaces the default once and then
-// adds, so that a flag may be given several times.
+// List is texts without commas. The first that is given replaces the default, others are
+// added, so that a flag may be given several times.
+func List(to *[]string) Value { return &listValue{to: to} }
+
 type listValue struct {
 	to  *[]string
 	set bool
@@ -69,7 +74,7 @@ func (v *listValue) Set(s string) error {
 	return nil
 }
 
-func (v *listValue) fromTOML(in any) (string, error) {
+func (v *listValue) FromTOML(in any) (string, error) {
 	items, ok := in.([]any)
 	texts := make([]string, len(items))
 	for i := range items {
@@ -83,7 +88,7 @@ func (v *listValue) fromTOML(in any) (string, error) {
 	return strings.Join(texts, ","), nil
 }
 
-func (v *listValue) toTOML() string {
+func (v *listValue) ToTOML() string {
 	quoted := make([]string, len(*v.to))
 	for i, s := range *v.to {
 		quoted[i] = strconv.Quote(s)
@@ -91,11 +96,14 @@ func (v *listValue) toTOML() string {
 	return "[" + strings.Join(quoted, ", ") + "]"
 }
 
+// Bool is true or false.
+func Bool(to *bool) Value { return boolValue{to} }
+
 type boolValue struct{ to *bool }
 
 func (v boolValue) String() string { return strconv.FormatBool(*v.to) }
 func (v boolValue) Type() string   { return "bool" }
-func (v boolValue) toTOML() string { return v.String() }
+func (v boolValue) ToTOML() string { return v.String() }
 
 func (v boolValue) Set(s string) error {
 	if s != "true" && s != "false" {
@@ -105,13 +113,16 @@ func (v boolValue) Set(s string) error {
 	return nil
 }
 
-func (v boolValue) fromTOML(in any) (string, error) {
+func (v boolValue) FromTOML(in any) (string, error) {
 	b, ok := in.(bool)
 	if !ok {
 		return "", errors.New("want true or false, without quotes")
 	}
 	return strconv.FormatBool(b), nil
 }
+
+// Count is a number from least to most.
+func Count(to *int, least, most int) Value { return countValue{to, least, most} }
 
 type countValue struct {
 	to       *int
@@ -120,7 +131,7 @@ type countValue struct {
 
 func (v countValue) String() string { return strconv.Itoa(*v.to) }
 func (v countValue) Type() string   { return "count" }
-func (v countValue) toTOML() string { return v.String() }
+func (v countValue) ToTOML() string { return v.String() }
 
 func (v countValue) Set(s string) error {
 	n, err := strconv.Atoi(s)
@@ -131,40 +142,16 @@ func (v countValue) Set(s string) error {
 	return nil
 }
 
-func (v countValue) fromTOML(in any) (string, error) { return numberFromTOML(in) }
+func (v countValue) FromTOML(in any) (string, error) { return numberFromTOML(in) }
 
-// fractionValue is a flag's alone: no setting of a peer is a share.
-type fractionValue struct{ to *float64 }
-
-func (v fractionValue) String() string { return strconv.FormatFloat(*v.to, 'g', -1, 64) }
-func (v fractionValue) Type() string   { return "share" }
-
-func (v fractionValue) Set(s string) error {
-	f, err := strconv.ParseFloat(s, 64)
-	if err != nil || !(f >= 0 && f <= 1) {
-		return errors.New("want a number from 0 to 1")
-	}
-	*v.to = f
-	return nil
-}
-
-// partValue is a share that leaves some.
-type partValue struct{ fractionValue }
-
-func (v partValue) Set(s string) error {
-	f, err := strconv.ParseFloat(s, 64)
-	if err != nil || !(f >= 0 && f < 1) {
-		return errors.New("want a number from 0 to less than 1")
-	}
-	*v.to = f
-	return nil
-}
+// Seed is a number from 0 to 2^63-1.
+func Seed(to *uint64) Value { return seedValue{to} }
 
 type seedValue struct{ to *uint64 }
 
 func (v seedValue) String() string { return strconv.FormatUint(*v.to, 10) }
 func (v seedValue) Type() string   { return "number" }
-func (v seedValue) toTOML() string { return v.String() }
+func (v seedValue) ToTOML() string { return v.String() }
 
 func (v seedValue) Set(s string) error {
 	n, err := strconv.ParseUint(s, 10, 63) // TOML's integers have 64 bits and a sign
@@ -175,7 +162,7 @@ func (v seedValue) Set(s string) error {
 	return nil
 }
 
-func (v seedValue) fromTOML(in any) (string, error) { return numberFromTOML(in) }
+func (v seedValue) FromTOML(in any) (string, error) { return numberFromTOML(in) }
 
 func numberFromTOML(in any) (string, error) {
 	n, ok := in.(int64)
@@ -185,11 +172,14 @@ func numberFromTOML(in any) (string, error) {
 	return strconv.FormatInt(n, 10), nil
 }
 
+// Duration is a time, as Go writes it.
+func Duration(to *time.Duration) Value { return durationValue{to} }
+
 type durationValue struct{ to *time.Duration }
 
 func (v durationValue) String() string { return v.to.String() }
 func (v durationValue) Type() string   { return "duration" }
-func (v durationValue) toTOML() string { return strconv.Quote(v.String()) }
+func (v durationValue) ToTOML() string { return strconv.Quote(v.String()) }
 
 func (v durationValue) Set(s string) error {
 	d, err := time.ParseDuration(s)
@@ -200,7 +190,7 @@ func (v durationValue) Set(s string) error {
 	return nil
 }
 
-func (v durationValue) fromTOML(in any) (string, error) {
+func (v durationValue) FromTOML(in any) (string, error) {
 	s, ok := in.(string)
 	if !ok {
 		return "", errors.New(`want a duration in quotes, such as "250ms"`)
@@ -208,11 +198,14 @@ func (v durationValue) fromTOML(in any) (string, error) {
 	return s, nil
 }
 
+// Size is a number of bytes.
+func Size(to *int) Value { return sizeValue{to} }
+
 type sizeValue struct{ to *int }
 
 func (v sizeValue) String() string { return formatSize(*v.to) }
 func (v sizeValue) Type() string   { return "size" }
-func (v sizeValue) toTOML() string { return strconv.Quote(v.String()) }
+func (v sizeValue) ToTOML() string { return strconv.Quote(v.String()) }
 
 func (v sizeValue) Set(s string) error {
 	n, err := parseSize(s)
@@ -222,7 +215,7 @@ func (v sizeValue) Set(s string) error {
 	return err
 }
 
-func (v sizeValue) fromTOML(in any) (string, error) {
+func (v sizeValue) FromTOML(in any) (string, error) {
 	switch n := in.(type) {
 	case string:
 		return n, nil

@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"fmt"
@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// progress is a bar on standard error while something long runs. Where that is no
+// Progress is a bar on standard error while something long runs. Where that is no
 // terminal, nothing is drawn. It may be used by several goroutines.
-type progress struct {
+type Progress struct {
 	what string
 	draw bool
 
@@ -18,8 +18,9 @@ type progress struct {
 	last time.Time
 }
 
-func newProgress(what string) *progress {
-	return &progress{what: what, draw: terminal(os.Stderr)}
+// NewProgress makes a bar for what runs.
+func NewProgress(what string) *Progress {
+	return &Progress{what: what, draw: Terminal(os.Stderr)}
 }
 
 const (
@@ -27,8 +28,8 @@ const (
 	barEvery = 100 * time.Millisecond // often enough to look alive
 )
 
-// update draws the bar at done of total, with a note behind it.
-func (p *progress) update(done, total int, note string) {
+// Update draws the bar at done of total, with a note behind it.
+func (p *Progress) Update(done, total int, note string) {
 	if !p.draw {
 		return
 	}
@@ -42,8 +43,8 @@ func (p *progress) update(done, total int, note string) {
 	}
 }
 
-// end takes the bar away.
-func (p *progress) end() {
+// End takes the bar away.
+func (p *Progress) End() {
 	if p.draw {
 		fmt.Fprint(os.Stderr, "\r\x1b[K")
 	}

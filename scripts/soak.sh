@@ -72,9 +72,9 @@ alone() { # whether a way to run stands alone: its name, and what follows it
 # What goes wrong in one scenario keeps none of the others from running.
 scenarios() {
 	local code=0
-	go build -o bin/peer ./cmd/peer
-	bin/peer testnet run crash -n 20 --protocol grapevine,fabric,fabric-enhanced || code=$?
-	bin/peer testnet run crowd -n 10 --protocol grapevine,fabric,fabric-enhanced || code=$?
+	go build -o bin/ ./cmd/peer ./cmd/lab
+	bin/lab run crash --world processes -n 20 --protocol grapevine,fabric,fabric-enhanced || code=$?
+	bin/lab run crowd --world processes -n 10 --protocol grapevine,fabric,fabric-enhanced || code=$?
 	exit "$code"
 }
 

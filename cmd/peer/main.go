@@ -1,5 +1,5 @@
 // Command peer runs a node of a Grapevine network, talks to one, and runs whole
-// testnets of them on one machine.
+// testnets of them on one machine. Simulated networks and comparisons are cmd/lab's.
 //
 // Flags and environment variables end here: the packages below take plain
 // configurations. Data goes to standard output, as a table or with -o json;
@@ -11,13 +11,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"grapevine/cmd/internal/cli"
-	"grapevine/testnet/packets"
 )
 
-func main() {
-	packets.Child() // in the process of a simulation, all there is to do
-	cli.Main(newRoot())
-}
+func main() { cli.Main(newRoot()) }
 
 func newRoot() *cobra.Command {
 	return cli.Root(&cobra.Command{
@@ -36,7 +32,6 @@ func newRoot() *cobra.Command {
 		blockCommand(),
 		ledgerCommand(),
 		testnetCommand(),
-		simCommand(simWorlds()),
 		&cobra.Command{Use: "settings", Short: "The settings of a peer", Long: settingsHelp()},
 	)
 }

@@ -25,14 +25,12 @@ func testnetCommand() *cobra.Command {
   peer testnet report
   peer testnet kill 3; peer testnet load --rate 200 --duration 10s; peer testnet start 3
   peer testnet check --acknowledged
-  peer testnet down
-  peer testnet run crash --peers 10      a network of its own, which ends`,
+  peer testnet down`,
 		testnetUp(), testnetStatus(), testnetSubmit(), testnetLoad(), testnetWatch(),
-		testnetKill(), testnetStart(), testnetReport(), testnetCheck(), testnetDown(), testnetRun())
+		testnetKill(), testnetStart(), testnetReport(), testnetCheck(), testnetDown())
 	cmd.Long = `Networks of peer processes on the loopback interface, numbered from 0. Peer 0 is
 the orderer. They go on when the command ends; all there is to know of them is in
-the directory that --dir names, so any shell can look after them. Only peer testnet
-run, which plays a scenario, leaves none behind.`
+the directory that --dir names, so any shell can look after them.`
 	return cmd
 }
 

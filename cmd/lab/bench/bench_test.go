@@ -1,4 +1,4 @@
-package main
+package bench
 
 import (
 	"bytes"
@@ -53,8 +53,8 @@ func TestCompare(t *testing.T) {
 			r.P50, r.P99, r.Max, r.BytesPerPeer, r.Trace = 109.9, 329, 479, 90001, "00000000000000bb"
 		}, ""},
 		{"a run that was not played", func(_, f *results) { f.Runs = f.Runs[1:] }, ""},
-		{"a new run", func(c, _ *results) { c.Runs = c.Runs[1:] }, "packets (peer sim run default --protocol grapevine,fabric,fabric-enhanced,gossipsub,gossipsub-chunked --world packets): there is no committed result"},
-		{"a new row", func(_, f *results) { f.Runs[1].Rows = append(f.Runs[1].Rows, row("new", events)) }, "new, events (peer sim run default "},
+		{"a new run", func(c, _ *results) { c.Runs = c.Runs[1:] }, "packets (lab run default --protocol grapevine,fabric,fabric-enhanced,gossipsub,gossipsub-chunked --world packets): there is no committed result"},
+		{"a new row", func(_, f *results) { f.Runs[1].Rows = append(f.Runs[1].Rows, row("new", events)) }, "new, events (lab run default "},
 		{"another trace of the same code", func(_, f *results) { f.Runs[inEvents].Rows[0].Trace = "00000000000000bb" },
 			"trace is 00000000000000bb, committed is 00000000000000aa, and the code is the same"},
 		{"p50 in packets", func(_, f *results) { f.Runs[inPackets].Rows[0].P50 = 131 }, "p50_ms is 131, committed is 100: +31.0 %, want at most 30 %"},
@@ -85,10 +85,10 @@ func TestCompare(t *testing.T) {
 	}
 }
 
-// program writes a shell script that stands where the peer program does.
+// program writes a shell script that stands where the program does.
 func program(t *testing.T, text string) string {
 	t.Helper()
-	file := filepath.Join(t.TempDir(), "peer")
+	file := filepath.Join(t.TempDir(), "lab")
 	if err := os.WriteFile(file, []byte("#!/bin/sh\n"+text), 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -99,10 +99,10 @@ func TestPlay(t *testing.T) {
 	r := run{"a title", events, "small --peers 5", "a.svg"}
 	got, err := r.play(t.Context(), program(t, `
 echo "grapevine, events, seed 1: p99 of the latency is 2 ms: want at most 1 ms" >&2
-echo "to run it again: peer sim run" >&2
+echo "to run it again: lab run" >&2
 echo '[{"protocol":"'"$*"'","p99_ms":2}]'
 exit 6`), true)
-	if err != nil || len(got.Rows) != 1 || got.Rows[0].Protocol != "sim run small --peers 5 --world events -o json --plot a.svg" || got.Rows[0].P99 != 2 {
+	if err != nil || len(got.Rows) != 1 || got.Rows[0].Protocol != "run small --peers 5 --world events -o json --plot a.svg" || got.Rows[0].P99 != 2 {
 		t.Errorf("got %+v, %v", got, err)
 	}
 	if fmt.Sprint(got.Breaches) != "[grapevine, events, seed 1: p99 of the latency is 2 ms: want at most 1 ms]" {
@@ -122,11 +122,11 @@ exit 6`), true)
 func TestBench(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "results.json")
 	const same = `echo '[{"protocol":"grapevine","world":"events","peers":9,"coverage":0.9996,"p50_ms":12.5,"p99_ms":1234.5,"bytes_per_peer":2048,"redundancy":null}]'`
-	do := func(o options, says, fails string) string {
+	do := func(o Options, says, fails string) string {
 		t.Helper()
 		var out, notes bytes.Buffer
-		o.file = file
-		err := bench(t.Context(), o, &out, &notes)
+		o.File = file
+		err := Run(t.Context(), o, &out, &notes)
 		if (err == nil) != (fails == "") || err != nil && !strings.Contains(err.Error(), fails) {
 			t.Errorf("%+v: error %v, want %q", o, err, fails)
 		}
@@ -135,22 +135,23 @@ func TestBench(t *testing.T) {
 		}
 		return out.String()
 	}
-	do(options{peer: program(t, same)}, "there is no committed result", "differences from "+file)
+	do(Options{Tables: true}, "", "there are no results in "+file)
+	do(Options{Lab: program(t, same)}, "there is no committed result", "differences from "+file)
 	if _, err := os.Stat(file); err == nil {
 		t.Error("results were written without --update")
 	}
-	do(options{peer: program(t, same), update: true}, "there is no committed result", "")
-	table := do(options{peer: program(t, same)}, "nothing differs", "")
+	do(Options{Lab: program(t, same), Update: true}, "there is no committed result", "")
+	table := do(Options{Lab: program(t, same)}, "nothing differs", "")
 	const line = "| grapevine | events | 9 | 0.999 | 0.01 s | 0.00 s | 1.23 s | 0.00 s | 2.0 KiB | – | 0.00 | 0 |"
 	if strings.Count(table, "\n**") != len(titles(all())) || strings.Count(table, line) != len(runs) {
 		t.Errorf("tables are\n%s", table)
 	}
-	if again := do(options{print: true}, "", ""); again != table {
+	if again := do(Options{Tables: true}, "", ""); again != table {
 		t.Errorf("tables of the committed results are\n%s", again)
 	}
 	other := program(t, strings.ReplaceAll(same, "12.5", "15"))
-	do(options{peer: other, quick: true}, "p50_ms is 15, committed is 12.5: +20.0 %, want at most 10 %", "differences")
-	do(options{peer: other, quick: true, update: true}, "", "")
+	do(Options{Lab: other, Quick: true}, "p50_ms is 15, committed is 12.5: +20.0 %, want at most 10 %", "differences")
+	do(Options{Lab: other, Quick: true, Update: true}, "", "")
 	got, err := load(file)
 	if err != nil {
 		t.Fatal(err)
@@ -164,11 +165,11 @@ func TestBench(t *testing.T) {
 			t.Errorf("%s in %s was written as %+v, want p50 %v", r.Title, r.World, r.Rows, want)
 		}
 	}
-	do(options{peer: program(t, "exit 1")}, "", "exit status 1")
+	do(Options{Lab: program(t, "exit 1")}, "", "exit status 1")
 	if err := os.WriteFile(file, []byte("{"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	do(options{print: true}, "", file)
+	do(Options{Tables: true}, "", file)
 }
 
 // all is a result without rows for each run.
@@ -187,7 +188,7 @@ func TestRunsCanBePlayed(t *testing.T) {
 		}
 		name, _, _ := strings.Cut(r.Args, " ")
 		if strings.Contains(name, "/") {
-			name = filepath.Join("..", "..", name) // from the module's root
+			name = filepath.Join("..", "..", "..", name) // from the module's root
 		}
 		if _, err := scenario.Find(name); err != nil {
 			t.Error(err)
@@ -223,7 +224,7 @@ func TestSourceHash(t *testing.T) {
 }
 
 func TestDocumentsShowTheCommittedResults(t *testing.T) {
-	committed, err := load("../../testnet/bench/results.json")
+	committed, err := load("../../../testnet/bench/results.json")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -232,11 +233,11 @@ func TestDocumentsShowTheCommittedResults(t *testing.T) {
 	if err := writeTables(&all, of); err != nil {
 		t.Fatal(err)
 	}
-	page, err := os.ReadFile("../../docs/benchmarks.md")
+	page, err := os.ReadFile("../../../docs/benchmarks.md")
 	if err != nil || !strings.HasSuffix(string(page), all.String()) {
 		t.Errorf("docs/benchmarks.md does not end with what scripts/bench.sh --tables prints (%v)", err)
 	}
-	readme, err := os.ReadFile("../../README.md")
+	readme, err := os.ReadFile("../../../README.md")
 	if err != nil {
 		t.Fatal(err)
 	}

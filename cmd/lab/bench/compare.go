@@ -1,4 +1,4 @@
-package main
+package bench
 
 import (
 	"fmt"
@@ -56,7 +56,7 @@ func (r run) where(protocol string) string {
 	if protocol != "" {
 		protocol += ", "
 	}
-	return fmt.Sprintf("%s%s (peer %s): ", protocol, r.World, r.commandLine())
+	return fmt.Sprintf("%s%s (lab %s): ", protocol, r.World, r.commandLine())
 }
 
 func compareRun(old, r result, sameCode bool) []string {

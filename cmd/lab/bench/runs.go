@@ -1,4 +1,4 @@
-package main
+package bench
 
 import (
 	"slices"
@@ -13,7 +13,7 @@ const (
 	packets = "packets"
 )
 
-// run is a comparison: a scenario and flags of peer sim run.
+// run is a comparison: a scenario and flags of lab run.
 type run struct {
 	Title string `json:"title"` // runs of one title share a table
 	World string `json:"world"`
@@ -26,10 +26,10 @@ type run struct {
 type result struct {
 	run
 	Rows     []outcome.Row `json:"rows"`
-	Breaches []string      `json:"breaches"` // of what must hold, as peer sim run names them
+	Breaches []string      `json:"breaches"` // of what must hold, as lab run names them
 }
 
-func (r run) commandLine() string { return "sim run " + r.Args + " --world " + r.World }
+func (r run) commandLine() string { return "run " + r.Args + " --world " + r.World }
 
 // made says whether a result is of this run.
 func (r run) made(of result) bool { return of.run == r }

@@ -1,4 +1,4 @@
-package main
+package bench
 
 import (
 	"fmt"
@@ -15,7 +15,7 @@ func writeTables(w io.Writer, of []result) error {
 		fmt.Fprintf(w, "\n**%s**\n\n", title)
 		for _, r := range of {
 			if r.Title == title {
-				fmt.Fprintf(w, "    peer %s\n", r.commandLine())
+				fmt.Fprintf(w, "    lab %s\n", r.commandLine())
 			}
 		}
 		fmt.Fprintln(w)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -24,10 +25,33 @@ func scene(t *testing.T, blocks int, more string) string {
 	return path
 }
 
-func TestTestnetRun(t *testing.T) {
+// pidsOf returns the process IDs that a testnet's file names.
+func pidsOf(t *testing.T, dir string) []int {
+	t.Helper()
+	n, err := local.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var pids []int
+	for _, p := range n.Peers {
+		if p.Process.PID != 0 {
+			pids = append(pids, p.Process.PID)
+		}
+	}
+	return pids
+}
+
+// onPeers plays a scenario in the world of processes.
+func onPeers(t *testing.T, args ...string) clitest.Ran {
+	t.Helper()
+	built.Path(t) // beside the program
+	return lab(t, append([]string{"run", "--world", "processes"}, args...)...)
+}
+
+func TestProcesses(t *testing.T) {
 	file := scene(t, 4, "fault = [{kind = \"crash\", at = \"1200ms\", for = \"700ms\", peers = [2]}, {kind = \"join\", at = \"1500ms\", peers = [3]}]\n")
 	dir := filepath.Join(t.TempDir(), "runs")
-	r := peer(t, "testnet", "run", file, "--dir", dir, "-o", "json").Want(t, cli.ExitOK, "peers are on loopback")
+	r := onPeers(t, file, "--dir", dir, "-o", "json").Want(t, cli.ExitOK, "peers are on loopback")
 	var rows []outcome.Row
 	if err := json.Unmarshal([]byte(r.Out), &rows); err != nil || len(rows) != 1 {
 		t.Fatalf("printed %s, %v", r.Out, err)
@@ -43,40 +67,40 @@ func TestTestnetRun(t *testing.T) {
 	if !(got.Max > 0) || !(got.Coverage > 0.5) || !(got.Redundancy > 1) || !(got.Redundancy < 20) || math.Abs(perPeer-float64(got.BytesPerPeer)) > 1 {
 		t.Errorf("the row is %+v: want known figures, and %v bytes per peer", got, perPeer)
 	}
-	n := testnet{filepath.Join(dir, "grapevine")}
-	if pids := n.pids(t); len(pids) != 0 {
+	net := filepath.Join(dir, "grapevine")
+	if pids := pidsOf(t, net); len(pids) != 0 {
 		t.Errorf("processes %v are noted as running", pids)
 	}
-	net, err := local.Open(n.dir)
+	left, err := local.Open(net)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for i, starts := range []int{1, 1, 2, 1} {
-		if got := strings.Count(clitest.Read(t, net.Peers[i].Log()), `"msg":"node started"`); got != starts {
+		if got := strings.Count(clitest.Read(t, left.Peers[i].Log()), `"msg":"node started"`); got != starts {
 			t.Errorf("peer %d was started %d times, want %d", i, got, starts)
 		}
 	}
-	if strings.Count(clitest.Read(t, net.Peers[2].Log()), `"msg":"node stopped"`) != 1 {
+	if strings.Count(clitest.Read(t, left.Peers[2].Log()), `"msg":"node stopped"`) != 1 {
 		t.Error("peer 2 stopped in order before it was killed, or not at the end")
 	}
-	r = peer(t, "testnet", "run", file, "--dir", dir, "--protocol", "fabric,grapevine").Want(t, cli.ExitRefused, n.dir, "holds a testnet already", "another directory")
+	r = onPeers(t, file, "--dir", dir, "--protocol", "fabric,grapevine").Want(t, cli.ExitRefused, net, "holds a testnet already", "another directory")
 	if strings.Count(r.Err, "\n") != 1 || r.Out != "" {
 		t.Errorf("refused, it printed %s and\n%s\nwant one line on standard error", r.Out, r.Err)
 	}
 	if _, err := os.Stat(filepath.Join(dir, "fabric")); err == nil {
 		t.Error("fabric was played in a directory that was refused")
 	}
-	n.do(t, "up").Want(t, cli.ExitOK) // what it left can be looked at
-	defer n.do(t, "down")
-	if r := n.do(t, "report", "-o", "json").Want(t, cli.ExitOK); !strings.Contains(r.Out, `"height":4,"agree":true`) {
+	built.Run(t, "testnet", "up", "--dir", net).Want(t, cli.ExitOK) // what it left can be looked at
+	defer built.Run(t, "testnet", "down", "--dir", net)
+	if r := built.Run(t, "testnet", "report", "-o", "json", "--dir", net).Want(t, cli.ExitOK); !strings.Contains(r.Out, `"height":4,"agree":true`) {
 		t.Errorf("report of what is left says %s", r.Out)
 	}
 }
 
-func TestTestnetRunOfUsers(t *testing.T) {
+func TestProcessesOfUsers(t *testing.T) {
 	left := clitest.Temporaries(t)
 	file := scene(t, 4, "world = \"processes\"\nload.tx_rate = 50\nprotocols = [\"fabric\", \"grapevine\"]\n")
-	r := peer(t, "testnet", "run", file, "--peers", "3", "--blocks", "1", "-o", "json").Want(t, cli.ExitOK)
+	r := onPeers(t, file, "--peers", "3", "--blocks", "1", "-o", "json").Want(t, cli.ExitOK)
 	var rows []outcome.Row
 	if err := json.Unmarshal([]byte(r.Out), &rows); err != nil || len(rows) != 2 || rows[0].Protocol != "fabric" || rows[0].Blocks == 0 || rows[1].Blocks == 0 {
 		t.Errorf("printed %s, %v: want a row of fabric and one of grapevine", r.Out, err)
@@ -86,11 +110,11 @@ func TestTestnetRunOfUsers(t *testing.T) {
 	}
 }
 
-func TestTestnetRunNamesBreaches(t *testing.T) {
+func TestProcessesNamesBreaches(t *testing.T) {
 	left := clitest.Temporaries(t)
 	file := scene(t, 1, "world = \"processes\"\nchecks.p99 = \"1us\"\n")
-	r := peer(t, "testnet", "run", file, "--seed", "5").Want(t, cli.ExitWrong, "grapevine, processes, seed 5: p99 of the latency is ",
-		"want at most 0.001 ms", "to run it again: peer testnet run "+file+" --protocol grapevine --seed 5\n")
+	r := onPeers(t, file, "--seed", "5").Want(t, cli.ExitWrong, "grapevine, processes, seed 5: p99 of the latency is ",
+		"want at most 0.001 ms", "to run it again: lab run "+file+" --world processes --protocol grapevine --seed 5\n")
 	dirs := left()
 	if len(dirs) != 1 || !strings.Contains(r.Err, "logs included, are in "+dirs[0]) {
 		t.Fatalf("left are %q, and standard error says\n%s", dirs, r.Err)
@@ -102,20 +126,21 @@ func TestTestnetRunNamesBreaches(t *testing.T) {
 		t.Errorf("the table is\n%s", r.Out)
 	}
 	clitest.Write(t, strings.Replace(clitest.Read(t, file), "world = \"processes\"", "", 1), file) // another network's bounds
-	peer(t, "testnet", "run", file, "--seed", "2").Want(t, cli.ExitOK)
+	onPeers(t, file, "--seed", "2").Want(t, cli.ExitOK)
 }
 
-func TestTestnetRunOfAPeerThatEnds(t *testing.T) {
+func TestProcessesOfAPeerThatEnds(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "runs")
-	n := testnet{filepath.Join(dir, "grapevine")}
-	cmd := program.Command(t, "testnet", "run", scene(t, 60, ""), "--dir", dir)
+	net := filepath.Join(dir, "grapevine")
+	built.Path(t)
+	cmd := program.Command(t, "run", "--world", "processes", scene(t, 60, ""), "--dir", dir)
 	wait := clitest.Begin(t, cmd)
-	log := filepath.Join(n.dir, "peer-2", "peer.log")
+	log := filepath.Join(net, "peer-2", "peer.log")
 	clitest.Eventually(t, func() bool {
 		text, err := os.ReadFile(log)
 		return err == nil && strings.Contains(string(text), "block accepted")
 	}, "no block comes to peer 2")
-	pids := n.pids(t)
+	pids := pidsOf(t, net)
 	if err := syscall.Kill(pids[2], syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
@@ -123,17 +148,18 @@ func TestTestnetRunOfAPeerThatEnds(t *testing.T) {
 	clitest.Gone(t, pids)
 }
 
-func TestTestnetRunInterrupted(t *testing.T) {
+func TestProcessesInterrupted(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "runs")
-	n := testnet{filepath.Join(dir, "grapevine")}
-	cmd := program.Command(t, "testnet", "run", scene(t, 60, ""), "--dir", dir)
+	net := filepath.Join(dir, "grapevine")
+	built.Path(t)
+	cmd := program.Command(t, "run", "--world", "processes", scene(t, 60, ""), "--dir", dir)
 	wait := clitest.Begin(t, cmd)
 	var pids []int
 	clitest.Eventually(t, func() bool {
-		if net, err := local.Open(n.dir); err != nil || net.Peers[3].Process.PID == 0 {
+		if n, err := local.Open(net); err != nil || n.Peers[3].Process.PID == 0 {
 			return false
 		}
-		pids = n.pids(t)
+		pids = pidsOf(t, net)
 		return true
 	}, "it does not begin")
 	if err := cmd.Process.Signal(os.Interrupt); err != nil {
@@ -143,33 +169,60 @@ func TestTestnetRunInterrupted(t *testing.T) {
 	clitest.Gone(t, pids)
 }
 
-func TestTestnetRunUsage(t *testing.T) {
+func TestProcessesUsage(t *testing.T) {
 	left := clitest.Temporaries(t)
 	for _, c := range []struct {
 		args string
 		code int
 		says []string
 	}{
-		{"", cli.ExitUsage, []string{"accepts 1 arg"}},
-		{"nowhere", cli.ExitUsage, []string{`"nowhere"`, "peer sim list"}},
+		{"nowhere", cli.ExitUsage, []string{`"nowhere"`, "lab list"}},
 		{"none/none.toml", cli.ExitNotFound, []string{"none.toml"}},
-		{"partition", cli.ExitUsage, []string{"fault[0] (cut)", "no links", "peer sim run partition --world events"}},
-		{"crash --peers 201", cli.ExitUsage, []string{"201 peers: want 200", "peer sim run crash"}},
+		{"partition", cli.ExitUsage, []string{"fault[0] (cut)", "no links", "lab run partition --world events"}},
+		{"crash --peers 201", cli.ExitUsage, []string{"201 peers: want 200", "lab run crash"}},
 		{"growth --peers 10", cli.ExitUsage, []string{`membership = "static"`}},
-		{"small --warm 0.5", cli.ExitUsage, []string{"--warm"}},
-		{"small --world events", cli.ExitUsage, []string{"--world"}},
-		{"small --protocol gossipsub", cli.ExitUsage, []string{`"gossipsub"`, `"processes" has grapevine, fabric, fabric-enhanced`}},
+		{"small --warm 0.5", cli.ExitUsage, []string{`--warm means nothing in the world "processes"`, "peers are on loopback"}},
+		{"small --latency 5ms", cli.ExitUsage, []string{"--latency means nothing"}},
+		{"small --peer-binary none/peer", cli.ExitNotFound, []string{"--peer-binary", "none/peer"}},
+		{"small --protocol gossipsub", cli.ExitUsage, []string{`"gossipsub"`, `"processes", which has grapevine, fabric, fabric-enhanced`, "--world packets"}},
 		{"small --plot a.pdf", cli.ExitUsage, []string{".svg, .png or .html"}},
 		{"small --peers 1", cli.ExitUsage, []string{"--peers", "2 to"}},
 	} {
-		r := peer(t, append([]string{"testnet", "run"}, strings.Fields(c.args)...)...).Want(t, c.code, c.says...)
+		r := onPeers(t, strings.Fields(c.args)...).Want(t, c.code, c.says...)
 		if r.Out != "" {
-			t.Errorf("peer testnet run %s: standard output is %q", c.args, r.Out)
+			t.Errorf("lab run --world processes %s: standard output is %q", c.args, r.Out)
 		}
 	}
 	file := scene(t, 4, "world = \"packets\"\nload.tx_rate = 5\nfault = [{kind = \"loss\", at = \"1s\", loss = 0.1}]\n")
-	peer(t, "testnet", "run", file).Want(t, cli.ExitUsage, "fault[0] (loss)", "peer sim run "+file+" --world packets")
+	onPeers(t, file).Want(t, cli.ExitUsage, "fault[0] (loss)", "lab run "+file+" --world packets")
 	if left := left(); len(left) != 0 {
 		t.Errorf("left are %q", left)
 	}
+}
+
+// TestPeerIsLookedFor: the program is nowhere, then on PATH, then beside the laboratory's.
+func TestPeerIsLookedFor(t *testing.T) {
+	clitest.Temporaries(t)
+	dir := t.TempDir()
+	alone := filepath.Join(dir, "lab")
+	if err := os.Link(program.Path(t), alone); err != nil {
+		t.Fatal(err)
+	}
+	file := scene(t, 1, "")
+	try := func(path string) clitest.Ran {
+		cmd := exec.CommandContext(t.Context(), alone, "run", file, "--world", "processes", "--peers", "2")
+		cmd.Env = append(os.Environ(), "PATH="+path)
+		return clitest.Run(t, cmd)
+	}
+	try(dir).Want(t, cli.ExitNotFound, "there is no program "+filepath.Join(dir, "peer")+", nor peer on PATH", "go build -o ", "--peer-binary")
+	onPath := filepath.Join(t.TempDir(), "peer")
+	clitest.Write(t, "#!/bin/sh\necho this is $0 >&2; exit 3\n", onPath)
+	if err := os.Chmod(onPath, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	try(filepath.Dir(onPath)+":/bin:/usr/bin").Want(t, cli.ExitFailed, "this is "+onPath)
+	if err := os.Link(built.Path(t), filepath.Join(dir, "peer")); err != nil {
+		t.Fatal(err)
+	}
+	try(filepath.Dir(onPath)).Want(t, cli.ExitOK)
 }

@@ -1,4 +1,4 @@
-package main
+package bench
 
 import (
 	"bytes"
@@ -13,32 +13,30 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+
+	"grapevine/cmd/internal/cli"
 )
 
-// exitWrong is how peer says that a check found something: the figures stand all the
-// same.
-const exitWrong = 6
-
-// play runs the peer program, and has it draw the run's picture.
-func (r run) play(ctx context.Context, peer string, draw bool) (result, error) {
+// play runs the program, and has it draw the run's picture.
+func (r run) play(ctx context.Context, program string, draw bool) (result, error) {
 	var out, errs bytes.Buffer
 	words := append(r.words(), "-o", "json")
 	if draw && r.Picture != "" {
 		words = append(words, "--plot", r.Picture)
 	}
-	cmd := exec.CommandContext(ctx, peer, words...)
+	cmd := exec.CommandContext(ctx, program, words...)
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	err := cmd.Run()
 	var exit *exec.ExitError
-	if errors.As(err, &exit) && exit.ExitCode() == exitWrong {
-		err = nil
+	if errors.As(err, &exit) && exit.ExitCode() == cli.ExitWrong {
+		err = nil // a check found something: the figures stand all the same
 	}
 	if err != nil {
-		return result{}, fmt.Errorf("peer %s: %w\n%s", r.commandLine(), err, errs.Bytes())
+		return result{}, fmt.Errorf("lab %s: %w\n%s", r.commandLine(), err, errs.Bytes())
 	}
 	res := result{run: r, Breaches: breaches(errs.String())}
 	if err := json.Unmarshal(out.Bytes(), &res.Rows); err != nil {
-		return result{}, fmt.Errorf("peer %s printed no rows: %w", r.commandLine(), err)
+		return result{}, fmt.Errorf("lab %s printed no rows: %w", r.commandLine(), err)
 	}
 	return res, nil
 }
@@ -62,7 +60,7 @@ func sourceHash(ctx context.Context) (string, error) {
 		`{{else}}module {{.Module.Path}} {{.Module.Version}}{{"\n"}}{{end}}{{end}}`
 	list, err := exec.CommandContext(ctx, "go", "list", "-deps", "-f", format, "grapevine/testnet/events").Output()
 	if err != nil {
-		return "", fmt.Errorf("listing what the event world is built of: %w", err)
+		return "", fmt.Errorf("listing what the event world is built of, which wants the source's directory: %w", err)
 	}
 	h := sha256.New()
 	for line := range strings.Lines(string(list)) {

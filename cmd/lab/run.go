@@ -17,12 +17,8 @@ import (
 	"grapevine/testnet/scenario"
 )
 
-func simRun(worlds []simWorld) *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "run [SCENARIO]",
-		Short: "Play a scenario with one protocol after another, and compare them",
-		Long: `Play a scenario, one of peer sim list or a TOML file, with one protocol after
-another, and print a row of figures for each. Flags count over the scenario's values.
+const runHelp = `Play a scenario, one of lab list or a TOML file, with one protocol after another, and
+print a row of figures for each. Flags count over the scenario's values.
 
   by push        blocks that push or shards brought, of all that peers other than the
                  producer should have got: those that ran when the block was made
@@ -36,23 +32,57 @@ What must hold is checked after each run: that peers agree, that no height goes 
 that all come to the tip, that nobody is dropped without cause, and, of the protocol
 grapevine, the scenario's bounds, unless a flag makes the network or its load another
 (--blocks and --seed do not), which is said. What is broken is named on standard error,
-with the command that runs it again, and the exit code is 6.`,
-		Example: `  peer sim run
-  peer sim run large --peers 500 --blocks 1
-  peer sim run --world packets --protocol grapevine,gossipsub --plot compared.png
-  peer sim run mine.toml --loss 0.2 --dead 0.3 --seed 7 -o json | jq '.[].p99_ms'`,
+with the command that runs it again, and the exit code is 6.
+
+In the world "processes" the peers are processes of the peer program on this machine. No
+process is left at the end, nor when it is interrupted. What a scenario means there:
+
+  blocks   the orderer is the real one: when a block is due, all of its transactions are
+           handed in to the orderer, which makes it a tenth of a second later
+  warm     is not heeded: gossip brings the transactions to all pools before that
+  tx_rate  transactions are handed in at random peers, and the orderer cuts as it likes
+  crash    SIGKILL; after for the peer is started again, with its ledger
+  join     the peer is started later
+  links, classes, regions
+           are not heeded: all peers are on loopback. Faults that need links (cut, loss,
+           slow) are an error; the other worlds can do those
+
+Bytes are then those of the peers' own counters, GossipSub's included, and 5 % as in the
+event world; what a peer counted last before it was killed is missing. The scenario's
+bounds are checked only if it says world = "processes", for else they are of another
+network. Such a run is not repeatable to the bit: the seed decides who crashes and when,
+not who is faster. Two processors carry about twenty peers. Each protocol's network is in
+a directory of its own in --dir, for peer testnet up, report and check; without --dir
+they are in a temporary one, which is kept when something went wrong.`
+
+func runCommand(of []world, p *place) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "run [SCENARIO]",
+		Short: "Play a scenario with one protocol after another, and compare them",
+		Long:  runHelp,
+		Example: `  lab run
+  lab run large --peers 500 --blocks 1
+  lab run --world packets --protocol grapevine,gossipsub --plot compared.png
+  lab run mine.toml --loss 0.2 --dead 0.3 --seed 7 -o json | jq '.[].p99_ms'
+  lab run crash --world processes --peers 10
+  lab run crowd --world processes --peers 8 --blocks 40 --dir /tmp/crowd
+  peer testnet up --dir /tmp/crowd/grapevine      and look at what it left`,
 		Args: cobra.MaximumNArgs(1),
 	}
 	var names []string
-	for _, w := range worlds {
+	for _, w := range of {
 		names = append(names, w.name)
 	}
-	var f simFlags
+	var f flags
 	table := f.table(names)
 	for _, row := range table {
-		cmd.Flags().VarP(row.value, row.flag, "", row.help)
-		cmd.Flags().Lookup(row.flag).DefValue = "" // the scenario's
+		short := ""
+		if row.flag == "peers" {
+			short = "n" // as of peer testnet up
+		}
+		cmd.Flags().VarPF(row.value, row.flag, short, row.help).DefValue = "" // the scenario's
 	}
+	p.addFlags(cmd.Flags())
 	picture := plotFlag(cmd)
 	out := cli.OutputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -60,14 +90,18 @@ with the command that runs it again, and the exit code is 6.`,
 		if len(args) > 0 {
 			name = args[0]
 		}
-		sim, err := prepare(name, cmd.Flags(), table, worlds)
+		sim, err := prepare(name, cmd.Flags(), table, of)
 		if err != nil {
 			return err
 		}
 		if err := checkPlot(*picture, sim.plan); err != nil {
 			return err
 		}
-		return sim.compare(cmd, out, *picture)
+		play := func() error { return sim.compare(cmd, out, *picture) }
+		if sim.world.name == scenario.Processes {
+			return p.hold(cmd, sim, play)
+		}
+		return play()
 	}
 	return cmd
 }

@@ -1,59 +1,44 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"reflect"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"grapevine/cmd/internal/cli"
 	"grapevine/testnet/events"
 	"grapevine/testnet/outcome"
 	"grapevine/testnet/packets"
+	"grapevine/testnet/processes"
 	"grapevine/testnet/scenario"
 )
 
-// simWorld is a network that plays scenarios in virtual time.
-type simWorld struct {
+// world is where scenarios are played.
+type world struct {
 	name      string
 	protocols []string
 	check     func(plan *scenario.Plan, protocol string) error
 	run       func(ctx context.Context, plan *scenario.Plan, protocol string, progress func(float64)) (*outcome.Outcome, error)
 }
 
-// simWorlds are all that there are.
-func simWorlds() []simWorld {
-	return []simWorld{
+// worlds are all that there are. Networks of processes are in a place.
+func worlds(p *place) []world {
+	return []world{
 		{scenario.Events, events.Protocols(), events.Check, events.Run},
 		{scenario.Packets, packets.Protocols(), packets.Check, packets.Run},
+		{scenario.Processes, processes.Protocols(), func(plan *scenario.Plan, _ string) error { return processes.Check(plan) }, p.run},
 	}
 }
 
-func simCommand(worlds []simWorld) *cobra.Command {
-	cmd := cli.Group("sim", "Networks of simulated peers, in virtual time",
-		`  peer sim list
-  peer sim run
-  peer sim run loss --protocol grapevine --plot loss.html`,
-		simRun(worlds), simList())
-	cmd.Long = `Networks of simulated peers, in virtual time: what a scenario describes is played
-with one protocol after another, on the same network with the same faults, and
-measured. In the world "events" the protocols' cores run alone, over modelled links,
-to the bit the same each time; in the world "packets" whole nodes run over simulated
-packets.`
-	return cmd
-}
-
-// simFlags are a scenario's values that the command line overrides.
-type simFlags struct {
+// flags are a scenario's values that the command line overrides.
+type flags struct {
 	world             string
 	protocols         []string
 	peers, blocks     int
@@ -75,10 +60,15 @@ type override struct {
 	same bool
 }
 
-func (f *simFlags) table(worlds []string) []override {
+func (f *flags) table(worlds []string) []override {
 	return []override{
 		{"world", cli.Text(&f.world, worlds...), "where to run: " + strings.Join(worlds, " or "),
-			func(s *scenario.Scenario) { s.World = f.world }, true},
+			func(s *scenario.Scenario) {
+				if f.world == scenario.Processes && s.World != f.world {
+					unbind(s)
+				}
+				s.World = f.world
+			}, true},
 		{"protocol", cli.List(&f.protocols), "what to compare, with commas between",
 			func(s *scenario.Scenario) { s.Protocols = f.protocols }, true},
 		{"peers", cli.Count(&f.peers, scenario.MinPeers, scenario.MaxPeers), "how many peers",
@@ -116,31 +106,37 @@ func crashBefore(first scenario.Duration, share float64) scenario.Fault {
 
 // simulation is a scenario as the command line wants it, and where it runs.
 type simulation struct {
-	command string // that runs it
 	name    string // as it was given
 	given   []string
 	unbound []string // flags for which the scenario's bounds are not checked
-	world   simWorld
+	world   world
 	plan    *scenario.Plan
 }
 
 // prepare reads the scenario, puts the flags over it, and finds its world. Its errors
 // are about usage: nothing has run.
-func prepare(name string, flags *pflag.FlagSet, table []override, worlds []simWorld) (*simulation, error) {
+func prepare(name string, given *pflag.FlagSet, table []override, of []world) (*simulation, error) {
 	s, err := findScenario(name)
 	if err != nil {
 		return nil, err
 	}
-	sim := &simulation{command: "peer sim run", name: name}
-	sim.override(&s, flags, table)
-	if sim.world, err = worldOf(s, worlds); err != nil {
+	sim := &simulation{name: name}
+	sim.override(&s, given, table)
+	if sim.world, err = worldOf(s, of); err != nil {
 		return nil, cli.Usage(err)
 	}
 	if sim.plan, err = s.Plan(); err != nil {
 		return nil, cli.Usage(err)
 	}
+	if err := sim.heeds(given); err != nil {
+		return nil, err
+	}
 	for _, p := range s.Protocols {
-		if err := sim.world.check(sim.plan, p); err != nil {
+		err := sim.world.check(sim.plan, p)
+		if err != nil && s.World == scenario.Processes {
+			err = elsewhere(err, name, s)
+		}
+		if err != nil {
 			return nil, cli.Usage(err)
 		}
 	}
@@ -153,7 +149,7 @@ func findScenario(name string) (scenario.Scenario, error) {
 		return s, cli.NotFound(err)
 	}
 	if errors.Is(err, scenario.ErrUnknown) {
-		err = fmt.Errorf("%w (peer sim list shows them)", err)
+		err = fmt.Errorf("%w (lab list shows them)", err)
 	}
 	if err != nil {
 		return s, cli.Usage(err)
@@ -163,9 +159,9 @@ func findScenario(name string) (scenario.Scenario, error) {
 
 // override puts the flags over the scenario, and notes those that a replay must give
 // again besides the ones that it always gives.
-func (sim *simulation) override(s *scenario.Scenario, flags *pflag.FlagSet, table []override) {
+func (sim *simulation) override(s *scenario.Scenario, given *pflag.FlagSet, table []override) {
 	for _, row := range table {
-		if !flags.Changed(row.flag) {
+		if !given.Changed(row.flag) {
 			continue
 		}
 		before := *s
@@ -188,85 +184,40 @@ func unbind(s *scenario.Scenario) bool {
 }
 
 // worldOf finds where a scenario runs, and whether all of its protocols run there.
-func worldOf(s scenario.Scenario, worlds []simWorld) (simWorld, error) {
+func worldOf(s scenario.Scenario, of []world) (world, error) {
 	var names []string
-	for _, w := range worlds {
+	for _, w := range of {
 		names = append(names, w.name)
 	}
 	at := slices.Index(names, s.World)
 	if at < 0 {
-		return simWorld{}, fmt.Errorf("scenario %s is for the world %q: want --world %s, or peer testnet run", s.Name, s.World, strings.Join(names, " or --world "))
+		return world{}, fmt.Errorf("scenario %s is for the world %q: want --world %s", s.Name, s.World, strings.Join(names, " or --world "))
 	}
 	for _, p := range s.Protocols {
-		if slices.Contains(worlds[at].protocols, p) {
-			continue
+		if !slices.Contains(of[at].protocols, p) {
+			return world{}, notThere(p, of[at], of)
 		}
-		for _, w := range worlds {
-			if slices.Contains(w.protocols, p) {
-				return simWorld{}, fmt.Errorf("protocol %q does not run in the world %q, which has %s: take --world %s, or leave it out",
-					p, s.World, strings.Join(worlds[at].protocols, ", "), w.name)
-			}
-		}
-		return simWorld{}, fmt.Errorf("protocol %q: the world %q has %s", p, s.World, strings.Join(worlds[at].protocols, ", "))
 	}
-	return worlds[at], nil
+	return of[at], nil
+}
+
+// notThere says of a protocol that does not run in a world where it does.
+func notThere(protocol string, in world, of []world) error {
+	has := strings.Join(in.protocols, ", ")
+	for _, w := range of {
+		if slices.Contains(w.protocols, protocol) {
+			return fmt.Errorf("protocol %q does not run in the world %q, which has %s: take --world %s, or leave it out", protocol, in.name, has, w.name)
+		}
+	}
+	return fmt.Errorf("protocol %q: the world %q has %s", protocol, in.name, has)
 }
 
 // replay is the command line that runs one protocol of a simulation again.
 func (s *simulation) replay(protocol string) string {
-	words := []string{s.name}
-	if s.world.name != scenario.Processes { // whose command has no other
-		words = append(words, "--world", s.world.name)
-	}
+	words := []string{s.name, "--world", s.world.name}
 	words = append(append(words, "--protocol", protocol, "--seed", fmt.Sprint(s.plan.Seed)), s.given...)
 	for i, w := range words {
 		words[i] = cli.ShellQuoted(w)
 	}
-	return s.command + " " + strings.Join(words, " ")
-}
-
-func simList() *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "list",
-		Short: "The scenarios that peer sim run knows by name",
-		Long: `The scenarios that peer sim run knows by name. A scenario is a TOML file; those here
-are part of the program, and stand in testnet/scenarios of its source.`,
-		Example: "  peer sim list\n  peer sim list -o json | jq -r '.[].name'",
-		Args:    cobra.NoArgs,
-	}
-	out := cli.OutputFlag(cmd)
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		list := []listedScenario{}
-		for _, s := range scenario.Library() {
-			list = append(list, listedScenario{s.Name, s.About, s.World, s.Peers, s.Load.Blocks, s.Protocols, s.Seed})
-		}
-		slices.SortStableFunc(list, func(a, b listedScenario) int { // the default first
-			return cmp.Compare(rankOf(a.Name), rankOf(b.Name))
-		})
-		return out.Print(cmd, list, func(w io.Writer) {
-			fmt.Fprintln(w, "NAME\tPEERS\tBLOCKS\tWORLD\tPROTOCOLS\tABOUT")
-			for _, s := range list {
-				fmt.Fprintf(w, "%s\t%d\t%d\t%s\t%s\t%s\n", s.Name, s.Peers, s.Blocks, s.World, strings.Join(s.Protocols, ","), s.About)
-			}
-		})
-	}
-	return cmd
-}
-
-func rankOf(name string) int {
-	if name == scenario.Default {
-		return 0
-	}
-	return 1
-}
-
-// listedScenario is a row of peer sim list.
-type listedScenario struct {
-	Name      string   `json:"name"`
-	About     string   `json:"about"`
-	World     string   `json:"world"`
-	Peers     int      `json:"peers"`
-	Blocks    int      `json:"blocks"`
-	Protocols []string `json:"protocols"`
-	Seed      uint64   `json:"seed"`
+	return "lab run " + strings.Join(words, " ")
 }

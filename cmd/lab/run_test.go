@@ -46,31 +46,25 @@ func ideal(_ context.Context, p *scenario.Plan, protocol string, progress func(f
 }
 
 // idealWorlds are two worlds, and a list that plans are added to as they are played.
-func idealWorlds() ([]simWorld, *[]*scenario.Plan) {
+func idealWorlds() ([]world, *[]*scenario.Plan) {
 	var played []*scenario.Plan
 	run := func(ctx context.Context, p *scenario.Plan, protocol string, progress func(float64)) (*outcome.Outcome, error) {
 		played = append(played, p)
 		return ideal(ctx, p, protocol, progress)
 	}
-	return []simWorld{
+	return []world{
 		{"events", []string{"grapevine", "fabric", "fabric-enhanced"}, events.Check, run},
 		{"packets", []string{"grapevine", "gossipsub"}, packets.Check, run},
 	}, &played
 }
 
-// simulate runs a command of peer sim in this process.
-func simulate(ctx context.Context, worlds []simWorld, args ...string) clitest.Ran {
+// simulate runs the program's command line in this process, in worlds of the test's.
+func simulate(ctx context.Context, of []world, args ...string) clitest.Ran {
 	var out, errs bytes.Buffer
-	root := newRoot()
-	for _, c := range root.Commands() {
-		if c.Name() == "sim" {
-			root.RemoveCommand(c)
-		}
-	}
-	root.AddCommand(simCommand(worlds))
+	root := newRoot(of, &place{})
 	root.SetOut(&out)
 	root.SetErr(&errs)
-	root.SetArgs(append([]string{"sim"}, args...))
+	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	if err != nil {
 		fmt.Fprintln(&errs, err)
@@ -78,9 +72,9 @@ func simulate(ctx context.Context, worlds []simWorld, args ...string) clitest.Ra
 	return clitest.Ran{Args: args, Code: cli.ExitCode(err), Out: out.String(), Err: errs.String()}
 }
 
-func TestSimRunPlaysTheScenarioAsItIs(t *testing.T) {
-	worlds, played := idealWorlds()
-	r := simulate(t.Context(), worlds, "run").Want(t, cli.ExitOK)
+func TestRunPlaysTheScenarioAsItIs(t *testing.T) {
+	of, played := idealWorlds()
+	r := simulate(t.Context(), of, "run").Want(t, cli.ExitOK)
 	s, err := scenario.Find(scenario.Default)
 	if err != nil {
 		t.Fatal(err)
@@ -102,9 +96,9 @@ func TestSimRunPlaysTheScenarioAsItIs(t *testing.T) {
 	}
 }
 
-func TestSimRunFlagsOverrideTheScenario(t *testing.T) {
-	worlds, played := idealWorlds()
-	simulate(t.Context(), worlds, "run", "small", "--world", "packets", "--protocol", "gossipsub,grapevine", "--peers", "20",
+func TestRunFlagsOverrideTheScenario(t *testing.T) {
+	of, played := idealWorlds()
+	simulate(t.Context(), of, "run", "small", "--world", "packets", "--protocol", "gossipsub,grapevine", "--peers", "20",
 		"--blocks", "3", "--block-size", "160KiB", "--tx-size", "300B", "--warm", "0.5", "--bandwidth", "10mbit",
 		"--latency", "20ms", "--loss", "0.1", "--dead", "0.25", "--seed", "9").Want(t, cli.ExitOK)
 	s, err := scenario.Find("small")
@@ -126,9 +120,9 @@ func TestSimRunFlagsOverrideTheScenario(t *testing.T) {
 	}
 }
 
-func TestSimRunJSONStandsAlone(t *testing.T) {
-	worlds, _ := idealWorlds()
-	r := simulate(t.Context(), worlds, "run", "-o", "json", "--peers", "7").Want(t, cli.ExitOK)
+func TestRunJSONStandsAlone(t *testing.T) {
+	of, _ := idealWorlds()
+	r := simulate(t.Context(), of, "run", "-o", "json", "--peers", "7").Want(t, cli.ExitOK)
 	var rows []outcome.Row
 	if err := json.Unmarshal([]byte(r.Out), &rows); err != nil {
 		t.Fatalf("%v in %s", err, r.Out)
@@ -138,8 +132,8 @@ func TestSimRunJSONStandsAlone(t *testing.T) {
 	}
 }
 
-func TestSimRunUsage(t *testing.T) {
-	worlds, played := idealWorlds()
+func TestRunUsage(t *testing.T) {
+	of, played := idealWorlds()
 	dir := t.TempDir()
 	rate := dir + "/rate.toml"
 	if err := os.WriteFile(rate, []byte("world = \"packets\"\nload.tx_rate = 50\n"), 0o600); err != nil {
@@ -159,8 +153,8 @@ func TestSimRunUsage(t *testing.T) {
 		{"run --protocol gossipsub", cli.ExitUsage, []string{`"gossipsub" does not run in the world "events"`, "fabric-enhanced", "--world packets"}},
 		{"run --world packets", cli.ExitUsage, []string{`"fabric" does not run in the world "packets"`, "--world events"}},
 		{"run --world packets --protocol gossipsub-chunked", cli.ExitUsage, []string{`"gossipsub-chunked"`, "grapevine, gossipsub"}},
-		{"run --peers 1", cli.ExitFailed, []string{`"--peers"`, "from 2 to 100000"}},
-		{"run --peers -5", cli.ExitFailed, []string{`"--peers"`, "from 2 to 100000"}},
+		{"run --peers 1", cli.ExitFailed, []string{`--peers" flag`, "from 2 to 100000"}},
+		{"run --peers -5", cli.ExitFailed, []string{`--peers" flag`, "from 2 to 100000"}},
 		{"run --blocks 100001", cli.ExitFailed, []string{`"--blocks"`, "from 0 to 100000"}},
 		{"run --latency -1ms", cli.ExitFailed, []string{"-1ms", "250ms"}},
 		{"run --warm 1.5", cli.ExitFailed, []string{"1.5", "0 to 1"}},
@@ -173,117 +167,119 @@ func TestSimRunUsage(t *testing.T) {
 		{"run --plot a.svg membership", cli.ExitUsage, []string{"a.svg", "membership has no blocks"}},
 		{"run growth --world packets --protocol grapevine", cli.ExitUsage, []string{"10000 peers", "1000 at most"}},
 		{"run --protocol grapevine,gossipsub " + rate, cli.ExitUsage, []string{"tx_rate", `"gossipsub"`}},
+		{"run --dir x", cli.ExitUsage, []string{`--dir means nothing in the world "events"`}},
+		{"run --world packets --protocol grapevine --timeout 5s", cli.ExitUsage, []string{`--timeout means nothing in the world "packets"`}},
 		{"run a b", cli.ExitFailed, []string{"at most 1"}},
 	} {
-		r := simulate(t.Context(), worlds, strings.Fields(c.args)...).Want(t, c.code, c.says...)
+		r := simulate(t.Context(), of, strings.Fields(c.args)...).Want(t, c.code, c.says...)
 		if r.Out != "" || len(*played) > 0 {
-			t.Errorf("peer sim %s: standard output is %q, and %d plans were played", c.args, r.Out, len(*played))
+			t.Errorf("lab %s: standard output is %q, and %d plans were played", c.args, r.Out, len(*played))
 		}
 	}
 }
 
-func TestSimRunAScenarioOfTheProcesses(t *testing.T) {
-	worlds, _ := idealWorlds()
+func TestRunAScenarioOfTheProcesses(t *testing.T) {
+	of, _ := idealWorlds()
 	file := filepath.Join(t.TempDir(), "mine.toml")
 	if err := os.WriteFile(file, []byte("world = \"processes\"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	simulate(t.Context(), worlds, "run", file).Want(t, cli.ExitUsage, `mine is for the world "processes"`, "--world events or --world packets")
-	r := simulate(t.Context(), worlds, "run", file, "--world", "events").Want(t, cli.ExitOK)
+	simulate(t.Context(), of, "run", file).Want(t, cli.ExitUsage, `mine is for the world "processes"`, "--world events or --world packets") // those that this test has
+	r := simulate(t.Context(), of, "run", file, "--world", "events").Want(t, cli.ExitOK)
 	if heading, _, _ := strings.Cut(r.Out, "\n"); heading != "mine, seed 1" {
 		t.Errorf("the table is headed %q, the picture mine", heading)
 	}
 }
 
-func TestSimRunErrorsOfAFile(t *testing.T) {
-	worlds, _ := idealWorlds()
+func TestRunErrorsOfAFile(t *testing.T) {
+	of, _ := idealWorlds()
 	file := filepath.Join(t.TempDir(), "bad.toml")
 	if err := os.WriteFile(file, []byte("pers = 3\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	r := simulate(t.Context(), worlds, "run", file).Want(t, cli.ExitUsage, file+`: unknown key "pers": did you mean "peers"?`)
-	if strings.Contains(r.Err, "peer sim list") {
+	r := simulate(t.Context(), of, "run", file).Want(t, cli.ExitUsage, file+`: unknown key "pers": did you mean "peers"?`)
+	if strings.Contains(r.Err, "lab list") {
 		t.Errorf("a key is not in the library: %s", r.Err)
 	}
-	simulate(t.Context(), worlds, "run", "losss").Want(t, cli.ExitUsage, `did you mean "loss"? (peer sim list shows them)`)
+	simulate(t.Context(), of, "run", "losss").Want(t, cli.ExitUsage, `did you mean "loss"? (lab list shows them)`)
 }
 
-func TestSimRunNamesBreaches(t *testing.T) {
-	worlds, _ := idealWorlds()
-	whole := worlds[0].run
-	worlds[0].run = func(ctx context.Context, p *scenario.Plan, protocol string, progress func(float64)) (*outcome.Outcome, error) {
+func TestRunNamesBreaches(t *testing.T) {
+	of, _ := idealWorlds()
+	whole := of[0].run
+	of[0].run = func(ctx context.Context, p *scenario.Plan, protocol string, progress func(float64)) (*outcome.Outcome, error) {
 		o, err := whole(ctx, p, protocol, progress)
 		if protocol == "fabric" {
 			o.Drops = append(o.Drops, outcome.Drop{Peer: 1, Dropped: 2, Why: "it was slow"})
 		}
 		return o, err
 	}
-	r := simulate(t.Context(), worlds, "run", "--seed", "5", "--peers", "8", "--block-size", "128KiB").Want(t, cli.ExitWrong,
+	r := simulate(t.Context(), of, "run", "--seed", "5", "--peers", "8", "--block-size", "128KiB").Want(t, cli.ExitWrong,
 		"fabric, events, seed 5: honest peers dropped: peer 1 dropped peer 2 at 0s: it was slow\n",
-		"to run it again: peer sim run default --world events --protocol fabric --seed 5 --peers 8 --block-size 128KiB\n", "1 of what must hold")
+		"to run it again: lab run default --world events --protocol fabric --seed 5 --peers 8 --block-size 128KiB\n", "1 of what must hold")
 	if strings.Count(r.Err, "to run it again") != 1 || !strings.Contains(r.Out, "fabric-enhanced") {
 		t.Errorf("standard error is\n%s\nstandard output is\n%s", r.Err, r.Out)
 	}
 }
 
-func TestSimRunBoundsAreOfGrapevineAndTheNetworkAsItIs(t *testing.T) {
-	worlds, _ := idealWorlds()
+func TestRunBoundsAreOfGrapevineAndTheNetworkAsItIs(t *testing.T) {
+	of, _ := idealWorlds()
 	file := filepath.Join(t.TempDir(), "mine.toml")
 	if err := os.WriteFile(file, []byte("protocols = [\"grapevine\", \"fabric\"]\nchecks.p99 = \"9ms\"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	r := simulate(t.Context(), worlds, "run", file).Want(t, cli.ExitWrong, "grapevine, events, seed 1: p99 of the latency is 10 ms: want at most 9 ms")
+	r := simulate(t.Context(), of, "run", file).Want(t, cli.ExitWrong, "grapevine, events, seed 1: p99 of the latency is 10 ms: want at most 9 ms")
 	if strings.Contains(r.Err, "fabric") {
 		t.Errorf("fabric was held to grapevine's bound: %s", r.Err)
 	}
-	simulate(t.Context(), worlds, "run", file, "--seed", "2", "--blocks", "3", "--world", "events").Want(t, cli.ExitWrong, "at most 9 ms")
+	simulate(t.Context(), of, "run", file, "--seed", "2", "--blocks", "3", "--world", "events").Want(t, cli.ExitWrong, "at most 9 ms")
 	for _, other := range []string{"--peers=51", "--block-size=1MB", "--tx-size=300B", "--warm=0.1", "--bandwidth=60mbit", "--latency=1ms", "--loss=0.1", "--dead=0.1"} {
 		flag, _, _ := strings.Cut(other, "=")
-		simulate(t.Context(), worlds, "run", file, other).Want(t, cli.ExitOK, "bounds are not checked, for "+flag)
+		simulate(t.Context(), of, "run", file, other).Want(t, cli.ExitOK, "bounds are not checked, for "+flag)
 	}
-	simulate(t.Context(), worlds, "run", file, "--peers=50", "--loss=0").Want(t, cli.ExitWrong, "at most 9 ms") // as they are
+	simulate(t.Context(), of, "run", file, "--peers=50", "--loss=0").Want(t, cli.ExitWrong, "at most 9 ms") // as they are
 }
 
-func TestSimRunShowsWhatHadEnded(t *testing.T) {
-	worlds, _ := idealWorlds()
-	whole, ctx, cause := worlds[0].run, t.Context(), errors.New("a fault of ours")
+func TestRunShowsWhatHadEnded(t *testing.T) {
+	of, _ := idealWorlds()
+	whole, ctx, cause := of[0].run, t.Context(), errors.New("a fault of ours")
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	worlds[0].run = func(ctx context.Context, p *scenario.Plan, protocol string, progress func(float64)) (*outcome.Outcome, error) {
+	of[0].run = func(ctx context.Context, p *scenario.Plan, protocol string, progress func(float64)) (*outcome.Outcome, error) {
 		if protocol == "fabric" {
 			return nil, cause
 		}
 		return whole(ctx, p, protocol, progress)
 	}
-	r := simulate(ctx, worlds, "run").Want(t, cli.ExitFailed, `running fabric in the world "events": a fault of ours`,
-		"peer sim run default --world events --protocol fabric --seed 1")
+	r := simulate(ctx, of, "run").Want(t, cli.ExitFailed, `running fabric in the world "events": a fault of ours`,
+		"lab run default --world events --protocol fabric --seed 1")
 	if !strings.Contains(r.Out, "grapevine") || strings.Contains(r.Out, "fabric") {
 		t.Errorf("standard output is\n%s", r.Out)
 	}
-	worlds[0].run = func(ctx context.Context, p *scenario.Plan, protocol string, progress func(float64)) (*outcome.Outcome, error) {
+	of[0].run = func(ctx context.Context, p *scenario.Plan, protocol string, progress func(float64)) (*outcome.Outcome, error) {
 		if protocol == "fabric" {
 			cancel()
 			return nil, ctx.Err()
 		}
 		return whole(ctx, p, protocol, progress)
 	}
-	r = simulate(ctx, worlds, "run", "-o", "json").Want(t, cli.ExitFailed, "interrupted while fabric ran")
+	r = simulate(ctx, of, "run", "-o", "json").Want(t, cli.ExitFailed, "interrupted while fabric ran")
 	if !strings.HasPrefix(r.Out, `[{"protocol":"grapevine"`) || strings.Contains(r.Err, "again") {
 		t.Errorf("standard output is %s, standard error %s", r.Out, r.Err)
 	}
 }
 
-func TestSimRunPlots(t *testing.T) {
-	worlds, _ := idealWorlds()
+func TestRunPlots(t *testing.T) {
+	of, _ := idealWorlds()
 	file := filepath.Join(t.TempDir(), "a.svg")
-	simulate(t.Context(), worlds, "run", "--plot", file).Want(t, cli.ExitOK)
+	simulate(t.Context(), of, "run", "--plot", file).Want(t, cli.ExitOK)
 	text, err := os.ReadFile(file)
 	if err != nil || !bytes.Contains(text, []byte("default: 50 peers, 5 blocks")) || !bytes.Contains(text, []byte("fabric-enhanced, block 3")) {
 		t.Errorf("%v, or the picture is not of that run", err)
 	}
 }
 
-func TestSimList(t *testing.T) {
+func TestList(t *testing.T) {
 	var list []listedScenario
 	r := simulate(t.Context(), nil, "list", "-o", "json").Want(t, cli.ExitOK)
 	if err := json.Unmarshal([]byte(r.Out), &list); err != nil {
@@ -304,10 +300,10 @@ func TestSimList(t *testing.T) {
 	}
 }
 
-// TestSimWorlds plays the same small scenario in every world, in the program itself.
-func TestSimWorlds(t *testing.T) {
-	for _, w := range simWorlds() {
-		r := peer(t, "sim", "run", "small", "--world", w.name, "--protocol", "grapevine", "--peers", "5", "--blocks", "2", "-o", "json").Want(t, cli.ExitOK)
+// TestWorlds plays the same small scenario in every world, in the program itself.
+func TestWorlds(t *testing.T) {
+	for _, w := range worlds(&place{})[:2] { // those of simulated peers
+		r := lab(t, "run", "small", "--world", w.name, "--protocol", "grapevine", "--peers", "5", "--blocks", "2", "-o", "json").Want(t, cli.ExitOK)
 		var rows []outcome.Row
 		const said = "the scenario's bounds are not checked, for --peers makes it another network\n"
 		if err := json.Unmarshal([]byte(r.Out), &rows); err != nil || len(rows) != 1 || r.Err != said {
@@ -319,8 +315,8 @@ func TestSimWorlds(t *testing.T) {
 	}
 }
 
-// TestSimReplay breaks a bound in the event world, and runs the command that is named.
-func TestSimReplay(t *testing.T) {
+// TestReplay breaks a bound in the event world, and runs the command that is named.
+func TestReplay(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "it's here")
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		t.Fatal(err)
@@ -329,7 +325,7 @@ func TestSimReplay(t *testing.T) {
 	if err := os.WriteFile(file, []byte("peers = 9\nload.blocks = 3\nload.block_sizes = [\"16KiB\"]\nchecks.p99 = \"1ms\"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	first := peer(t, "sim", "run", file, "--blocks", "2", "--seed", "3", "-o", "json").Want(t, cli.ExitWrong, "want at most 1 ms")
+	first := lab(t, "run", file, "--blocks", "2", "--seed", "3", "-o", "json").Want(t, cli.ExitWrong, "want at most 1 ms")
 	_, line, _ := strings.Cut(first.Err, "to run it again: ")
 	line, _, _ = strings.Cut(line, "\n")
 	path := program.Path(t)

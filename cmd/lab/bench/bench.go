@@ -1,27 +1,24 @@
-// Command bench runs the comparisons that the README shows, holds them against the
-// committed results, and prints their tables. scripts/bench.sh builds and starts it.
+// Package bench runs the comparisons that the documents show, holds them against the
+// committed results, and prints their tables.
 //
 //	runs.go      which runs there are
-//	play.go      peer sim run -o json, as anybody would start it
+//	play.go      lab run -o json, as anybody would start it
 //	compare.go   where fresh results differ from committed ones
 //	tables.go    Markdown
-//
-// It exits with 1 when something failed or differs by more than its margin.
-package main
+package bench
 
 import (
 	"context"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
-	"os/signal"
 	"slices"
-	"syscall"
 	"time"
+
+	"grapevine/cmd/internal/cli"
 )
 
 // results is the committed file.
@@ -32,35 +29,26 @@ type results struct {
 	Runs   []result `json:"runs"`
 }
 
-type options struct {
-	peer, file           string
-	quick, update, print bool
+// Options say what Run is to do.
+type Options struct {
+	Lab    string // the program that plays
+	File   string // the committed results
+	Quick  bool   // the event world alone
+	Update bool   // write the results, and draw the picture, instead of failing
+	Tables bool   // print the tables of the committed results, and run nothing
 }
 
-func main() {
-	var o options
-	flag.StringVar(&o.peer, "peer", "bin/peer", "the program to run")
-	flag.StringVar(&o.file, "file", "testnet/bench/results.json", "the committed results")
-	flag.BoolVar(&o.quick, "quick", false, "")
-	flag.BoolVar(&o.update, "update", false, "")
-	flag.BoolVar(&o.print, "tables", false, "")
-	flag.Usage = func() { fmt.Fprintln(os.Stderr, "bench is started by scripts/bench.sh; see its --help") }
-	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := bench(ctx, o, os.Stdout, os.Stderr); err != nil {
-		fmt.Fprintln(os.Stderr, "scripts/bench.sh:", err)
-		os.Exit(1)
-	}
-}
-
-// bench does what the options say. Tables go to out, all else to notes.
-func bench(ctx context.Context, o options, out, notes io.Writer) error {
-	committed, err := load(o.file)
+// Run does what the options say. Tables go to out, all else to notes. It is an error that
+// something differs by more than its margin.
+func Run(ctx context.Context, o Options, out, notes io.Writer) error {
+	committed, err := load(o.File)
 	if err != nil {
 		return err
 	}
-	if o.print {
+	if o.Tables && len(committed.Runs) == 0 {
+		return cli.NotFound(fmt.Errorf("there are no results in %s: run this in the source's directory, or name the file with --file", o.File))
+	}
+	if o.Tables {
 		return writeTables(out, committed.Runs)
 	}
 	fresh, err := o.playAll(ctx, notes)
@@ -74,30 +62,30 @@ func bench(ctx context.Context, o options, out, notes io.Writer) error {
 	for _, d := range differences {
 		fmt.Fprintln(notes, d)
 	}
-	if o.update {
-		return save(o.file, merge(committed, fresh))
+	if o.Update {
+		return save(o.File, merge(committed, fresh))
 	}
 	if len(differences) > 0 {
-		return fmt.Errorf("%d differences from %s: mend them, or accept them with --update", len(differences), o.file)
+		return fmt.Errorf("%d differences from %s: mend them, or accept them with --update", len(differences), o.File)
 	}
-	fmt.Fprintf(notes, "nothing differs from %s by more than its margin\n", o.file)
+	fmt.Fprintf(notes, "nothing differs from %s by more than its margin\n", o.File)
 	return nil
 }
 
 // playAll plays all runs, or with quick those of the event world.
-func (o options) playAll(ctx context.Context, notes io.Writer) (results, error) {
+func (o Options) playAll(ctx context.Context, notes io.Writer) (results, error) {
 	source, err := sourceHash(ctx)
 	if err != nil {
 		return results{}, err
 	}
 	fresh := results{Source: source}
 	for _, r := range runs {
-		if o.quick && r.World != events {
+		if o.Quick && r.World != events {
 			continue
 		}
 		begun := time.Now()
-		fmt.Fprintf(notes, "-- %s, %s: peer %s\n", r.Title, r.World, r.commandLine())
-		res, err := r.play(ctx, o.peer, o.update)
+		fmt.Fprintf(notes, "-- %s, %s: lab %s\n", r.Title, r.World, r.commandLine())
+		res, err := r.play(ctx, o.Lab, o.Update)
 		if err != nil {
 			return results{}, err
 		}

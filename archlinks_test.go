@@ -18,6 +18,7 @@ var laboratory = []struct{ path, why string }{
 	{"grapevine/cmd/lab", "the laboratory has a program of its own"},
 	{"grapevine/testnet/baseline", "a node speaks one protocol"},
 	{"grapevine/testnet/checks", "a run is judged in the laboratory; peers are asked by testnet/ledgers"},
+	{"grapevine/testnet/course", "scenarios are the laboratory's"},
 	{"grapevine/testnet/events", "simulated networks are the laboratory's"},
 	{"grapevine/testnet/outcome", "runs of scenarios are the laboratory's; what logs say is testnet/report"},
 	{"grapevine/testnet/packets", "simulated networks are the laboratory's"},

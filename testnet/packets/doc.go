@@ -4,7 +4,8 @@
 //	scenario.Plan ──▶ Run ══ a process of its own ═▶ Child ─ testing.Main ─ synctest.Test ─ play
 //	outcome, error ◀──────── gob on its stdout ◀────────────────────────────────────────────┘
 //
-//	play: world ── kind: nodes (node.Node: grapevine, fabric, fabric-enhanced)
+//	play: course.Course says when, world does it
+//	        ├── kind: nodes (node.Node: grapevine, fabric, fabric-enhanced)
 //	        │            gossip (baseline.Peer: gossipsub, gossipsub-chunked)
 //	        └── fabric: simnet, and a port for every peer: cuts, losses, rates, counts
 //

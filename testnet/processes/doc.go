@@ -2,8 +2,9 @@
 // machine, a network of package local, and leaves none of them behind.
 //
 //	scenario.Plan ──▶ Run ── kill, start ──▶ processes ◀── transactions ── load
-//	                   │                        │ API: heights, the chain, counters
-//	outcome.Outcome ◀──┴── finish ◀─────────────┴ logs: what came when, and how
+//	                   │ (course.Course         │ API: heights, the chain, counters
+//	outcome.Outcome ◀──┤  says when)            │ logs: what came when, and how
+//	                   └── finish ◀─────────────┘
 //
 // How it takes what a scenario says:
 //

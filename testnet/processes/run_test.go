@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"grapevine/block"
+	"grapevine/testnet/course"
 	"grapevine/testnet/local"
 	"grapevine/testnet/outcome"
 	"grapevine/testnet/scenario"
@@ -133,19 +134,20 @@ func TestCounted(t *testing.T) {
 	defer server.Close()
 	addr := strings.TrimPrefix(server.URL, "http://")
 	w := &world{
-		net: &local.Session{Network: &local.Network{Peers: []local.Peer{{API: addr}, {API: addr}, {API: addr}}}}, lives: []*local.Started{{}, {}, nil}, out: &outcome.Outcome{Peers: make([]outcome.Peer, 3)},
+		net: &local.Session{Network: &local.Network{Peers: []local.Peer{{API: addr}, {API: addr}, {API: addr}}}}, lives: []*local.Started{{}, {}, nil}, out: &outcome.Outcome{Peers: make([]outcome.Peer, 3)}, last: make([]tally, 3),
 		from: []tally{{200, 400, 30}, {}, {}}, past: []tally{{}, {2000, 1000, 2}, {3000, 2000, 5}},
 	}
-	if err := w.counted(t.Context(), []int{0, 1}); err != nil {
+	if err := w.Note(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	w.counted()
 	for i, want := range [][3]int64{{840, 210, 10}, {3150, 1680, 42}, {3150, 2100, 5}} {
 		if p := w.out.Peers[i]; p.Received != want[0] || p.Sent != want[1] || p.Again != want[2] {
 			t.Errorf("peer %d received %d, sent %d, and %d again: want %v", i, p.Received, p.Sent, p.Again, want)
 		}
 	}
 	server.Close()
-	if err := w.counted(t.Context(), []int{0, 1}); err == nil || !strings.Contains(err.Error(), "peer 0: ") {
+	if err := w.Note(t.Context()); err == nil || !strings.Contains(err.Error(), "peer 0: ") {
 		t.Errorf("of peers that do not answer: %v, want an error that names them", err)
 	}
 }
@@ -178,9 +180,10 @@ func TestDiaries(t *testing.T) {
 	t0 := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	a, b, c, d := block.ID{1}, block.ID{2}, block.ID{3}, block.ID{4}
 	w := &world{
-		t0: t0, lives: []*local.Started{nil, {}, {}, nil}, net: &local.Session{Network: &local.Network{}},
+		course: &course.Course{Plan: &scenario.Plan{}}, lives: []*local.Started{nil, {}, {}, nil}, net: &local.Session{Network: &local.Network{}},
 		out: &outcome.Outcome{End: 900 * ms, Peers: make([]outcome.Peer, 4)},
 	}
+	w.course.Start(t0)
 	for i, id := range []block.ID{a, b, c} {
 		w.out.Blocks = append(w.out.Blocks, outcome.Block{Height: uint64(i + 1), ID: id, Bytes: 1000, At: time.Duration(100*i+100) * ms})
 	}

@@ -10,7 +10,7 @@ import (
 
 // The import table. Arrows go one way:
 //
-//	cmd/peer → node → {api, dissemination, ordering, mempool, ledger, p2p} → cores → block
+//	cmd → node → {api, dissemination, ordering, mempool, ledger, p2p} → cores → block
 //
 // A package that is not in the table may not exist, and one that is imports of this
 // module what stands here and nothing else.
@@ -51,25 +51,35 @@ var packages = []struct {
 	{"node", "api block block/sig dissemination dissemination/arrival dissemination/fresh dissemination/protocol genesis ledger mempool ordering p2p p2p/membership p2p/wire",
 		"the composition root imports every part, and no part imports it"},
 
-	{"testnet/scenario", "block testnet/scenarios", "what is to happen is said before there is a network, and for every world alike"},
+	{"internal/spelling", "", "errors that say what was probably meant, for whatever has names"},
+
+	{"testnet/scenario", "block internal/spelling testnet/scenarios", "what is to happen is said before there is a network, and for every world alike"},
 	{"testnet/scenarios", "", "files, and the one line that embeds them"},
 	{"testnet/report", "block", "a report is made of facts, wherever the network ran"},
 	{"testnet/outcome", "block testnet/report", "what happened is data, whatever world it happened in"},
+	{"testnet/course", "testnet/scenario", "what is due when is the plan's, whatever network it is played on"},
 	{"testnet/plot", "block testnet/outcome", "a picture is of what happened, and knows no world"},
-	{"testnet/checks", "api api/apipb block testnet/outcome testnet/scenario", "a check believes what peers answer, or what a world saw, and nothing else"},
+	{"testnet/ledgers", "api api/apipb block", "a check of peers believes what they answer, and nothing else"},
+	{"testnet/checks", "block testnet/outcome testnet/scenario", "a check of a run believes what its world saw, and nothing else"},
 	{"testnet/traffic", "api api/apipb block block/sig mempool", "traffic comes from outside, as a user's would"},
 	{"testnet/baseline/fabric", "block p2p/wire", "a core: Fabric's gossip with IDs and sizes, no bodies, no network, and nothing of our own cores"},
 	{"testnet/baseline", "block p2p p2p/wire testnet/baseline/fabric", "what we are measured against has nothing of ours but the seam for its sockets, and frames"},
-	{"testnet/packets", "block block/sig genesis ledger node p2p/wire testnet/baseline testnet/baseline/fabric testnet/outcome testnet/scenario",
+	{"testnet/packets", "block block/sig genesis ledger node p2p/wire testnet/baseline testnet/baseline/fabric testnet/course testnet/outcome testnet/scenario testnet/traffic",
 		"whole nodes on simulated links: it knows their doors, and nothing of what is behind"},
-	{"testnet/processes", "api api/apipb block block/sig durable genesis testnet/outcome testnet/report testnet/scenario testnet/traffic",
+	{"testnet/local", "api block block/sig durable genesis testnet/report",
+		"a network of processes is looked after by hand as well as by a scenario, and knows of none"},
+	{"testnet/processes", "api api/apipb block block/sig genesis testnet/course testnet/local testnet/outcome testnet/report testnet/scenario testnet/traffic",
 		"processes are real peers: what is known of them comes through their API and from their logs"},
 	{"testnet/events", "block dissemination/arrival dissemination/catchup dissemination/effect dissemination/fresh dissemination/message dissemination/protocol p2p/membership p2p/wire testnet/baseline/fabric testnet/outcome testnet/scenario",
 		"simulated peers are the cores and what stands between them: no network, no disk, no clock"},
-	{"cmd/peer", "api api/apipb api/codec block block/sig dissemination/fresh durable genesis ledger mempool node ordering p2p/membership testnet/checks testnet/events testnet/outcome testnet/packets testnet/plot testnet/processes testnet/report testnet/scenario testnet/traffic",
+	{"cmd/internal/cli", "api", "what the programs have in common is the command line, not what they do"},
+	{"cmd/internal/cli/clitest", "", "a program is tested from outside"},
+	{"cmd/peer", "api api/apipb api/codec block block/sig cmd/internal/cli dissemination/fresh durable genesis internal/spelling ledger mempool node ordering p2p/membership testnet/ledgers testnet/local testnet/report testnet/traffic",
 		"the command line is at the top: nothing imports it"},
+	{"cmd/lab", "cmd/internal/cli cmd/lab/bench testnet/checks testnet/events testnet/local testnet/outcome testnet/packets testnet/plot testnet/processes testnet/scenario",
+		"the laboratory knows networks of peers, and starts the peers' program as anybody would"},
+	{"cmd/lab/bench", "cmd/internal/cli testnet/outcome testnet/report", "it starts the program as anybody would, and reads its rows"},
 
-	{"scripts/bench", "testnet/outcome testnet/report", "a tool: it starts the program as anybody would, and reads its rows"},
 	{"scripts/genproto", "", "a tool: it may not depend on what it generates"},
 	{".", "", "only this test"},
 }
@@ -79,12 +89,13 @@ var packages = []struct {
 var testImports = map[string]string{
 	"":                "block block/sig genesis",
 	"api":             "api/apipb api/apipb/apipbconnect",
-	"node":            "api api/apipb p2p p2p/wire testnet/checks testnet/traffic",
+	"node":            "api api/apipb p2p p2p/wire",
 	"ordering":        "ledger",
-	"cmd/peer":        "api/apipb/apipbconnect",
+	"cmd/peer":        "api/apipb/apipbconnect cmd/internal/cli/clitest",
 	"testnet/events":  "block/sig genesis testnet/checks",
-	"scripts/bench":   "testnet/scenario",
-	"testnet/checks":  "ledger mempool",
+	"cmd/lab":         "block cmd/internal/cli/clitest",
+	"cmd/lab/bench":   "testnet/scenario",
+	"testnet/ledgers": "ledger mempool",
 	"testnet/packets": "testnet/checks testnet/events",
 	"testnet/traffic": "ledger",
 }
@@ -102,13 +113,13 @@ var guards = []struct {
 	{"github.com/quic-go", "p2p testnet/packets testnet/baseline", "transports are libp2p's business"},
 	{"go.uber.org/fx", "p2p testnet/packets testnet/baseline", "it is needed for the socket's seam alone (STYLE §6)"},
 	{"github.com/marcopolo/simnet", "p2p node dissemination testnet/packets testnet/baseline", "simulated links are for tests and testnets; a check below keeps it out of the node itself"},
-	{"connectrpc.com/connect", "api api/apipb/apipbconnect cmd/peer", "RPC is the API's business, and the exit codes'"},
+	{"connectrpc.com/connect", "api api/apipb/apipbconnect cmd/internal/cli cmd/peer", "RPC is the API's business, and the exit codes'"},
 	{"github.com/prometheus", "api node p2p dissemination testnet/packets", "metrics are read from Stats by drivers, and by whoever runs nodes; cores and stores have no registry"},
-	{"github.com/spf13", "cmd/peer", "flags exist in the command line alone"},
+	{"github.com/spf13", "cmd/internal/cli cmd/internal/cli/clitest cmd/lab cmd/peer", "flags exist in the command line alone"},
 	{"github.com/BurntSushi", "cmd/peer testnet/scenario", "config files exist in the command line alone; a scenario is a file too"},
 	{"gonum.org", "testnet/plot", "one package draws"},
 	{"github.com/go-echarts", "testnet/plot", "one package draws"},
-	{"golang.org/x/term", "cmd/peer", "terminals exist in the command line alone"},
+	{"golang.org/x/term", "cmd/internal/cli", "terminals exist in the command line alone"},
 	{"github.com/stretchr", "", "tests compare with if, and say what they got and wanted"},
 }
 

@@ -9,7 +9,7 @@ usage() {
 Usage: scripts/bench.sh [--quick] [--update]
        scripts/bench.sh --tables
 
-Plays every comparison (scripts/bench/runs.go lists them), prints its tables as
+Plays every comparison (cmd/lab/bench/runs.go lists them), prints its tables as
 Markdown, and names each figure that differs from testnet/bench/results.json by more
 than its margin: in the event world nothing while its code is the same, else 10 %; in
 the packet world, which does not repeat, 30 %; for the largest latency twice that. It
@@ -38,6 +38,5 @@ for arg in "$@"; do
 	esac
 done
 mkdir -p testnet/bench
-go build -o bin/peer ./cmd/peer
-go build -o bin/bench ./scripts/bench
-exec bin/bench "${flags[@]}"
+go build -o bin/lab ./cmd/lab
+exec bin/lab bench "${flags[@]}"

@@ -50,7 +50,7 @@ done
 [[ -z $file || $file == /* ]] || file=$here/$file
 [[ -z $dir || $dir == /* ]] || dir=$here/$dir
 file=${file:-go.sum}
-# As many as testnet/processes takes.
+# As many as testnet/local takes.
 [[ $peers =~ ^[1-9][0-9]{0,2}$ ]] && ((peers <= 200)) || die "-n $peers: want 1 to 200 peers"
 [[ -f $file ]] || die "$file is no file"
 [[ -r $file ]] || die "cannot read $file"

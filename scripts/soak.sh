@@ -48,7 +48,7 @@ number() { [[ $1 =~ ^[0-9]{1,9}(\.[0-9]{1,9})?$ && $1 =~ [1-9] ]]; }
 
 # check says before anything is built or started what is wrong with the values.
 check() {
-	# As many as testnet/processes takes.
+	# As many as testnet/local takes.
 	[[ $peers =~ ^[1-9][0-9]{0,2}$ ]] && ((peers <= 200)) || die "-n $peers: want 1 to 200 peers"
 	number "$rate" || die "--rate $rate: want transactions a second, such as 500"
 	[[ $duration =~ ^([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$ && $duration =~ [1-9] ]] ||
@@ -72,9 +72,9 @@ alone() { # whether a way to run stands alone: its name, and what follows it
 # What goes wrong in one scenario keeps none of the others from running.
 scenarios() {
 	local code=0
-	go build -o bin/peer ./cmd/peer
-	bin/peer testnet run crash -n 20 --protocol grapevine,fabric,fabric-enhanced || code=$?
-	bin/peer testnet run crowd -n 10 --protocol grapevine,fabric,fabric-enhanced || code=$?
+	go build -o bin/ ./cmd/peer ./cmd/lab
+	bin/lab run crash --world processes -n 20 --protocol grapevine,fabric,fabric-enhanced || code=$?
+	bin/lab run crowd --world processes -n 10 --protocol grapevine,fabric,fabric-enhanced || code=$?
 	exit "$code"
 }
 

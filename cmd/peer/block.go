@@ -11,11 +11,12 @@ import (
 	"grapevine/api"
 	"grapevine/api/apipb"
 	"grapevine/block"
+	"grapevine/cmd/internal/cli"
 	"grapevine/testnet/report"
 )
 
 func blockCommand() *cobra.Command {
-	return group("block", "Look at blocks of the chain", "  peer block get 1\n  peer block watch", blockGetCommand(), blockWatchCommand())
+	return cli.Group("block", "Look at blocks of the chain", "  peer block get 1\n  peer block watch", blockGetCommand(), blockWatchCommand())
 }
 
 func blockGetCommand() *cobra.Command {
@@ -28,7 +29,7 @@ func blockGetCommand() *cobra.Command {
   peer block get --txs full -o json 12 | jq -r '.body.transactions[].payload' | base64 -d`,
 		Args: cobra.MaximumNArgs(1),
 	}
-	addr, out := apiFlag(cmd), outputFlag(cmd)
+	addr, out := apiFlag(cmd), cli.OutputFlag(cmd)
 	txsFlag(cmd, &txs, api.TxsIDs)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		req := &apipb.GetBlockRequest{Txs: txs}
@@ -43,14 +44,14 @@ func blockGetCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return out.printMessage(cmd, b, func(w io.Writer) { blockTable(w, b) })
+		return printMessage(out, cmd, b, func(w io.Writer) { blockTable(w, b) })
 	}
 	return cmd
 }
 
 func txsFlag(cmd *cobra.Command, txs *string, def string) {
 	*txs = def
-	cmd.Flags().Var(textValue{txs, []string{api.TxsNone, api.TxsIDs, api.TxsFull}}, "txs", "how much of its transactions: none, ids or full")
+	cmd.Flags().Var(cli.Text(txs, api.TxsNone, api.TxsIDs, api.TxsFull), "txs", "how much of its transactions: none, ids or full")
 }
 
 // nameBlock reads a height, an ID or the word for the last block, which is what a request
@@ -62,14 +63,14 @@ func nameBlock(req *apipb.GetBlockRequest, arg string) error {
 	if len(arg) == 64 {
 		id, err := block.ParseID(arg)
 		if err != nil {
-			return usage(err)
+			return cli.Usage(err)
 		}
 		req.Id = id.String()
 		return nil
 	}
 	height, err := strconv.ParseUint(arg, 10, 64)
 	if err != nil || height == 0 || height > block.MaxHeight {
-		return usagef("block %q: want a height from 1, an ID of 64 hexadecimal digits, or tip", arg)
+		return cli.Usagef("block %q: want a height from 1, an ID of 64 hexadecimal digits, or tip", arg)
 	}
 	req.Height = height
 	return nil
@@ -119,7 +120,7 @@ func blockWatchCommand() *cobra.Command {
   peer block watch --from 1 --count 10 -o json | jq .header.height`,
 		Args: cobra.NoArgs,
 	}
-	addr, out := apiFlag(cmd), outputFlag(cmd)
+	addr, out := apiFlag(cmd), cli.OutputFlag(cmd)
 	cmd.Flags().Uint64Var(&from, "from", 0, "height to begin at; 0: the next block")
 	cmd.Flags().IntVar(&count, "count", 0, "end after so many blocks; 0: go on")
 	txsFlag(cmd, &txs, api.TxsNone)
@@ -134,7 +135,7 @@ func blockWatchCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := out.printMessage(cmd, b, func(w io.Writer) { blockLine(w, b) }); err != nil {
+			if err := printMessage(out, cmd, b, func(w io.Writer) { blockLine(w, b) }); err != nil {
 				return err
 			}
 			if count--; count == 0 {

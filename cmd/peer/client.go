@@ -13,6 +13,7 @@ import (
 	"grapevine/api"
 	"grapevine/api/apipb"
 	"grapevine/api/codec"
+	"grapevine/cmd/internal/cli"
 	"grapevine/testnet/report"
 )
 
@@ -26,9 +27,9 @@ func apiFlag(cmd *cobra.Command) *string {
 }
 
 // printMessage writes what a node answered: as the API's own JSON, or by table.
-func (o *output) printMessage(cmd *cobra.Command, m proto.Message, table func(w io.Writer)) error {
-	if !o.isJSON() {
-		return o.print(cmd, nil, table)
+func printMessage(o *cli.Output, cmd *cobra.Command, m proto.Message, table func(w io.Writer)) error {
+	if !o.IsJSON() {
+		return o.Print(cmd, nil, table)
 	}
 	text, err := codec.Line(m)
 	if err == nil {
@@ -45,7 +46,7 @@ func statusCommand() *cobra.Command {
   peer status --api 127.0.0.1:9710 -o json | jq .height`,
 		Args: cobra.NoArgs,
 	}
-	addr, out := apiFlag(cmd), outputFlag(cmd)
+	addr, out := apiFlag(cmd), cli.OutputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		client := api.Dial(*addr)
 		defer client.Close()
@@ -53,7 +54,7 @@ func statusCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return out.printMessage(cmd, s, func(w io.Writer) { statusTable(w, s) })
+		return printMessage(out, cmd, s, func(w io.Writer) { statusTable(w, s) })
 	}
 	return cmd
 }
@@ -90,7 +91,7 @@ func membersCommand() *cobra.Command {
 		Example: "  peer members\n  peer members -o json | jq '.members[].peer_id'",
 		Args:    cobra.NoArgs,
 	}
-	addr, out := apiFlag(cmd), outputFlag(cmd)
+	addr, out := apiFlag(cmd), cli.OutputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		client := api.Dial(*addr)
 		defer client.Close()
@@ -98,7 +99,7 @@ func membersCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return out.printMessage(cmd, &apipb.GetMembersResponse{Members: members}, func(w io.Writer) {
+		return printMessage(out, cmd, &apipb.GetMembersResponse{Members: members}, func(w io.Writer) {
 			fmt.Fprintln(w, "PEER ID\tSTATE\tNEIGHBOUR\tHEIGHT\tBASE\tSOFTWARE\tADDRESSES")
 			for _, m := range members {
 				fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%d\t%s\t%s\n", m.PeerId, m.State, yesNo(m.Neighbour), m.Height, m.Base, m.Software, strings.Join(m.Addrs, " "))

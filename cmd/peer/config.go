@@ -9,7 +9,7 @@ import (
 
 	"github.com/BurntSushi/toml"
 
-	"grapevine/testnet/scenario"
+	"grapevine/internal/spelling"
 )
 
 // readConfig reads the keys of a config.toml. A key that is not in the table is an
@@ -32,7 +32,7 @@ func readConfig(path string, table []setting) (map[string]any, error) {
 	}
 	for _, key := range slices.Sorted(maps.Keys(keys)) {
 		if !slices.Contains(known, key) {
-			return nil, fmt.Errorf("%s: unknown key %q: %s", path, key, scenario.DidYouMean(key, known))
+			return nil, fmt.Errorf("%s: unknown key %q: %s", path, key, spelling.DidYouMean(key, known))
 		}
 	}
 	return keys, nil
@@ -47,9 +47,9 @@ func writeConfig(table []setting, given []setting) []byte {
 # lines that begin with "#". An unknown key is an error.
 `)
 	for _, row := range table {
-		text, mark := row.value.toTOML(), "#"
+		text, mark := row.value.ToTOML(), "#"
 		if i := slices.IndexFunc(given, func(g setting) bool { return g.key == row.key }); i >= 0 {
-			text, mark = given[i].value.toTOML(), ""
+			text, mark = given[i].value.ToTOML(), ""
 		}
 		fmt.Fprintf(&b, "\n# %s\n# (--%s, %s)\n%s%s = %s\n", row.help, row.flag(), row.env(), mark, row.key, text)
 	}

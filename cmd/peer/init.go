@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"grapevine/block/sig"
+	"grapevine/cmd/internal/cli"
 	"grapevine/durable"
 	"grapevine/genesis"
 	"grapevine/ordering"
@@ -35,7 +36,7 @@ type created struct {
 }
 
 func initCommand() *cobra.Command {
-	var home, genesisPath, chainID string
+	var home, genesisPath, chainID, keyPath string
 	s := defaultSettings()
 	cmd := &cobra.Command{
 		Use:   "init --home DIR [--genesis FILE]",
@@ -44,8 +45,9 @@ func initCommand() *cobra.Command {
 config.toml, and the network's genesis.json.
 
 With --genesis the peer is to join that network. Without, it gets a new network of
-its own whose orderer it is; give its genesis.json to the others. Settings given as
-flags are written into config.toml.
+its own whose orderer it is; give its genesis.json to the others. With --key it takes
+that identity, which is copied, in place of a new one. Settings given as flags are
+written into config.toml.
 
 A home that is there already is left alone, and that is an error.`,
 		Example: `  peer init --home alice
@@ -57,16 +59,20 @@ A home that is there already is left alone, and that is an error.`,
 	homeFlag(cmd, &home)
 	cmd.Flags().StringVar(&genesisPath, "genesis", "", "genesis file of the network to join; none: a new network")
 	cmd.Flags().StringVar(&chainID, "chain-id", "grapevine", "name of the new network")
+	cmd.Flags().StringVar(&keyPath, "key", "", "key file of the identity to take; none: a new one")
 	s.addFlags(cmd.Flags())
-	out := outputFlag(cmd)
+	out := cli.OutputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if genesisPath != "" && cmd.Flags().Changed("chain-id") {
-			return usagef("--chain-id %s with --genesis %s: the genesis names the chain", chainID, genesisPath)
+			return cli.Usagef("--chain-id %s with --genesis %s: the genesis names the chain", chainID, genesisPath)
 		}
 		if err := checkHome(home); err != nil {
 			return err
 		}
-		key := sig.Generate()
+		key, err := identity(keyPath)
+		if err != nil {
+			return err
+		}
 		g, err := joinOrFound(key, genesisPath, chainID)
 		if err != nil {
 			return err
@@ -74,13 +80,13 @@ A home that is there already is left alone, and that is an error.`,
 		cfg := s.nodeConfig()
 		cfg.Key, cfg.Genesis = key, g
 		if err := cfg.Check(); err != nil {
-			return usagef("%w", err)
+			return cli.Usagef("%w", err)
 		}
 		if err := makeHome(home, key, g, s.changed(cmd.Flags())); err != nil {
 			return err
 		}
 		c := created{home, genesis.PeerID(key.Public()), g.ChainID, g.ID().String(), g.Produces(key.Public())}
-		return out.print(cmd, c, func(w io.Writer) {
+		return out.Print(cmd, c, func(w io.Writer) {
 			fmt.Fprintf(w, "home\t%s\npeer ID\t%s\nnetwork\t%s (%s)\norderer\t%s\n", c.Home, c.PeerID, c.ChainID, c.GenesisID, yesNo(c.Orderer))
 			fmt.Fprintf(w, "next\tpeer start --home %s\n", home)
 		})
@@ -95,9 +101,21 @@ func homeFlag(cmd *cobra.Command, home *string) {
 
 func checkHome(home string) error {
 	if home == "" {
-		return usagef("no home directory: name it with --home DIR or GRAPEVINE_HOME")
+		return cli.Usagef("no home directory: name it with --home DIR or GRAPEVINE_HOME")
 	}
 	return nil
+}
+
+// identity reads the key of the peer that a home is for, or makes a new one.
+func identity(path string) (sig.Key, error) {
+	if path == "" {
+		return sig.Generate(), nil
+	}
+	key, err := sig.LoadKey(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = cli.NotFound(err)
+	}
+	return key, err
 }
 
 // joinOrFound reads the genesis of the network to join, or makes a new network's,
@@ -150,14 +168,14 @@ func checkVacant(home string) error {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil
 	case err != nil:
-		return refused(fmt.Errorf("home %s: %w", home, err))
+		return cli.Refused(fmt.Errorf("home %s: %w", home, err))
 	case len(entries) == 0:
 		return nil
 	}
 	if _, err := os.Stat(filepath.Join(home, keyFile)); err == nil {
-		return refused(fmt.Errorf("home %s is a peer's already, nothing was changed: start it with peer start --home %s, or name another directory", home, home))
+		return cli.Refused(fmt.Errorf("home %s is a peer's already, nothing was changed: start it with peer start --home %s, or name another directory", home, home))
 	}
-	return refused(fmt.Errorf("home %s is a directory with other things in it (%s, …): name a new directory", home, entries[0].Name()))
+	return cli.Refused(fmt.Errorf("home %s is a directory with other things in it (%s, …): name a new directory", home, entries[0].Name()))
 }
 
 func fillHome(dir string, key sig.Key, g *genesis.Genesis, given []setting) error {

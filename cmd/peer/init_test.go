@@ -6,26 +6,20 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"grapevine/cmd/internal/cli"
+	"grapevine/cmd/internal/cli/clitest"
 )
 
 // inited makes a home and returns what init printed.
 func inited(t *testing.T, args ...string) created {
 	t.Helper()
-	r := peer(t, append([]string{"init", "-o", "json"}, args...)...).want(t, exitOK)
+	r := peer(t, append([]string{"init", "-o", "json"}, args...)...).Want(t, cli.ExitOK)
 	var c created
-	if err := json.Unmarshal([]byte(r.out), &c); err != nil {
-		t.Fatalf("init printed %q: %v", r.out, err)
+	if err := json.Unmarshal([]byte(r.Out), &c); err != nil {
+		t.Fatalf("init printed %q: %v", r.Out, err)
 	}
 	return c
-}
-
-func read(t *testing.T, path ...string) string {
-	t.Helper()
-	text, err := os.ReadFile(filepath.Join(path...))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
 }
 
 func TestInit(t *testing.T) {
@@ -39,10 +33,10 @@ func TestInit(t *testing.T) {
 	if b.Orderer || b.GenesisID != a.GenesisID || b.PeerID == a.PeerID {
 		t.Errorf("a peer that joins is %+v, the first is %+v", b, a)
 	}
-	if read(t, alice, genesisFile) != read(t, bob, genesisFile) {
+	if clitest.Read(t, alice, genesisFile) != clitest.Read(t, bob, genesisFile) {
 		t.Error("the genesis was not copied byte for byte")
 	}
-	if config := read(t, bob, configFile); !strings.Contains(config, "\nmode = \"pull\"\n") || !strings.Contains(config, "\nlisten = [\"/ip4/127.0.0.1/tcp/1\", \"/ip4/127.0.0.1/tcp/2\"]\n") || !strings.Contains(config, "\n#fanout = 0\n") {
+	if config := clitest.Read(t, bob, configFile); !strings.Contains(config, "\nmode = \"pull\"\n") || !strings.Contains(config, "\nlisten = [\"/ip4/127.0.0.1/tcp/1\", \"/ip4/127.0.0.1/tcp/2\"]\n") || !strings.Contains(config, "\n#fanout = 0\n") {
 		t.Errorf("the flags are not in config.toml:\n%s", config)
 	}
 	for home, want := range map[string]string{
@@ -63,12 +57,23 @@ func TestInit(t *testing.T) {
 	}
 }
 
+func TestInitTakesAnIdentity(t *testing.T) {
+	dir := t.TempDir()
+	a := inited(t, "--home", filepath.Join(dir, "alice"))
+	b := inited(t, "--home", filepath.Join(dir, "again"), "--key", filepath.Join(dir, "alice", keyFile))
+	if a.PeerID != b.PeerID || clitest.Read(t, dir, "alice", keyFile) != clitest.Read(t, dir, "again", keyFile) {
+		t.Errorf("with alice's key it is %+v, alice is %+v", b, a)
+	}
+	none := filepath.Join(dir, "none.key")
+	peer(t, "init", "--home", filepath.Join(dir, "x"), "--key", none).Want(t, cli.ExitNotFound, none)
+}
+
 func TestInitTwiceHarmsNothing(t *testing.T) {
 	home := filepath.Join(t.TempDir(), "alice")
 	inited(t, "--home", home)
-	key, lock := read(t, home, keyFile), read(t, home, lockFile)
-	peer(t, "init", "--home", home).want(t, exitRefused, home, "nothing was changed", "peer start")
-	if read(t, home, keyFile) != key || read(t, home, lockFile) != lock {
+	key, lock := clitest.Read(t, home, keyFile), clitest.Read(t, home, lockFile)
+	peer(t, "init", "--home", home).Want(t, cli.ExitRefused, home, "nothing was changed", "peer start")
+	if clitest.Read(t, home, keyFile) != key || clitest.Read(t, home, lockFile) != lock {
 		t.Error("the second init changed the home")
 	}
 	if rest, err := filepath.Glob(filepath.Join(filepath.Dir(home), ".peer-init-*")); err != nil || len(rest) > 0 {
@@ -82,20 +87,20 @@ func TestInitRefuses(t *testing.T) {
 	if err := os.MkdirAll(full, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	write(t, "letter", full, "letter.txt")
-	peer(t, "init", "--home", full).want(t, exitRefused, full, "letter.txt", "name a new directory")
+	clitest.Write(t, "letter", full, "letter.txt")
+	peer(t, "init", "--home", full).Want(t, cli.ExitRefused, full, "letter.txt", "name a new directory")
 
-	peer(t, "init", "--home", filepath.Join(dir, "x"), "--genesis", filepath.Join(dir, "none.json")).want(t, exitFailed, "none.json")
-	peer(t, "init", "--home", filepath.Join(dir, "x"), "--chain-id", "Not A Name").want(t, exitFailed, `"Not A Name"`)
+	peer(t, "init", "--home", filepath.Join(dir, "x"), "--genesis", filepath.Join(dir, "none.json")).Want(t, cli.ExitFailed, "none.json")
+	peer(t, "init", "--home", filepath.Join(dir, "x"), "--chain-id", "Not A Name").Want(t, cli.ExitFailed, `"Not A Name"`)
 
-	peer(t, "init", "--home", filepath.Join(dir, "x"), "--listen", "1.2.3.4:99").want(t, exitUsage, `"1.2.3.4:99"`, "want a multiaddr")
-	peer(t, "init", "--home", filepath.Join(dir, "x"), "--bootstrap", "/ip4/127.0.0.1/tcp/1").want(t, exitUsage, "/ip4/127.0.0.1/tcp/1", "/p2p/<id>")
+	peer(t, "init", "--home", filepath.Join(dir, "x"), "--listen", "1.2.3.4:99").Want(t, cli.ExitUsage, `"1.2.3.4:99"`, "want a multiaddr")
+	peer(t, "init", "--home", filepath.Join(dir, "x"), "--bootstrap", "/ip4/127.0.0.1/tcp/1").Want(t, cli.ExitUsage, "/ip4/127.0.0.1/tcp/1", "/p2p/<id>")
 
 	inited(t, "--home", filepath.Join(dir, "good"))
-	peer(t, "init", "--home", filepath.Join(dir, "x"), "--genesis", filepath.Join(dir, "good", genesisFile), "--chain-id", "other").want(t, exitUsage, "--chain-id other")
-	bad := strings.Replace(read(t, dir, "good", genesisFile), `"chain_id"`, `"Chain_id"`, 1)
-	write(t, bad, dir, "bad.json")
-	peer(t, "init", "--home", filepath.Join(dir, "x"), "--genesis", filepath.Join(dir, "bad.json")).want(t, exitFailed, "bad.json", `"Chain_id"`, "spelled")
+	peer(t, "init", "--home", filepath.Join(dir, "x"), "--genesis", filepath.Join(dir, "good", genesisFile), "--chain-id", "other").Want(t, cli.ExitUsage, "--chain-id other")
+	bad := strings.Replace(clitest.Read(t, dir, "good", genesisFile), `"chain_id"`, `"Chain_id"`, 1)
+	clitest.Write(t, bad, dir, "bad.json")
+	peer(t, "init", "--home", filepath.Join(dir, "x"), "--genesis", filepath.Join(dir, "bad.json")).Want(t, cli.ExitFailed, "bad.json", `"Chain_id"`, "spelled")
 	if _, err := os.Stat(filepath.Join(dir, "x")); err == nil {
 		t.Error("a refused init made the home")
 	}
@@ -104,11 +109,4 @@ func TestInitRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	inited(t, "--home", empty)
-}
-
-func write(t *testing.T, text string, path ...string) {
-	t.Helper()
-	if err := os.WriteFile(filepath.Join(path...), []byte(text), 0o644); err != nil {
-		t.Fatal(err)
-	}
 }

@@ -12,12 +12,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"grapevine/api"
+	"grapevine/cmd/internal/cli"
 	"grapevine/genesis"
 	"grapevine/ledger"
 )
 
 func ledgerCommand() *cobra.Command {
-	return group("ledger", "Look after a ledger", "  peer ledger verify --home alice", ledgerVerifyCommand())
+	return cli.Group("ledger", "Look after a ledger", "  peer ledger verify --home alice", ledgerVerifyCommand())
 }
 
 func ledgerVerifyCommand() *cobra.Command {
@@ -37,13 +38,13 @@ by its ID. Its indexes of transactions are not.`,
 		Args: cobra.NoArgs,
 	}
 	homeFlag(cmd, &home)
-	addr, out := apiFlag(cmd), outputFlag(cmd)
+	addr, out := apiFlag(cmd), cli.OutputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if cmd.Flags().Changed("home") && cmd.Flags().Changed("api") {
-			return usagef("both --home and --api: give the directory, or the running node")
+			return cli.Usagef("both --home and --api: give the directory, or the running node")
 		}
-		bar := newProgress("verifying")
-		report := func(height, tip uint64) { bar.update(int(height), int(tip), "blocks") }
+		bar := cli.NewProgress("verifying")
+		report := func(height, tip uint64) { bar.Update(int(height), int(tip), "blocks") }
 		var res verified
 		var err error
 		if cmd.Flags().Changed("api") {
@@ -51,9 +52,9 @@ by its ID. Its indexes of transactions are not.`,
 		} else {
 			res, err = verifyHome(home, report)
 		}
-		bar.end()
+		bar.End()
 		if err == nil || res.Fault != "" {
-			err = errors.Join(err, out.print(cmd, res, func(w io.Writer) { verifiedTable(w, res) }))
+			err = errors.Join(err, out.Print(cmd, res, func(w io.Writer) { verifiedTable(w, res) }))
 		}
 		return err
 	}
@@ -89,7 +90,7 @@ func verifyHome(home string, progress func(height, tip uint64)) (verified, error
 		return verified{}, err
 	}
 	if _, err := os.Stat(filepath.Join(home, genesisFile)); errors.Is(err, fs.ErrNotExist) {
-		return verified{}, notFound(fmt.Errorf("%s is no peer's home, it has no %s", home, genesisFile))
+		return verified{}, cli.NotFound(fmt.Errorf("%s is no peer's home, it has no %s", home, genesisFile))
 	}
 	g, err := genesis.Load(filepath.Join(home, genesisFile))
 	if err != nil {
@@ -103,11 +104,11 @@ func verifyHome(home string, progress func(height, tip uint64)) (verified, error
 	switch {
 	case errors.Is(err, ledger.ErrCorrupt):
 		res.Fault = err.Error()
-		return res, wrong(err)
+		return res, cli.Wrong(err)
 	case errors.Is(err, fs.ErrNotExist):
-		return res, notFound(err)
+		return res, cli.NotFound(err)
 	case errors.Is(err, ledger.ErrHeld):
-		return res, refused(fmt.Errorf("%w; ask the node itself with --api", err))
+		return res, cli.Refused(fmt.Errorf("%w; ask the node itself with --api", err))
 	}
 	return res, err
 }
@@ -120,7 +121,7 @@ func verifyServed(ctx context.Context, addr string, progress func(height, tip ui
 	var fault servedFault
 	if errors.As(err, &fault) {
 		v.res.Fault = err.Error()
-		err = wrong(err)
+		err = cli.Wrong(err)
 	}
 	v.res.OK = err == nil
 	return v.res, err

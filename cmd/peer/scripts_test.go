@@ -5,25 +5,28 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"grapevine/cmd/internal/cli"
+	"grapevine/cmd/internal/cli/clitest"
 )
 
 // script runs one of the repository's scripts to its end.
-func script(t *testing.T, name string, args ...string) ran {
+func script(t *testing.T, name string, args ...string) clitest.Ran {
 	t.Helper()
 	path, err := filepath.Abs(filepath.Join("..", "..", "scripts", name))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return run(t, exec.CommandContext(t.Context(), path, args...))
+	return clitest.Run(t, exec.CommandContext(t.Context(), path, args...))
 }
 
 // TestScriptsCheckFirst: what is wrong with their arguments they say before they build,
 // start or generate anything.
 func TestScriptsCheckFirst(t *testing.T) {
-	left := temporaries(t)
+	left := clitest.Temporaries(t)
 	dir := t.TempDir()
 	empty := filepath.Join(dir, "empty.txt")
-	write(t, "\n\r\n", empty)
+	clitest.Write(t, "\n\r\n", empty)
 	for _, c := range []struct {
 		script, args string
 		says         string
@@ -53,14 +56,14 @@ func TestScriptsCheckFirst(t *testing.T) {
 		{"soak.sh", "x", "unknown argument x"},
 		{"generate.sh", "x", "unknown argument x"},
 	} {
-		r := script(t, c.script, strings.Fields(c.args)...).want(t, exitUsage, "scripts/"+c.script+": ", c.says, "Usage: scripts/"+c.script)
-		if r.out != "" {
-			t.Errorf("scripts/%s %s: standard output is %q", c.script, c.args, r.out)
+		r := script(t, c.script, strings.Fields(c.args)...).Want(t, cli.ExitUsage, "scripts/"+c.script+": ", c.says, "Usage: scripts/"+c.script)
+		if r.Out != "" {
+			t.Errorf("scripts/%s %s: standard output is %q", c.script, c.args, r.Out)
 		}
 	}
 	for _, name := range []string{"demo.sh", "soak.sh", "generate.sh"} {
-		if r := script(t, name, "--help").want(t, exitOK); !strings.HasPrefix(r.out, "Usage: scripts/"+name) {
-			t.Errorf("scripts/%s --help printed %s", name, r.out)
+		if r := script(t, name, "--help").Want(t, cli.ExitOK); !strings.HasPrefix(r.Out, "Usage: scripts/"+name) {
+			t.Errorf("scripts/%s --help printed %s", name, r.Out)
 		}
 	}
 	if left := left(); len(left) != 0 {

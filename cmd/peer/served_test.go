@@ -13,6 +13,7 @@ import (
 	"grapevine/api/apipb/apipbconnect"
 	"grapevine/block"
 	"grapevine/block/sig"
+	"grapevine/cmd/internal/cli"
 	"grapevine/genesis"
 )
 
@@ -121,7 +122,7 @@ func TestVerifyServedNamesTheFirstThingWrong(t *testing.T) {
 		switch {
 		case c.says == "" && (err != nil || !res.OK || res.Height != uint64(len(c.liar.raw))):
 			t.Errorf("%s: got %+v, %v: want all well", name, res, err)
-		case c.says != "" && (err == nil || res.OK || !strings.Contains(res.Fault, c.says) || exitCode(err) != exitWrong):
+		case c.says != "" && (err == nil || res.OK || !strings.Contains(res.Fault, c.says) || cli.ExitCode(err) != cli.ExitWrong):
 			t.Errorf("%s: got %+v, %v: want a fault that says %q", name, res, err, c.says)
 		}
 	}

@@ -12,11 +12,12 @@ import (
 	"github.com/spf13/pflag"
 
 	"grapevine/api"
+	"grapevine/cmd/internal/cli"
 	"grapevine/dissemination/fresh"
+	"grapevine/internal/spelling"
 	"grapevine/mempool"
 	"grapevine/ordering"
 	"grapevine/p2p/membership"
-	"grapevine/testnet/scenario"
 )
 
 // settings are what a peer is told by its operator. A number, size or duration that is
@@ -66,7 +67,7 @@ func defaultSettings() *settings {
 // of config.toml, their defaults and their help come.
 type setting struct {
 	key   string // as in config.toml
-	value value
+	value cli.Value
 	help  string
 }
 
@@ -78,26 +79,26 @@ const envPrefix = "GRAPEVINE_"
 // table returns the rows, which read and write s.
 func (s *settings) table() []setting {
 	return []setting{
-		{"listen", &listValue{to: &s.Listen}, "multiaddrs on which other peers reach this one, QUIC and TCP"},
-		{"advertise", &listValue{to: &s.Advertise}, "multiaddrs to tell others instead of those of listen; needed behind a port forwarding"},
-		{"bootstrap", &listValue{to: &s.Bootstrap}, "multiaddrs of peers to connect to first, each ending in /p2p/ and the peer ID"},
-		{"api", textValue{to: &s.API}, "host:port of the HTTP API; \"off\" for none"},
-		{"api_public", boolValue{&s.APIPublic}, "allow an API address that other machines can reach; whoever reaches it can submit"},
-		{"mode", textValue{&s.Mode, fresh.Modes()}, "how fresh blocks travel: push-pull, push or pull"},
-		{"catchup", boolValue{&s.Catchup}, "fetch ranges of blocks when far behind"},
-		{"fanout", countValue{&s.Fanout, 0, 1024}, "neighbours that a fresh block is pushed to; 0: as many as the network's size asks for"},
-		{"pull_every", durationValue{&s.PullEvery}, "mean time between periodic pulls of fresh blocks; 0s: " + shortly(fresh.DefaultPullEvery)},
-		{"fetch_timeout", durationValue{&s.FetchTimeout}, "how long a request for a block's transactions may go without progress at first, " + shortly(fresh.MaxFetchTimeout) + " at most; 0s: " + shortly(fresh.DefaultFetchTimeout)},
-		{"max_members", ownedValue{countValue{&s.MaxMembers, 0, 1 << 20}, countValue{to: new(membership.DefaultMaxMembers)}}, "peers of the network to remember"},
-		{"log_level", textValue{&s.LogLevel, []string{"debug", "info", "warn", "error"}}, "least severe log lines to write: debug, info, warn or error"},
-		{"log_format", textValue{&s.LogFormat, []string{"text", "json"}}, "form of the log on standard error: text or json"},
-		{"block_timeout", ownedValue{durationValue{&s.BlockTimeout}, durationValue{new(ordering.DefaultTimeout)}}, "orderer: longest wait of a transaction for its block to fill"},
-		{"block_max_txs", ownedValue{countValue{&s.BlockMaxTxs, 0, math.MaxInt32}, countValue{to: new(ordering.DefaultMaxTxs)}}, "orderer: transactions at which a block is full; the genesis bounds it"},
-		{"block_preferred_bytes", ownedValue{sizeValue{&s.BlockPreferredBytes}, sizeValue{new(ordering.DefaultPreferredBytes)}}, "orderer: body size at which a block is full; the genesis bounds it"},
-		{"pool_max_txs", ownedValue{countValue{&s.PoolMaxTxs, 0, math.MaxInt32}, countValue{to: new(mempool.DefaultMaxTxs)}}, "transactions that may wait in the pool"},
-		{"pool_max_bytes", ownedValue{sizeValue{&s.PoolMaxBytes}, sizeValue{new(mempool.DefaultMaxBytes)}}, "bytes of transactions that may wait in the pool"},
-		{"pool_max_per_sender", ownedValue{countValue{&s.PoolMaxPerSender, 0, math.MaxInt32}, countValue{to: new(mempool.DefaultMaxPerSender)}}, "transactions of one sender that may wait in the pool"},
-		{"seed", seedValue{&s.Seed}, "seed of this peer's random choices, to repeat a run; 0: a fresh one"},
+		{"listen", cli.List(&s.Listen), "multiaddrs on which other peers reach this one, QUIC and TCP"},
+		{"advertise", cli.List(&s.Advertise), "multiaddrs to tell others instead of those of listen; needed behind a port forwarding"},
+		{"bootstrap", cli.List(&s.Bootstrap), "multiaddrs of peers to connect to first, each ending in /p2p/ and the peer ID"},
+		{"api", cli.Text(&s.API), "host:port of the HTTP API; \"off\" for none"},
+		{"api_public", cli.Bool(&s.APIPublic), "allow an API address that other machines can reach; whoever reaches it can submit"},
+		{"mode", cli.Text(&s.Mode, fresh.Modes()...), "how fresh blocks travel: push-pull, push or pull"},
+		{"catchup", cli.Bool(&s.Catchup), "fetch ranges of blocks when far behind"},
+		{"fanout", cli.Count(&s.Fanout, 0, 1024), "neighbours that a fresh block is pushed to; 0: as many as the network's size asks for"},
+		{"pull_every", cli.Duration(&s.PullEvery), "mean time between periodic pulls of fresh blocks; 0s: " + cli.Shortly(fresh.DefaultPullEvery)},
+		{"fetch_timeout", cli.Duration(&s.FetchTimeout), "how long a request for a block's transactions may go without progress at first, " + cli.Shortly(fresh.MaxFetchTimeout) + " at most; 0s: " + cli.Shortly(fresh.DefaultFetchTimeout)},
+		{"max_members", cli.Owned(cli.Count(&s.MaxMembers, 0, 1<<20), cli.Count(new(membership.DefaultMaxMembers), 0, 0)), "peers of the network to remember"},
+		{"log_level", cli.Text(&s.LogLevel, "debug", "info", "warn", "error"), "least severe log lines to write: debug, info, warn or error"},
+		{"log_format", cli.Text(&s.LogFormat, "text", "json"), "form of the log on standard error: text or json"},
+		{"block_timeout", cli.Owned(cli.Duration(&s.BlockTimeout), cli.Duration(new(ordering.DefaultTimeout))), "orderer: longest wait of a transaction for its block to fill"},
+		{"block_max_txs", cli.Owned(cli.Count(&s.BlockMaxTxs, 0, math.MaxInt32), cli.Count(new(ordering.DefaultMaxTxs), 0, 0)), "orderer: transactions at which a block is full; the genesis bounds it"},
+		{"block_preferred_bytes", cli.Owned(cli.Size(&s.BlockPreferredBytes), cli.Size(new(ordering.DefaultPreferredBytes))), "orderer: body size at which a block is full; the genesis bounds it"},
+		{"pool_max_txs", cli.Owned(cli.Count(&s.PoolMaxTxs, 0, math.MaxInt32), cli.Count(new(mempool.DefaultMaxTxs), 0, 0)), "transactions that may wait in the pool"},
+		{"pool_max_bytes", cli.Owned(cli.Size(&s.PoolMaxBytes), cli.Size(new(mempool.DefaultMaxBytes))), "bytes of transactions that may wait in the pool"},
+		{"pool_max_per_sender", cli.Owned(cli.Count(&s.PoolMaxPerSender, 0, math.MaxInt32), cli.Count(new(mempool.DefaultMaxPerSender), 0, 0)), "transactions of one sender that may wait in the pool"},
+		{"seed", cli.Seed(&s.Seed), "seed of this peer's random choices, to repeat a run; 0: a fresh one"},
 	}
 }
 
@@ -108,7 +109,7 @@ func (s *settings) addFlags(flags *pflag.FlagSet, but ...string) {
 			continue
 		}
 		f := flags.VarPF(row.value, row.flag(), "", row.help)
-		if _, is := row.value.(boolValue); is {
+		if row.value.Type() == "bool" {
 			f.NoOptDefVal = "true"
 		}
 	}
@@ -127,7 +128,7 @@ func (s *settings) load(flags *pflag.FlagSet, path string) error {
 		}
 		if text, ok := os.LookupEnv(row.env()); ok {
 			if err := row.value.Set(text); err != nil {
-				return usage(fmt.Errorf("environment variable %s is %q: %w", row.env(), text, err))
+				return cli.Usage(fmt.Errorf("environment variable %s is %q: %w", row.env(), text, err))
 			}
 			continue
 		}
@@ -155,7 +156,7 @@ func warnOfVariables(logger *slog.Logger, environ []string) {
 			continue
 		}
 		advice := "see peer help settings"
-		if near, ok := scenario.Nearest(key, known); ok {
+		if near, ok := spelling.Nearest(key, known); ok {
 			advice = "did you mean " + setting{key: near}.env() + "?"
 		}
 		logger.Warn("an environment variable is no setting", "name", name, "advice", advice)
@@ -173,8 +174,8 @@ func (s *settings) changed(flags *pflag.FlagSet) []setting {
 	return rows
 }
 
-func setFromTOML(v value, in any) error {
-	text, err := v.fromTOML(in)
+func setFromTOML(v cli.Value, in any) error {
+	text, err := v.FromTOML(in)
 	if err != nil {
 		return err
 	}
@@ -186,7 +187,7 @@ func settingsHelp() string {
 	var b strings.Builder
 	b.WriteString("Each setting can be given as a flag of peer start, else as an environment\nvariable, else as a key of config.toml in the home directory. Sizes take KiB, MiB\nand GiB, durations ms, s, m and h; lists are comma-separated in flags and\nvariables, and the flag may be given several times.\n")
 	for _, row := range defaultSettings().table() {
-		fmt.Fprintf(&b, "\n  %s (%s), default %s\n      --%s  %s\n      %s\n", row.key, row.value.Type(), row.value.toTOML(), row.flag(), row.env(), row.help)
+		fmt.Fprintf(&b, "\n  %s (%s), default %s\n      --%s  %s\n      %s\n", row.key, row.value.Type(), row.value.ToTOML(), row.flag(), row.env(), row.help)
 	}
 	return b.String()
 }

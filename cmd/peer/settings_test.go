@@ -12,6 +12,8 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"grapevine/cmd/internal/cli"
+	"grapevine/cmd/internal/cli/clitest"
 	"grapevine/ordering"
 )
 
@@ -123,7 +125,7 @@ func TestWrongSettingsAreNamed(t *testing.T) {
 		}
 	}
 	t.Setenv("GRAPEVINE_FANOUT", "many")
-	if _, err := loaded(t, ""); err == nil || !strings.Contains(err.Error(), `GRAPEVINE_FANOUT is "many": want a number`) || exitCode(err) != exitUsage {
+	if _, err := loaded(t, ""); err == nil || !strings.Contains(err.Error(), `GRAPEVINE_FANOUT is "many": want a number`) || cli.ExitCode(err) != cli.ExitUsage {
 		t.Errorf("wrong environment: %v", err)
 	}
 }
@@ -179,34 +181,16 @@ func TestVariablesThatAreNoSettings(t *testing.T) {
 	}
 
 	home := filepath.Join(t.TempDir(), "home")
-	peer(t, "init", "--home", home).want(t, exitOK)
-	start := command(t, "start", "--home", home, "--listen", "nowhere")
+	peer(t, "init", "--home", home).Want(t, cli.ExitOK)
+	start := program.Command(t, "start", "--home", home, "--listen", "nowhere")
 	start.Env = append(os.Environ(), "GRAPEVINE_FANOT=3")
-	run(t, start).want(t, exitFailed, "level=WARN", "did you mean GRAPEVINE_FANOUT?")
+	clitest.Run(t, start).Want(t, cli.ExitFailed, "level=WARN", "did you mean GRAPEVINE_FANOUT?")
 }
 
 func TestAListFlagMayBeGivenTwice(t *testing.T) {
 	s, err := loaded(t, `listen = ["file"]`, "--listen=a,b", "--listen=c")
 	if want := []string{"a", "b", "c"}; err != nil || !reflect.DeepEqual(s.Listen, want) {
 		t.Errorf("got %q, %v: want %q", s.Listen, err, want)
-	}
-}
-
-func TestSizes(t *testing.T) {
-	for text, want := range map[string]int{"0": 0, "500": 500, "64KiB": 64 << 10, "4 MiB": 4 << 20, "1GiB": 1 << 30} {
-		if got, err := parseSize(text); err != nil || got != want {
-			t.Errorf("%q is %d, %v: want %d", text, got, err, want)
-		}
-	}
-	for _, text := range []string{"", "KiB", "-1", "1kB", "1.5MiB", "x", "9223372036854775807KiB"} {
-		if got, err := parseSize(text); err == nil {
-			t.Errorf("%q is %d: want an error", text, got)
-		}
-	}
-	for want, n := range map[string]int{"0": 0, "1023": 1023, "1KiB": 1024, "1025": 1025, "1536KiB": 1536 << 10, "2GiB": 2 << 30} {
-		if got := formatSize(n); got != want {
-			t.Errorf("%d is written %q, want %q", n, got, want)
-		}
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 
 	"grapevine/block"
 	"grapevine/block/sig"
+	"grapevine/cmd/internal/cli"
 	"grapevine/genesis"
 	"grapevine/ledger"
 	"grapevine/node"
@@ -50,7 +51,7 @@ this network yet; --reset-lock, that it has signed none above the ledger's tip.`
 	s.addFlags(cmd.Flags())
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if newChain && resetLock {
-			return usagef("both --new-chain and --reset-lock: give the one that is true")
+			return cli.Usagef("both --new-chain and --reset-lock: give the one that is true")
 		}
 		cfg, err := loadHome(home, s, func() error { return s.load(cmd.Flags(), filepath.Join(home, configFile)) })
 		if err != nil {
@@ -80,7 +81,7 @@ func loadHome(home string, s *settings, load func() error) (node.Config, error) 
 		return node.Config{}, err
 	}
 	if _, err := os.Stat(filepath.Join(home, keyFile)); errors.Is(err, fs.ErrNotExist) {
-		return node.Config{}, notFound(fmt.Errorf("%s is no peer's home, it has no %s: put the key back if it was there, or make a new directory with peer init --home", home, keyFile))
+		return node.Config{}, cli.NotFound(fmt.Errorf("%s is no peer's home, it has no %s: put the key back if it was there, or make a new directory with peer init --home", home, keyFile))
 	}
 	key, err := sig.LoadKey(filepath.Join(home, keyFile))
 	if err != nil {
@@ -103,7 +104,7 @@ func (s *settings) nodeConfig() node.Config {
 	cfg := node.Config{
 		Listen: s.Listen, Advertise: s.Advertise, Bootstrap: s.Bootstrap,
 		API: s.API, APIPublic: s.APIPublic,
-		Software: "grapevine/" + version,
+		Software: "grapevine/" + cli.Version,
 		Mode:     s.Mode, NoCatchup: !s.Catchup, Fanout: s.Fanout,
 		PullEvery: s.PullEvery, FetchTimeout: s.FetchTimeout, MaxMembers: s.MaxMembers,
 		Cutter: ordering.CutterConfig{
@@ -124,7 +125,7 @@ func (s *settings) nodeConfig() node.Config {
 func newLogger(w io.Writer, format, level string) (*slog.Logger, error) {
 	var l slog.Level
 	if err := l.UnmarshalText([]byte(level)); err != nil {
-		return nil, usagef("log_level is %q: want debug, info, warn or error", level)
+		return nil, cli.Usagef("log_level is %q: want debug, info, warn or error", level)
 	}
 	options := &slog.HandlerOptions{Level: l}
 	if format == "json" {
@@ -161,14 +162,14 @@ func writeNewLock(home string, cfg node.Config) error {
 	}
 	path := filepath.Join(home, lockFile)
 	if _, err := os.Stat(path); err == nil {
-		return refused(fmt.Errorf("%s is there, so this key may have signed: start without --new-chain", path))
+		return cli.Refused(fmt.Errorf("%s is there, so this key may have signed: start without --new-chain", path))
 	}
 	tip, err := ledgerTip(home, cfg)
 	if err != nil {
 		return err
 	}
 	if tip.Height > 0 {
-		return refused(fmt.Errorf("the ledger in %s has %d blocks, all signed by this key, so its chain is not new: start with --reset-lock, if the key has signed none above height %d", home, tip.Height, tip.Height))
+		return cli.Refused(fmt.Errorf("the ledger in %s has %d blocks, all signed by this key, so its chain is not new: start with --reset-lock, if the key has signed none above height %d", home, tip.Height, tip.Height))
 	}
 	return ordering.CreateLock(path, cfg.Genesis.ID())
 }
@@ -198,6 +199,6 @@ func checkOrderer(home string, cfg node.Config) error {
 	if cfg.Genesis.Produces(cfg.Key.Public()) {
 		return nil
 	}
-	return refused(fmt.Errorf("the peer in %s, %s, is not the orderer, whom the genesis names as %s: only an orderer has a lock",
+	return cli.Refused(fmt.Errorf("the peer in %s, %s, is not the orderer, whom the genesis names as %s: only an orderer has a lock",
 		home, genesis.PeerID(cfg.Key.Public()), cfg.Genesis.Producer()))
 }

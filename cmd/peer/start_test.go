@@ -14,7 +14,9 @@ import (
 	"testing"
 	"time"
 
-	"grapevine/testnet/processes"
+	"grapevine/cmd/internal/cli"
+	"grapevine/cmd/internal/cli/clitest"
+	"grapevine/testnet/local"
 )
 
 // node is a peer start that runs.
@@ -45,7 +47,7 @@ func (l *lockedBuffer) String() string {
 // loopback are the settings of a node that listens where nobody else does.
 func loopback(t *testing.T) (api string, args []string) {
 	t.Helper()
-	ports, err := processes.FreePorts(2)
+	ports, err := local.FreePorts(2)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,7 +68,7 @@ func started(t *testing.T, args ...string) *runningNode {
 
 func (n *runningNode) start(t *testing.T, args ...string) {
 	t.Helper()
-	n.cmd, n.log = command(t, append([]string{"start", "--home", n.home}, args...)...), &lockedBuffer{}
+	n.cmd, n.log = program.Command(t, append([]string{"start", "--home", n.home}, args...)...), &lockedBuffer{}
 	n.cmd.Stderr = n.log
 	if err := n.cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -75,11 +77,11 @@ func (n *runningNode) start(t *testing.T, args ...string) {
 	for begun := time.Now(); ; time.Sleep(20 * time.Millisecond) { // nothing tells of another process
 		r := peer(t, "status", "--api", n.api, "-o", "json")
 		var s struct{ Ready bool }
-		if r.code == exitOK && json.Unmarshal([]byte(r.out), &s) == nil && s.Ready {
+		if r.Code == cli.ExitOK && json.Unmarshal([]byte(r.Out), &s) == nil && s.Ready {
 			return
 		}
 		if time.Since(begun) > hang {
-			t.Fatalf("the node is not ready: %s%s\n%s", r.out, r.err, n.log)
+			t.Fatalf("the node is not ready: %s%s\n%s", r.Out, r.Err, n.log)
 		}
 	}
 }
@@ -102,56 +104,56 @@ func TestOneNode(t *testing.T) {
 	api := func(args ...string) []string { return append(args, "--api", n.api) }
 
 	var sent submitted
-	r := peer(t, at("tx", "submit", "hello, world", "--wait", "-o", "json")...).want(t, exitOK)
-	if err := json.Unmarshal([]byte(r.out), &sent); err != nil || sent.Accepted != 1 || sent.Txs[0].Status != "committed" || sent.Txs[0].Height != 1 {
-		t.Fatalf("submitting printed %s, %v: want one transaction, committed at height 1", r.out, err)
+	r := peer(t, at("tx", "submit", "hello, world", "--wait", "-o", "json")...).Want(t, cli.ExitOK)
+	if err := json.Unmarshal([]byte(r.Out), &sent); err != nil || sent.Accepted != 1 || sent.Txs[0].Status != "committed" || sent.Txs[0].Height != 1 {
+		t.Fatalf("submitting printed %s, %v: want one transaction, committed at height 1", r.Out, err)
 	}
 	id := sent.Txs[0].ID
-	if r = peer(t, api("tx", "get", id)...).want(t, exitOK); !strings.Contains(r.out, `"hello, world"`) || !strings.Contains(r.out, "committed in block 1, at 0") {
-		t.Errorf("tx get printed %s", r.out)
+	if r = peer(t, api("tx", "get", id)...).Want(t, cli.ExitOK); !strings.Contains(r.Out, `"hello, world"`) || !strings.Contains(r.Out, "committed in block 1, at 0") {
+		t.Errorf("tx get printed %s", r.Out)
 	}
-	peer(t, api("tx", "get", strings.Repeat("ab", 32))...).want(t, exitNotFound, "neither in the chain nor in the pool")
-	if r = peer(t, api("block", "get", "1")...).want(t, exitOK); !strings.Contains(r.out, id) || !strings.Contains(r.out, "via own") {
-		t.Errorf("block get printed %s", r.out)
+	peer(t, api("tx", "get", strings.Repeat("ab", 32))...).Want(t, cli.ExitNotFound, "neither in the chain nor in the pool")
+	if r = peer(t, api("block", "get", "1")...).Want(t, cli.ExitOK); !strings.Contains(r.Out, id) || !strings.Contains(r.Out, "via own") {
+		t.Errorf("block get printed %s", r.Out)
 	}
-	if tip := peer(t, api("block", "get", "tip")...).want(t, exitOK); tip.out != r.out {
-		t.Errorf("block get tip printed %s", tip.out)
+	if tip := peer(t, api("block", "get", "tip")...).Want(t, cli.ExitOK); tip.Out != r.Out {
+		t.Errorf("block get tip printed %s", tip.Out)
 	}
-	peer(t, api("block", "get", "2")...).want(t, exitNotFound)
-	peer(t, api("block", "get", strings.Repeat("ab", 32))...).want(t, exitNotFound)
+	peer(t, api("block", "get", "2")...).Want(t, cli.ExitNotFound)
+	peer(t, api("block", "get", strings.Repeat("ab", 32))...).Want(t, cli.ExitNotFound)
 
 	missing := filepath.Join(n.home, "none.txt")
-	peer(t, at("tx", "submit", "--file", missing)...).want(t, exitNotFound, missing)
+	peer(t, at("tx", "submit", "--file", missing)...).Want(t, cli.ExitNotFound, missing)
 
-	cmd := command(t, at("tx", "submit", "-", "--wait")...)
+	cmd := program.Command(t, at("tx", "submit", "-", "--wait")...)
 	cmd.Stdin = strings.NewReader("one\n\ntwo\r\nthree")
-	if r = run(t, cmd).want(t, exitOK); !strings.Contains(r.out, "3 accepted, 0 known already, 0 refused") {
-		t.Errorf("submitting three lines printed %q", r.out)
+	if r = clitest.Run(t, cmd).Want(t, cli.ExitOK); !strings.Contains(r.Out, "3 accepted, 0 known already, 0 refused") {
+		t.Errorf("submitting three lines printed %q", r.Out)
 	}
-	peer(t, at("tx", "submit", strings.Repeat("x", 70_000))...).want(t, exitRefused, "70000 bytes", "at most")
-	write(t, "short\n"+strings.Repeat("x", 70_000), n.home, "long.txt")
-	peer(t, at("tx", "submit", "--file", filepath.Join(n.home, "long.txt"))...).want(t, exitFailed, "line 2")
+	peer(t, at("tx", "submit", strings.Repeat("x", 70_000))...).Want(t, cli.ExitRefused, "70000 bytes", "at most")
+	clitest.Write(t, "short\n"+strings.Repeat("x", 70_000), n.home, "long.txt")
+	peer(t, at("tx", "submit", "--file", filepath.Join(n.home, "long.txt"))...).Want(t, cli.ExitFailed, "line 2")
 
-	r = peer(t, api("block", "watch", "--from", "1", "--count", "2", "--txs", "full", "-o", "json")...).want(t, exitOK)
-	if lines := strings.Count(r.out, "\n"); lines != 2 || !strings.Contains(r.out, `"height":2`) {
-		t.Errorf("watching two blocks printed %d lines: %s", lines, r.out)
+	r = peer(t, api("block", "watch", "--from", "1", "--count", "2", "--txs", "full", "-o", "json")...).Want(t, cli.ExitOK)
+	if lines := strings.Count(r.Out, "\n"); lines != 2 || !strings.Contains(r.Out, `"height":2`) {
+		t.Errorf("watching two blocks printed %d lines: %s", lines, r.Out)
 	}
-	if r = peer(t, api("members", "-o", "json")...).want(t, exitOK); !strings.Contains(r.out, `"members":[`) {
-		t.Errorf("members printed %s", r.out)
+	if r = peer(t, api("members", "-o", "json")...).Want(t, cli.ExitOK); !strings.Contains(r.Out, `"members":[`) {
+		t.Errorf("members printed %s", r.Out)
 	}
-	if r = peer(t, api("ledger", "verify")...).want(t, exitOK); !strings.Contains(r.out, "all is well") {
-		t.Errorf("verifying a running node printed %s", r.out)
+	if r = peer(t, api("ledger", "verify")...).Want(t, cli.ExitOK); !strings.Contains(r.Out, "all is well") {
+		t.Errorf("verifying a running node printed %s", r.Out)
 	}
-	peer(t, "ledger", "verify", "--home", n.home).want(t, exitRefused, "--api")
-	peer(t, "start", "--home", n.home, "--api", "off").want(t, exitFailed, filepath.Join(n.home, "ledger"))
+	peer(t, "ledger", "verify", "--home", n.home).Want(t, cli.ExitRefused, "--api")
+	peer(t, "start", "--home", n.home, "--api", "off").Want(t, cli.ExitFailed, filepath.Join(n.home, "ledger"))
 
-	if code := n.stop(t); code != exitOK {
+	if code := n.stop(t); code != cli.ExitOK {
 		t.Errorf("SIGTERM ended the node with %d:\n%s", code, n.log)
 	}
 	var v verified
-	r = peer(t, "ledger", "verify", "--home", n.home, "-o", "json").want(t, exitOK)
-	if err := json.Unmarshal([]byte(r.out), &v); err != nil || !v.OK || v.Txs != 4 {
-		t.Errorf("verifying printed %s, %v: want 4 transactions, all well", r.out, err)
+	r = peer(t, "ledger", "verify", "--home", n.home, "-o", "json").Want(t, cli.ExitOK)
+	if err := json.Unmarshal([]byte(r.Out), &v); err != nil || !v.OK || v.Txs != 4 {
+		t.Errorf("verifying printed %s, %v: want 4 transactions, all well", r.Out, err)
 	}
 }
 
@@ -160,15 +162,15 @@ func TestStartRefuses(t *testing.T) {
 	home := filepath.Join(dir, "alice")
 	_, settings := loopback(t)
 	inited(t, append([]string{"--home", home}, settings...)...)
-	start := func(args ...string) ran {
+	start := func(args ...string) clitest.Ran {
 		t.Helper()
 		return peer(t, append([]string{"start", "--home", home}, args...)...)
 	}
 
-	peer(t, "start", "--home", filepath.Join(dir, "none")).want(t, exitNotFound, "none", "peer init")
-	start("--api", "0.0.0.0:0").want(t, exitFailed, "0.0.0.0:0", "--api-public")
-	start("--listen", "nonsense").want(t, exitFailed, "nonsense")
-	start("--bootstrap", "/ip4/127.0.0.1/tcp/1").want(t, exitFailed, "/ip4/127.0.0.1/tcp/1", "/p2p/")
+	peer(t, "start", "--home", filepath.Join(dir, "none")).Want(t, cli.ExitNotFound, "none", "peer init")
+	start("--api", "0.0.0.0:0").Want(t, cli.ExitFailed, "0.0.0.0:0", "--api-public")
+	start("--listen", "nonsense").Want(t, cli.ExitFailed, "nonsense")
+	start("--bootstrap", "/ip4/127.0.0.1/tcp/1").Want(t, cli.ExitFailed, "/ip4/127.0.0.1/tcp/1", "/p2p/")
 
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -176,19 +178,19 @@ func TestStartRefuses(t *testing.T) {
 	}
 	defer taken.Close()
 	port := taken.Addr().(*net.TCPAddr).Port
-	start("--api", taken.Addr().String()).want(t, exitFailed, taken.Addr().String(), "in use")
-	start("--listen", fmt.Sprintf("/ip4/127.0.0.1/tcp/%d", port)).want(t, exitFailed, fmt.Sprint(port), "in use")
+	start("--api", taken.Addr().String()).Want(t, cli.ExitFailed, taken.Addr().String(), "in use")
+	start("--listen", fmt.Sprintf("/ip4/127.0.0.1/tcp/%d", port)).Want(t, cli.ExitFailed, fmt.Sprint(port), "in use")
 
-	config := read(t, home, configFile)
-	write(t, config+"\nfanuot = 3\n", home, configFile)
-	start().want(t, exitFailed, configFile, `unknown key "fanuot"`)
-	write(t, config, home, configFile)
+	config := clitest.Read(t, home, configFile)
+	clitest.Write(t, config+"\nfanuot = 3\n", home, configFile)
+	start().Want(t, cli.ExitFailed, configFile, `unknown key "fanuot"`)
+	clitest.Write(t, config, home, configFile)
 
 	key := filepath.Join(home, keyFile)
 	if err := os.Chmod(key, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	start().want(t, exitFailed, key, "0644", "chmod 600")
+	start().Want(t, cli.ExitFailed, key, "0644", "chmod 600")
 	if err := os.Chmod(key, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -196,25 +198,25 @@ func TestStartRefuses(t *testing.T) {
 
 func TestOrderersLock(t *testing.T) {
 	n := started(t)
-	peer(t, "tx", "submit", "hello", "--wait", "--api", n.api, "--key", filepath.Join(n.home, "client.key")).want(t, exitOK)
+	peer(t, "tx", "submit", "hello", "--wait", "--api", n.api, "--key", filepath.Join(n.home, "client.key")).Want(t, cli.ExitOK)
 	n.stop(t)
 	lock := filepath.Join(n.home, lockFile)
-	peer(t, "start", "--home", n.home, "--new-chain").want(t, exitRefused, lock, "without --new-chain")
+	peer(t, "start", "--home", n.home, "--new-chain").Want(t, cli.ExitRefused, lock, "without --new-chain")
 
 	if err := os.Remove(lock); err != nil {
 		t.Fatal(err)
 	}
-	peer(t, "start", "--home", n.home).want(t, exitFailed, lock, "--new-chain")
+	peer(t, "start", "--home", n.home).Want(t, cli.ExitFailed, lock, "--new-chain")
 
-	peer(t, "start", "--home", n.home, "--new-chain").want(t, exitRefused, "1 blocks", "--reset-lock")
+	peer(t, "start", "--home", n.home, "--new-chain").Want(t, cli.ExitRefused, "1 blocks", "--reset-lock")
 	n.start(t, "--reset-lock") // the ledger's tip is all that was ever signed
-	peer(t, "tx", "submit", "hello again", "--wait", "--api", n.api, "--key", filepath.Join(n.home, "client.key")).want(t, exitOK)
+	peer(t, "tx", "submit", "hello again", "--wait", "--api", n.api, "--key", filepath.Join(n.home, "client.key")).Want(t, cli.ExitOK)
 	n.stop(t)
 
 	bob := filepath.Join(t.TempDir(), "bob")
 	inited(t, "--home", bob, "--genesis", filepath.Join(n.home, genesisFile))
 	for _, flag := range []string{"--new-chain", "--reset-lock"} {
-		peer(t, "start", "--home", bob, flag).want(t, exitRefused, "is not the orderer")
+		peer(t, "start", "--home", bob, flag).Want(t, cli.ExitRefused, "is not the orderer")
 	}
 	if _, err := os.Stat(filepath.Join(bob, lockFile)); err == nil {
 		t.Error("a peer that is not the orderer got a lock")
@@ -228,7 +230,7 @@ func TestNewChain(t *testing.T) {
 		t.Fatal(err)
 	}
 	n.start(t, "--new-chain")
-	peer(t, "tx", "submit", "hello", "--wait", "--api", n.api, "--key", filepath.Join(n.home, "client.key")).want(t, exitOK)
+	peer(t, "tx", "submit", "hello", "--wait", "--api", n.api, "--key", filepath.Join(n.home, "client.key")).Want(t, cli.ExitOK)
 }
 
 func TestAnothersDirectory(t *testing.T) {
@@ -236,30 +238,30 @@ func TestAnothersDirectory(t *testing.T) {
 	n.stop(t)
 	other := filepath.Join(t.TempDir(), "other")
 	inited(t, "--home", other)
-	write(t, read(t, other, genesisFile), n.home, genesisFile)
-	peer(t, "start", "--home", n.home).want(t, exitFailed, filepath.Join(n.home, "ledger"), "network")
-	peer(t, "ledger", "verify", "--home", n.home).want(t, exitFailed, "network")
+	clitest.Write(t, clitest.Read(t, other, genesisFile), n.home, genesisFile)
+	peer(t, "start", "--home", n.home).Want(t, cli.ExitFailed, filepath.Join(n.home, "ledger"), "network")
+	peer(t, "ledger", "verify", "--home", n.home).Want(t, cli.ExitFailed, "network")
 }
 
 func TestDamagedLedger(t *testing.T) {
 	n := started(t)
 	for range 3 {
-		peer(t, "tx", "submit", strings.Repeat("x", 3000), "--wait", "--api", n.api, "--key", filepath.Join(n.home, "client.key")).want(t, exitOK)
+		peer(t, "tx", "submit", strings.Repeat("x", 3000), "--wait", "--api", n.api, "--key", filepath.Join(n.home, "client.key")).Want(t, cli.ExitOK)
 	}
 	n.stop(t)
 	files, err := filepath.Glob(filepath.Join(n.home, "ledger", "*.vlog"))
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no value log in the ledger, %v", err)
 	}
-	text := []byte(read(t, files[0]))
+	text := []byte(clitest.Read(t, files[0]))
 	at := bytes.Index(text, bytes.Repeat([]byte("x"), 100))
 	if at < 0 {
 		t.Fatal("no payload in the value log")
 	}
 	text[at] ^= 1
-	write(t, string(text), files[0])
-	r := peer(t, "ledger", "verify", "--home", n.home, "-o", "json").want(t, exitWrong)
-	if !strings.Contains(r.out, `"ok":false`) {
-		t.Errorf("verifying a damaged ledger printed %s", r.out)
+	clitest.Write(t, string(text), files[0])
+	r := peer(t, "ledger", "verify", "--home", n.home, "-o", "json").Want(t, cli.ExitWrong)
+	if !strings.Contains(r.Out, `"ok":false`) {
+		t.Errorf("verifying a damaged ledger printed %s", r.Out)
 	}
 }

@@ -13,25 +13,24 @@ import (
 	"github.com/spf13/cobra"
 
 	"grapevine/api"
-	"grapevine/testnet/processes"
+	"grapevine/cmd/internal/cli"
+	"grapevine/testnet/local"
 	"grapevine/testnet/report"
 )
 
 func testnetCommand() *cobra.Command {
-	cmd := group("testnet", "Networks of real peers on this machine",
+	cmd := cli.Group("testnet", "Networks of real peers on this machine",
 		`  peer testnet up -n 7
   peer testnet submit go.sum
   peer testnet report
   peer testnet kill 3; peer testnet load --rate 200 --duration 10s; peer testnet start 3
   peer testnet check --acknowledged
-  peer testnet down
-  peer testnet run crash --peers 10      a network of its own, which ends`,
+  peer testnet down`,
 		testnetUp(), testnetStatus(), testnetSubmit(), testnetLoad(), testnetWatch(),
-		testnetKill(), testnetStart(), testnetReport(), testnetCheck(), testnetDown(), testnetRun())
+		testnetKill(), testnetStart(), testnetReport(), testnetCheck(), testnetDown())
 	cmd.Long = `Networks of peer processes on the loopback interface, numbered from 0. Peer 0 is
 the orderer. They go on when the command ends; all there is to know of them is in
-the directory that --dir names, so any shell can look after them. Only peer testnet
-run, which plays a scenario, leaves none behind.`
+the directory that --dir names, so any shell can look after them.`
 	return cmd
 }
 
@@ -39,28 +38,28 @@ func dirFlag(cmd *cobra.Command) *string {
 	return cmd.Flags().String("dir", ".testnet", "directory of the testnet")
 }
 
-// testnetError gives the errors of package processes their exit codes.
+// testnetError gives the errors of package local their exit codes.
 func testnetError(err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, processes.ErrNone), errors.Is(err, processes.ErrNoPeer):
-		return notFound(err)
-	case errors.Is(err, processes.ErrRunning), errors.Is(err, processes.ErrNotRunning), errors.Is(err, processes.ErrBusy), errors.Is(err, processes.ErrThere):
-		return refused(err)
+	case errors.Is(err, local.ErrNone), errors.Is(err, local.ErrNoPeer):
+		return cli.NotFound(err)
+	case errors.Is(err, local.ErrRunning), errors.Is(err, local.ErrNotRunning), errors.Is(err, local.ErrBusy), errors.Is(err, local.ErrThere):
+		return cli.Refused(err)
 	}
 	return err
 }
 
 // network is an open testnet with a client for each of its peers.
 type network struct {
-	*processes.Network
+	*local.Network
 	dir     string // as it was given
 	clients []*api.Client
 }
 
 func openNetwork(dir string) (*network, error) {
-	n, err := processes.Open(dir)
+	n, err := local.Open(dir)
 	if err != nil {
 		return nil, testnetError(err)
 	}
@@ -73,7 +72,7 @@ func openNetwork(dir string) (*network, error) {
 
 // again is how people start the testnet when it is down.
 func (n *network) again() string {
-	return "start it with peer testnet up --dir " + shellQuoted(n.dir)
+	return "start it with peer testnet up --dir " + cli.ShellQuoted(n.dir)
 }
 
 func (n *network) close() {
@@ -96,10 +95,10 @@ a new testnet's peers all get them in their config.toml.`,
 	}
 	dir := dirFlag(cmd)
 	n := 7
-	cmd.Flags().VarP(countValue{&n, 1, processes.MaxPeers}, "peers", "n", "how many peers")
+	cmd.Flags().VarP(cli.Count(&n, 1, local.MaxPeers), "peers", "n", "how many peers")
 	fresh := cmd.Flags().Bool("fresh", false, "delete what an earlier testnet left in the directory first")
 	patience := cmd.Flags().Duration("timeout", time.Minute, "how long the peers may take to be ready")
-	out := outputFlag(cmd)
+	out := cli.OutputFlag(cmd)
 	s := defaultSettings()
 	s.addFlags(cmd.Flags(), "listen", "advertise", "bootstrap", "api", "api_public", "log_format")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -108,11 +107,11 @@ a new testnet's peers all get them in their config.toml.`,
 			return fmt.Errorf("finding this program: %w", err)
 		}
 		if *fresh {
-			if err := processes.Remove(*dir); err != nil {
+			if err := local.Remove(*dir); err != nil {
 				return testnetError(err)
 			}
 		}
-		cfg := processes.Config{Dir: *dir, Binary: binary, Settings: map[string]string{}, Prepare: prepareHome, Patience: *patience}
+		cfg := local.Config{Dir: *dir, Binary: binary, Settings: map[string]string{}, Patience: *patience}
 		if cmd.Flags().Changed("peers") {
 			cfg.Peers = n
 		}
@@ -124,15 +123,15 @@ a new testnet's peers all get them in their config.toml.`,
 	return cmd
 }
 
-func up(ctx context.Context, cmd *cobra.Command, cfg processes.Config, out *output) error {
-	bar := newProgress("starting")
-	cfg.Progress = func(ready, of int) { bar.update(ready, of, "peers ready") }
-	n, err := processes.Up(ctx, cfg)
-	bar.end()
+func up(ctx context.Context, cmd *cobra.Command, cfg local.Config, out *cli.Output) error {
+	bar := cli.NewProgress("starting")
+	cfg.Progress = func(ready, of int) { bar.Update(ready, of, "peers ready") }
+	n, err := local.Up(ctx, cfg)
+	bar.End()
 	if err != nil {
 		return testnetError(err)
 	}
-	return out.print(cmd, n, func(w io.Writer) {
+	return out.Print(cmd, n, func(w io.Writer) {
 		up := "1 peer is up"
 		if len(n.Peers) > 1 {
 			up = fmt.Sprintf("%d peers are up, each connected to all others", len(n.Peers))
@@ -143,21 +142,6 @@ func up(ctx context.Context, cmd *cobra.Command, cfg processes.Config, out *outp
 			fmt.Fprintf(w, "%d\t%s\t%d\t%s\n", p.Index, p.API, p.Process.PID, p.ID)
 		}
 	})
-}
-
-// prepareHome writes the home directory of a testnet's peer.
-func prepareHome(h processes.Home) error {
-	s := defaultSettings()
-	var given []setting
-	for _, row := range s.table() {
-		if text, ok := h.Settings[row.key]; ok {
-			if err := row.value.Set(text); err != nil {
-				return fmt.Errorf("setting %s is %q: %w", row.key, text, err)
-			}
-			given = append(given, row)
-		}
-	}
-	return makeHome(h.Dir, h.Key, h.Genesis, given)
 }
 
 // peerStatus is a row of peer testnet status.
@@ -182,7 +166,7 @@ func testnetStatus() *cobra.Command {
 		Example: "  peer testnet status\n  peer testnet status -o json | jq '.peers[].height'",
 		Args:    cobra.NoArgs,
 	}
-	dir, out := dirFlag(cmd), outputFlag(cmd)
+	dir, out := dirFlag(cmd), cli.OutputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		n, err := openNetwork(*dir)
 		if err != nil {
@@ -201,7 +185,7 @@ func testnetStatus() *cobra.Command {
 			}
 			all.Peers = append(all.Peers, s)
 		}
-		return out.print(cmd, all, func(w io.Writer) {
+		return out.Print(cmd, all, func(w io.Writer) {
 			fmt.Fprintln(w, "PEER\tSTATE\tHEIGHT\tTIP\tNEIGHBOURS\tPOOL\tMEMORY\tPROCESS\tAPI\t")
 			for _, s := range all.Peers {
 				fmt.Fprintf(w, "%d\t%s\t%d\t%.8s\t%d\t%d\t%s\t%d\t%s\t%s\n", s.Peer, s.State, s.Height, s.TipID,
@@ -251,7 +235,7 @@ func testnetKill() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if err := processes.Kill(*dir, i); err != nil {
+		if err := local.Kill(*dir, i); err != nil {
 			return testnetError(err)
 		}
 		fmt.Fprintf(cmd.OutOrStdout(), "peer %d is killed\n", i)
@@ -274,7 +258,7 @@ func testnetStart() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if err := processes.Start(cmd.Context(), *dir, i, *patience); err != nil {
+		if err := local.Start(cmd.Context(), *dir, i, *patience); err != nil {
 			return testnetError(err)
 		}
 		fmt.Fprintf(cmd.OutOrStdout(), "peer %d is ready\n", i)
@@ -286,7 +270,7 @@ func testnetStart() *cobra.Command {
 func peerNumber(arg string) (int, error) {
 	i, err := strconv.Atoi(arg)
 	if err != nil {
-		return 0, usagef("peer %q: want its number, from 0", arg)
+		return 0, cli.Usagef("peer %q: want its number, from 0", arg)
 	}
 	return i, nil
 }
@@ -302,18 +286,18 @@ func testnetDown() *cobra.Command {
 	dir := dirFlag(cmd)
 	patience := cmd.Flags().Duration("timeout", 10*time.Second, "how long the peers may take to stop before they are killed")
 	remove := cmd.Flags().Bool("remove", false, "delete the testnet as well")
-	out := outputFlag(cmd)
+	out := cli.OutputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		stopped, err := processes.Down(*dir, *patience)
+		stopped, err := local.Down(*dir, *patience)
 		if err != nil {
 			return testnetError(err)
 		}
 		if *remove {
-			if err := processes.Remove(*dir); err != nil {
+			if err := local.Remove(*dir); err != nil {
 				return testnetError(err)
 			}
 		}
-		return out.print(cmd, map[string]any{"peers": stopped}, func(w io.Writer) {
+		return out.Print(cmd, map[string]any{"peers": stopped}, func(w io.Writer) {
 			counts := map[string]int{}
 			for _, s := range stopped {
 				counts[s.How]++

@@ -11,7 +11,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"grapevine/testnet/checks"
+	"grapevine/cmd/internal/cli"
+	"grapevine/testnet/ledgers"
 	"grapevine/testnet/report"
 	"grapevine/testnet/traffic"
 )
@@ -31,7 +32,7 @@ when ledgers differ, or when a peer is not at the others' height by the end of
   peer testnet report -o json | jq '.agree, .blocks[-1].p95_ms'`,
 		Args: cobra.NoArgs,
 	}
-	dir, out := dirFlag(cmd), outputFlag(cmd)
+	dir, out := dirFlag(cmd), cli.OutputFlag(cmd)
 	timeout := cmd.Flags().Duration("timeout", 10*time.Second, "how long a peer may take to come to the others' height")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		n, err := openNetwork(*dir)
@@ -43,7 +44,7 @@ when ledgers differ, or when a peer is not at the others' height by the end of
 		if err != nil {
 			return err
 		}
-		finding, err := checks.Agree(cmd.Context(), asked, *timeout)
+		finding, err := ledgers.Agree(cmd.Context(), asked, *timeout)
 		if err != nil {
 			return err
 		}
@@ -55,7 +56,7 @@ when ledgers differ, or when a peer is not at the others' height by the end of
 			Peers: len(n.Peers), Asked: len(asked), Down: down,
 			Height: finding.Height, Agree: finding.OK(), Blocks: report.Merge(facts),
 		}
-		if err := out.write(cmd, r, func(w io.Writer) error { return r.WriteTable(w, report.Totals(facts)) }); err != nil {
+		if err := out.Write(cmd, r, func(w io.Writer) error { return r.WriteTable(w, report.Totals(facts)) }); err != nil {
 			return err
 		}
 		return problems("the ledgers do not agree", finding)
@@ -63,28 +64,20 @@ when ledgers differ, or when a peer is not at the others' height by the end of
 	return cmd
 }
 
-// write is print for what is laid out already.
-func (o *output) write(cmd *cobra.Command, data any, text func(w io.Writer) error) error {
-	if o.isJSON() {
-		return o.json(cmd.OutOrStdout(), data)
-	}
-	return text(cmd.OutOrStdout())
-}
-
 // problems makes an error of a finding, and names each problem on standard error.
-func problems(what string, f checks.Finding) error {
+func problems(what string, f ledgers.Finding) error {
 	if f.OK() {
 		return nil
 	}
 	for _, p := range f.Problems {
 		fmt.Fprintln(os.Stderr, p)
 	}
-	return wrong(errors.New(what))
+	return cli.Wrong(errors.New(what))
 }
 
 // alive returns the peers whose processes run, and the numbers of the others, which it
 // names.
-func (n *network) alive() (up []checks.Peer, down []int, err error) {
+func (n *network) alive() (up []ledgers.Peer, down []int, err error) {
 	down = []int{}
 	for i, p := range n.checked() {
 		running, err := n.Peers[i].Process.Running()
@@ -99,7 +92,7 @@ func (n *network) alive() (up []checks.Peer, down []int, err error) {
 		}
 	}
 	if len(up) == 0 {
-		return nil, nil, exitError{exitUnreachable, errors.New("no peer of the testnet runs: " + n.again())}
+		return nil, nil, cli.Unreachable(errors.New("no peer of the testnet runs: " + n.again()))
 	}
 	return up, down, nil
 }
@@ -148,7 +141,7 @@ must run. The exit code is 6 when something is wrong.`,
   peer testnet check --acknowledged --timeout 2m`,
 		Args: cobra.MaximumNArgs(1),
 	}
-	dir, out := dirFlag(cmd), outputFlag(cmd)
+	dir, out := dirFlag(cmd), cli.OutputFlag(cmd)
 	acknowledged := cmd.Flags().Bool("acknowledged", false, "look for the acknowledged transactions")
 	timeout := cmd.Flags().Duration("timeout", time.Minute, "how long to wait for the network to come to rest")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -164,11 +157,11 @@ must run. The exit code is 6 when something is wrong.`,
 		if err != nil {
 			return err
 		}
-		if err := out.print(cmd, res, func(w io.Writer) { checkTable(w, res) }); err != nil {
+		if err := out.Print(cmd, res, func(w io.Writer) { checkTable(w, res) }); err != nil {
 			return err
 		}
 		if !res.Agree || !res.Once {
-			return wrong(errors.New("something is wrong, as listed"))
+			return cli.Wrong(errors.New("something is wrong, as listed"))
 		}
 		return nil
 	}
@@ -177,13 +170,13 @@ must run. The exit code is 6 when something is wrong.`,
 
 func (n *network) check(ctx context.Context, args []string, acknowledged bool) (checkedFile, error) {
 	peers := n.checked()
-	agree, err := checks.Agree(ctx, peers, 0)
+	agree, err := ledgers.Agree(ctx, peers, 0)
 	if err != nil {
 		return checkedFile{}, err
 	}
 	res := checkedFile{Peers: len(peers), Height: agree.Height, Agree: agree.OK(), Once: true, Problems: []string{}}
 	res.Problems = append(res.Problems, agree.Problems...)
-	add := func(wanted int, f checks.Finding) {
+	add := func(wanted int, f ledgers.Finding) {
 		res.Wanted += wanted
 		res.Once = res.Once && f.OK()
 		res.Problems = append(res.Problems, f.Problems...)
@@ -193,7 +186,7 @@ func (n *network) check(ctx context.Context, args []string, acknowledged bool) (
 		if err != nil {
 			return res, err
 		}
-		found, err := checks.Payloads(ctx, peers, lines)
+		found, err := ledgers.Payloads(ctx, peers, lines)
 		if err != nil {
 			return res, err
 		}
@@ -204,7 +197,7 @@ func (n *network) check(ctx context.Context, args []string, acknowledged bool) (
 		if err != nil {
 			return res, err
 		}
-		found, err := checks.Present(ctx, peers, ids)
+		found, err := ledgers.Present(ctx, peers, ids)
 		if err != nil {
 			return res, err
 		}

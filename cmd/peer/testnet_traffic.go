@@ -14,7 +14,8 @@ import (
 	"grapevine/api/apipb"
 	"grapevine/block"
 	"grapevine/block/sig"
-	"grapevine/testnet/checks"
+	"grapevine/cmd/internal/cli"
+	"grapevine/testnet/ledgers"
 	"grapevine/testnet/report"
 	"grapevine/testnet/traffic"
 )
@@ -62,7 +63,7 @@ ends when all are accepted, with --wait when every peer has them in its ledger.`
   seq 1000 | peer testnet submit - --wait`,
 		Args: cobra.ExactArgs(1),
 	}
-	dir, out := dirFlag(cmd), outputFlag(cmd)
+	dir, out := dirFlag(cmd), cli.OutputFlag(cmd)
 	wait := cmd.Flags().Bool("wait", false, "wait until every peer has them in its ledger")
 	timeout := cmd.Flags().Duration("timeout", time.Minute, "how long to wait with --wait, and to go on trying while no peer takes any")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -78,7 +79,7 @@ ends when all are accepted, with --wait when every peer has them in its ledger.`
 		if err != nil {
 			return err
 		}
-		return out.print(cmd, res, func(w io.Writer) {
+		return out.Print(cmd, res, func(w io.Writer) {
 			fmt.Fprintf(w, "%s accepted by %s in %.1f s", report.Count(res.Accepted, "line"), report.Count(len(n.Peers), "peer"), res.Seconds)
 			if *wait {
 				fmt.Fprint(w, ", and committed")
@@ -125,10 +126,10 @@ func (n *network) submitLines(cmd *cobra.Command, path string, patience time.Dur
 	if err != nil {
 		return res, err
 	}
-	bar := newProgress("submitting")
+	bar := cli.NewProgress("submitting")
 	begun := time.Now()
-	out, err := sender.Spread(cmd.Context(), txs, func(answered int) { bar.update(answered, len(txs), "lines") })
-	bar.end()
+	out, err := sender.Spread(cmd.Context(), txs, func(answered int) { bar.Update(answered, len(txs), "lines") })
+	bar.End()
 	res = submittedLines{len(payloads), out.Accepted + out.Duplicate, out.Retried, time.Since(begun).Seconds()}
 	if err := errors.Join(err, finish()); err != nil {
 		return res, fmt.Errorf("%d of %d lines were accepted: %w", res.Accepted, res.Lines, err)
@@ -157,28 +158,28 @@ func nameOf(path string) string {
 // refusedLines names one of the refused transactions.
 func refusedLines(out traffic.Outcome, txs []*block.Tx) error {
 	for reason, t := range out.Reasons {
-		return refused(fmt.Errorf("%d of %d lines were refused, such as line %d of those that are not empty: %s", out.Refused, len(txs), slices.Index(txs, t)+1, reason))
+		return cli.Refused(fmt.Errorf("%d of %d lines were refused, such as line %d of those that are not empty: %s", out.Refused, len(txs), slices.Index(txs, t)+1, reason))
 	}
-	return refused(fmt.Errorf("%d of %d lines were refused", out.Refused, len(txs)))
+	return cli.Refused(fmt.Errorf("%d of %d lines were refused", out.Refused, len(txs)))
 }
 
-// checked returns the peers for package checks.
-func (n *network) checked() []checks.Peer {
-	var peers []checks.Peer
+// checked returns the peers for package ledgers.
+func (n *network) checked() []ledgers.Peer {
+	var peers []ledgers.Peer
 	for i, p := range n.Peers {
-		peers = append(peers, checks.Peer{Name: p.Name(), Client: n.clients[i]})
+		peers = append(peers, ledgers.Peer{Name: p.Name(), Client: n.clients[i]})
 	}
 	return peers
 }
 
 // quiet waits until nothing is pending and all peers are at one height.
 func (n *network) quiet(ctx context.Context, patience time.Duration) error {
-	bar := newProgress("waiting for blocks")
-	defer bar.end()
+	bar := cli.NewProgress("waiting for blocks")
+	defer bar.End()
 	most := uint32(1)
-	return checks.Quiet(ctx, n.checked(), patience, func(waiting uint32) {
+	return ledgers.Quiet(ctx, n.checked(), patience, func(waiting uint32) {
 		most = max(most, waiting)
-		bar.update(int(most-waiting), int(most), fmt.Sprintf("(%d transactions wait)", waiting))
+		bar.Update(int(most-waiting), int(most), fmt.Sprintf("(%d transactions wait)", waiting))
 	})
 }
 
@@ -193,19 +194,19 @@ those that a peer acknowledged are added to DIR/acknowledged, for peer testnet c
 		Example: "  peer testnet load --rate 500 --duration 30s --size 250",
 		Args:    cobra.NoArgs,
 	}
-	dir, out := dirFlag(cmd), outputFlag(cmd)
+	dir, out := dirFlag(cmd), cli.OutputFlag(cmd)
 	load := traffic.Load{Size: 250}
 	cmd.Flags().Float64Var(&load.Rate, "rate", 100, "transactions a second")
 	cmd.Flags().DurationVar(&load.Duration, "duration", 10*time.Second, "how long")
-	cmd.Flags().Var(sizeValue{&load.Size}, "size", "payload of each")
+	cmd.Flags().Var(cli.Size(&load.Size), "size", "payload of each")
 	cmd.Flags().IntVar(&load.Senders, "senders", 100, "keys that take turns to sign")
 	patience := cmd.Flags().Duration("timeout", 30*time.Second, "how long a transaction is offered to one peer after the other")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if load.Rate <= 0 || load.Duration <= 0 || load.Senders < 1 {
-			return usagef("--rate %v, --duration %v, --senders %d: want more than zero of each", load.Rate, load.Duration, load.Senders)
+			return cli.Usagef("--rate %v, --duration %v, --senders %d: want more than zero of each", load.Rate, load.Duration, load.Senders)
 		}
 		if load.Rate*load.Duration.Seconds() < 1 {
-			return usagef("--rate %v for --duration %v is not one transaction: raise one of them", load.Rate, load.Duration)
+			return cli.Usagef("--rate %v for --duration %v is not one transaction: raise one of them", load.Rate, load.Duration)
 		}
 		n, err := openNetwork(*dir)
 		if err != nil {
@@ -216,11 +217,11 @@ those that a peer acknowledged are added to DIR/acknowledged, for peer testnet c
 		if err != nil {
 			return err
 		}
-		if err := out.print(cmd, res, func(w io.Writer) { loadTable(w, res) }); err != nil {
+		if err := out.Print(cmd, res, func(w io.Writer) { loadTable(w, res) }); err != nil {
 			return err
 		}
 		if res.Refused > 0 {
-			return refused(res.Err())
+			return cli.Refused(res.Err())
 		}
 		return res.Err()
 	}
@@ -240,7 +241,7 @@ func (n *network) offer(ctx context.Context, load traffic.Load, patience time.Du
 		return res, err
 	}
 	if longest := int(status.Limits.GetMaxTxBytes()) - block.TxOverhead; load.Size > longest {
-		return res, usagef("--size is %d: the network takes payloads of at most %d bytes", load.Size, longest)
+		return res, cli.Usagef("--size is %d: the network takes payloads of at most %d bytes", load.Size, longest)
 	}
 	sender, finish, err := n.sender(patience)
 	if err != nil {
@@ -253,10 +254,10 @@ func (n *network) offer(ctx context.Context, load traffic.Load, patience time.Du
 	following, stop := context.WithCancel(ctx)
 	defer stop()
 	go n.followHeight(following, &expiry)
-	bar := newProgress("offering")
-	load.Progress = func(offered, total int) { bar.update(offered, total, "transactions") }
+	bar := cli.NewProgress("offering")
+	load.Progress = func(offered, total int) { bar.Update(offered, total, "transactions") }
 	res, err = load.Run(ctx)
-	bar.end()
+	bar.End()
 	return res, errors.Join(err, finish())
 }
 

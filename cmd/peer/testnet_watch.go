@@ -17,6 +17,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"grapevine/cmd/internal/cli"
 	"grapevine/testnet/report"
 )
 
@@ -38,7 +39,7 @@ accepts, and each warning or error. It goes on until it is interrupted.`,
 			return err
 		}
 		defer n.close()
-		w := watcher{out: cmd.OutOrStdout(), paint: paint(os.Stdout), all: *all, names: map[string]string{}}
+		w := watcher{out: cmd.OutOrStdout(), paint: cli.Paint(os.Stdout), all: *all, names: map[string]string{}}
 		for _, p := range n.Peers {
 			w.names[p.ID] = p.Name()
 			w.logs = append(w.logs, &follower{peer: p.Index, path: p.Log()})

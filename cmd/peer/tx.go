@@ -15,11 +15,12 @@ import (
 	"grapevine/api/apipb"
 	"grapevine/block"
 	"grapevine/block/sig"
+	"grapevine/cmd/internal/cli"
 	"grapevine/testnet/traffic"
 )
 
 func txCommand() *cobra.Command {
-	return group("tx", "Submit transactions and look them up",
+	return cli.Group("tx", "Submit transactions and look them up",
 		"  peer tx submit 'hello, world' --wait\n  peer tx get 6f0c…", txSubmitCommand(), txGetCommand())
 }
 
@@ -28,7 +29,7 @@ type submission struct {
 	addr, file, keyPath *string
 	wait                *bool
 	timeout             *time.Duration
-	out                 *output
+	out                 *cli.Output
 }
 
 func txSubmitCommand() *cobra.Command {
@@ -55,7 +56,7 @@ stand in blocks. Refused transactions are listed, and the exit code is then 5.`,
 		keyPath: keyFlag(cmd),
 		wait:    cmd.Flags().Bool("wait", false, "wait until all stand in blocks"),
 		timeout: cmd.Flags().Duration("timeout", time.Minute, "how long to wait with --wait"),
-		out:     outputFlag(cmd),
+		out:     cli.OutputFlag(cmd),
 	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error { return s.run(cmd, args) }
 	return cmd
@@ -126,15 +127,15 @@ func signerFor(key sig.Key, s *apipb.GetStatusResponse) (traffic.Signer, error) 
 func (s submission) payloads(cmd *cobra.Command, args []string, longest int) ([][]byte, error) {
 	switch {
 	case *s.file != "" && len(args) > 0:
-		return nil, usagef("both --file %s and the payload %q: give one", *s.file, args[0])
+		return nil, cli.Usagef("both --file %s and the payload %q: give one", *s.file, args[0])
 	case *s.file != "":
 		return linesOf(*s.file, longest)
 	case len(args) == 0:
-		return nil, usagef("no payload: give one, or --file FILE, or - for the standard input")
+		return nil, cli.Usagef("no payload: give one, or --file FILE, or - for the standard input")
 	case args[0] == "-":
 		return traffic.Lines(cmd.InOrStdin(), longest)
 	case len(args[0]) > longest:
-		return nil, refused(fmt.Errorf("the payload has %d bytes: the network takes at most %d", len(args[0]), longest))
+		return nil, cli.Refused(fmt.Errorf("the payload has %d bytes: the network takes at most %d", len(args[0]), longest))
 	}
 	return [][]byte{[]byte(args[0])}, nil
 }
@@ -142,7 +143,7 @@ func (s submission) payloads(cmd *cobra.Command, args []string, longest int) ([]
 func linesOf(path string, longest int) ([][]byte, error) {
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, notFound(fmt.Errorf("reading payloads: %w", err))
+		return nil, cli.NotFound(fmt.Errorf("reading payloads: %w", err))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("reading payloads: %w", err)
@@ -160,8 +161,8 @@ func linesOf(path string, longest int) ([][]byte, error) {
 const submitBatch = 1000
 
 func (s submission) submit(ctx context.Context, client *api.Client, signer traffic.Signer, payloads [][]byte) (*submitted, error) {
-	bar := newProgress("submitting")
-	defer bar.end()
+	bar := cli.NewProgress("submitting")
+	defer bar.End()
 	res := &submitted{Txs: make([]submittedTx, 0, len(payloads))}
 	for total := len(payloads); len(payloads) > 0; {
 		n := min(submitBatch, len(payloads))
@@ -177,7 +178,7 @@ func (s submission) submit(ctx context.Context, client *api.Client, signer traff
 			res.add(txs[i], v)
 		}
 		payloads = payloads[n:]
-		bar.update(len(res.Txs), total, "")
+		bar.Update(len(res.Txs), total, "")
 	}
 	return res, nil
 }
@@ -201,8 +202,8 @@ const awaitEvery = 50 * time.Millisecond
 func (s submission) await(ctx context.Context, client *api.Client, res *submitted) error {
 	ctx, cancel := context.WithTimeout(ctx, *s.timeout)
 	defer cancel()
-	bar := newProgress("waiting for blocks")
-	defer bar.end()
+	bar := cli.NewProgress("waiting for blocks")
+	defer bar.End()
 	for i := range res.Txs {
 		t := &res.Txs[i]
 		if t.Status == api.StatusRefused {
@@ -211,7 +212,7 @@ func (s submission) await(ctx context.Context, client *api.Client, res *submitte
 		if err := awaitTx(ctx, client, t); err != nil {
 			return fmt.Errorf("waiting for %d of %d transactions: %w", len(res.Txs)-i, len(res.Txs), err)
 		}
-		bar.update(i+1, len(res.Txs), "")
+		bar.Update(i+1, len(res.Txs), "")
 	}
 	return nil
 }
@@ -239,7 +240,7 @@ func awaitTx(ctx context.Context, client *api.Client, t *submittedTx) error {
 }
 
 func (s submission) print(cmd *cobra.Command, res *submitted) error {
-	err := s.out.print(cmd, res, func(w io.Writer) {
+	err := s.out.Print(cmd, res, func(w io.Writer) {
 		if len(res.Txs) == 1 || res.Refused > 0 {
 			for _, t := range res.Txs {
 				if t.Status == api.StatusRefused || len(res.Txs) == 1 {
@@ -250,7 +251,7 @@ func (s submission) print(cmd *cobra.Command, res *submitted) error {
 		fmt.Fprintf(w, "%d accepted, %d known already, %d refused\n", res.Accepted, res.Duplicate, res.Refused)
 	})
 	if err == nil && res.Refused > 0 {
-		err = refused(fmt.Errorf("%d of %d transactions were refused", res.Refused, len(res.Txs)))
+		err = cli.Refused(fmt.Errorf("%d of %d transactions were refused", res.Refused, len(res.Txs)))
 	}
 	return err
 }
@@ -270,11 +271,11 @@ func txGetCommand() *cobra.Command {
   peer tx get 6f0c… -o json | jq -r .tx.payload | base64 -d`,
 		Args: cobra.ExactArgs(1),
 	}
-	addr, out := apiFlag(cmd), outputFlag(cmd)
+	addr, out := apiFlag(cmd), cli.OutputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		id, err := block.ParseID(args[0])
 		if err != nil {
-			return usage(err)
+			return cli.Usage(err)
 		}
 		client := api.Dial(*addr)
 		defer client.Close()
@@ -283,9 +284,9 @@ func txGetCommand() *cobra.Command {
 			return err
 		}
 		if t.Status == api.StatusUnknown {
-			return notFound(fmt.Errorf("transaction %s is neither in the chain nor in the pool of the node at %s", id, *addr))
+			return cli.NotFound(fmt.Errorf("transaction %s is neither in the chain nor in the pool of the node at %s", id, *addr))
 		}
-		return out.printMessage(cmd, t, func(w io.Writer) { txTable(w, t) })
+		return printMessage(out, cmd, t, func(w io.Writer) { txTable(w, t) })
 	}
 	return cmd
 }

@@ -1,18 +1,9 @@
-// Package checks asks the peers of a network whether it kept its promises: that
-// the ledgers agree on every block, that what was acknowledged is in all of them,
-// and that it is there once.
+// Package checks holds what happened in a run against what must be true of every run, and
+// against the bounds of its scenario, whatever world it ran in:
 //
-// A check first waits for the network to come to rest, so that what it then reads
-// is one state and not several:
+//	scenario.Plan ──┐
+//	                ├── Judge ──▶ breaches, each a text that names check, peers and values
+//	outcome.Outcome ┘
 //
-//	Quiet     every pool is empty and every peer is at the same height
-//	Agree     every peer has the same block at every height
-//	Payloads  every payload stands in every ledger as often as it was handed in
-//	Present   every transaction stands in every ledger exactly once
-//
-// Everything is read through the peers' APIs, from their ledgers, block by block;
-// nothing is concluded from one peer about another.
-//
-// A simulated run leaves an outcome instead of peers that could be asked: Judge holds
-// it against what must be true of every run, and against its scenario's bounds.
+// Peers that can be asked are asked by package ledgers.
 package checks

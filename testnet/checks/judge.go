@@ -11,7 +11,7 @@ import (
 	"grapevine/testnet/scenario"
 )
 
-// Judge says what a simulated run broke: of what holds for every run, and of the
+// Judge says what a run broke: of what holds for every run, and of the
 // scenario's bounds. Each breach is one text, which names the check, the peers (the
 // first few), the values, and what was wanted. None is good.
 func Judge(p *scenario.Plan, o *outcome.Outcome) []string {

@@ -64,7 +64,7 @@ type peer struct {
 	received, sent int64   // bytes on the wire, but for beats
 	linked         int64   // nanoseconds of its connections' lives, up to
 	tallied        instant // this time
-	again          int64 // bytes of bodies that were here already, in earlier lives
+	again          int64   // bytes of bodies that were here already, in earlier lives
 }
 
 // flow returns the flow to a neighbour; nil: it is none.

@@ -4,7 +4,8 @@
 //	scenario.Plan ──▶ Run ══ a process of its own ═▶ Child ─ testing.Main ─ synctest.Test ─ play
 //	outcome, error ◀──────── gob on its stdout ◀────────────────────────────────────────────┘
 //
-//	play: world ── kind: nodes (node.Node: grapevine)
+//	play: course.Course says when, world does it
+//	        ├── kind: nodes (node.Node: grapevine)
 //	        │            gossip (baseline.FabricPeer: fabric, fabric-enhanced;
 //	        │                    baseline.Peer: gossipsub, gossipsub-chunked)
 //	        └── network: simnet, and a port for every peer: cuts, losses, rates, counts

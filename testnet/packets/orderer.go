@@ -7,6 +7,7 @@ import (
 
 	"grapevine/block"
 	"grapevine/block/sig"
+	"grapevine/testnet/traffic"
 )
 
 // orderer makes the plan's blocks, in place of peer 0's own. It makes their
@@ -15,7 +16,6 @@ import (
 type orderer struct {
 	nodes  *nodes
 	sender sig.Key
-	nonce  uint64
 	due    chan int // numbers of blocks
 }
 
@@ -65,13 +65,6 @@ const lifetime = 1000
 
 func (o *orderer) transactions(number int, height uint64) []*block.Tx {
 	plan := o.nodes.w.plan
-	txs := make([]*block.Tx, plan.TxCount(number))
-	rng := plan.Random("payload", uint64(number))
-	for k := range txs {
-		payload := make([]byte, plan.TxBytes(number)-block.TxOverhead)
-		fill(payload, rng)
-		o.nonce++
-		txs[k] = o.sender.SignTx(o.nodes.genesis.ID(), block.TxFields{Nonce: o.nonce, Expiry: height + lifetime, Payload: payload})
-	}
-	return txs
+	signer := traffic.Signer{Key: o.sender, Genesis: o.nodes.genesis.ID(), Expiry: height + lifetime}
+	return signer.Batch(plan.TxCount(number), plan.TxBytes(number), plan.Random("payload", uint64(number)))
 }

@@ -2,64 +2,60 @@ package packets
 
 import (
 	"context"
-	"math/rand/v2"
+	"errors"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"grapevine/block"
-	"grapevine/block/sig"
+	"grapevine/testnet/traffic"
 )
 
-// users submit transactions at an even pace, each at a peer drawn at random. A peer that
-// is not there is not asked; what a peer refuses, nobody submits again. Nil are users
+// users submit transactions at an even pace, each batch at a peer drawn at random. A peer
+// that is not there is not asked; what a peer refuses, nobody submits again. Nil are users
 // that submit nothing.
 type users struct {
-	nodes   *nodes
-	sender  sig.Key
-	rng     *rand.Rand
-	total   int
-	begun   int // submissions
-	waiting sync.WaitGroup
-	open    atomic.Int64 // submissions that are not answered
+	nodes  *nodes
+	done   bool // all is answered; the world's goroutine sets it
+	cancel context.CancelFunc
+	all    sync.WaitGroup
 }
 
-func newUsers(ns *nodes) *users {
-	l := ns.w.plan.Load
-	return &users{
-		nodes: ns, sender: sig.NewKey(ns.seed("user", 0)), rng: ns.w.plan.Random("users", 0),
-		total: int(l.TxRate * float64(l.Blocks) * l.Every.D().Seconds()),
-	}
-}
+func newUsers(ns *nodes) *users { return &users{nodes: ns, cancel: func() {}} }
 
-// next returns when the next transaction is due; false when none is to come.
-func (u *users) next() (time.Time, bool) {
+// begin has them begin. What they have to say is not wanted: an error of a peer says that
+// it is about to end, which others will tell.
+func (u *users) begin(ctx context.Context) {
 	if u == nil {
-		return time.Time{}, false
-	}
-	l := u.nodes.w.plan.Load
-	at := u.nodes.w.t0.Add(l.First.D() + time.Duration(float64(u.begun)/l.TxRate*1e9))
-	return at, u.begun < u.total
-}
-
-// submit has the next transaction submitted.
-func (u *users) submit() {
-	peer := u.rng.IntN(u.nodes.w.plan.Peers)
-	payload := make([]byte, int(u.nodes.w.plan.Load.TxSize)-block.TxOverhead)
-	fill(payload, u.rng)
-	u.begun++
-	nonce := uint64(u.begun)
-	if l := u.nodes.w.lives[peer]; l == nil || l.dying {
 		return
 	}
-	nd := u.nodes.life(peer)
-	u.open.Add(1)
-	u.waiting.Go(func() {
-		defer u.open.Add(-1)
-		t := u.sender.SignTx(u.nodes.genesis.ID(), block.TxFields{Nonce: nonce, Expiry: nd.Tip().Height + lifetime, Payload: payload})
-		// An error says that the peer is about to end, which others will tell.
-		_, _ = nd.Submit(context.Background(), []*block.Tx{t})
+	ctx, u.cancel = context.WithCancel(ctx)
+	w := u.nodes.w
+	of := w.plan.Load
+	load := traffic.Load{
+		Rate: of.TxRate, Duration: time.Duration(of.Blocks) * of.Every.D(), Size: int(of.TxSize) - block.TxOverhead,
+		Senders: 1, Sender: u, Genesis: u.nodes.genesis.ID(), Random: w.plan.Random,
+		Expiry: func() uint64 { return w.book.height() + lifetime },
+	}
+	u.all.Go(func() {
+		_, err := load.Run(ctx)
+		w.told <- func() error {
+			u.done = true
+			return err
+		}
 	})
+}
+
+// Count and Deliver implement traffic.Deliverer.
+func (u *users) Count() int { return u.nodes.w.plan.Peers }
+
+var errAway = errors.New("the peer does not run")
+
+func (u *users) Deliver(ctx context.Context, peer int, txs []*block.Tx) (traffic.Outcome, error) {
+	if !u.nodes.w.up[peer].Load() {
+		return traffic.Outcome{}, errAway
+	}
+	_, err := u.nodes.life(peer).Submit(ctx, txs)
+	return traffic.Outcome{}, err
 }
 
 // idle says whether all that was submitted stands in blocks, as far as can be.
@@ -67,7 +63,7 @@ func (u *users) idle() bool {
 	if u == nil {
 		return true
 	}
-	if u.begun < u.total || u.open.Load() > 0 {
+	if !u.done {
 		return false
 	}
 	for i := range u.nodes.w.plan.Peers {
@@ -80,9 +76,16 @@ func (u *users) idle() bool {
 	return true
 }
 
+// end has them submit no more.
+func (u *users) end() {
+	if u != nil {
+		u.cancel()
+	}
+}
+
 // wait waits for the last answers, when all peers have ended.
 func (u *users) wait() {
 	if u != nil {
-		u.waiting.Wait()
+		u.all.Wait()
 	}
 }

@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"sync/atomic"
 	"testing/synctest"
 	"time"
 
 	"grapevine/block"
+	"grapevine/testnet/course"
 	"grapevine/testnet/outcome"
 	"grapevine/testnet/scenario"
 )
@@ -43,21 +46,19 @@ type life struct {
 	again  bool // and is to start anew when it has
 }
 
-// world is a run, inside its bubble. One goroutine owns it.
+// world is a run, inside its bubble. One goroutine owns it, which is its course's.
 type world struct {
 	plan     *scenario.Plan
+	course   *course.Course
 	network  *network
 	book     *book
 	kind     kind
-	users    *users  // nil: nobody submits
-	lives    []*life // by peer; nil: it does not run
-	ends     chan int
-	t0       time.Time
-	events   []scenario.Event // still to come
-	asked    int              // blocks that peer 0 was asked for
-	quiet    time.Time        // when the traffic is to be noted; zero: it has been
+	users    *users        // nil: nobody submits
+	lives    []*life       // by peer; nil: it does not run
+	up       []atomic.Bool // by peer: it runs, and was not told to end
+	told     chan func() error
+	asked    int // blocks that peer 0 was asked for
 	from, to tally
-	progress func(float64)
 }
 
 const (
@@ -65,16 +66,15 @@ const (
 	// settle is how long the network stands before the run begins: one census of the
 	// nodes, whose fan-out follows from it, and ten heartbeats of GossipSub.
 	settle = 11 * time.Second
-	// tail is how long traffic counts after the last acceptance.
-	tail = time.Second
 )
 
 // play runs the plan. It must be called in a bubble, and leaves no goroutine behind.
 func play(plan *scenario.Plan, protocol string, peers func(*world, string) (kind, error), progress func(float64)) (*outcome.Outcome, error) {
 	w := &world{
-		plan: plan, network: newNetwork(plan), book: newBook(plan.Peers), lives: make([]*life, plan.Peers),
-		ends: make(chan int, plan.Peers), events: plan.Events, progress: progress,
+		plan: plan, network: newNetwork(plan), book: newBook(plan.Peers), lives: make([]*life, plan.Peers), up: make([]atomic.Bool, plan.Peers),
+		told: make(chan func() error, plan.Peers+1), // room for every peer's end, and the users'
 	}
+	w.course = &course.Course{Plan: plan, Stage: w, Told: w.told, News: w.book.news, Progress: progress}
 	defer w.network.sim.Close()
 	w.book.out.Protocol, w.book.out.Seed = protocol, plan.Seed
 	w.book.out.NoChain = protocol == gossipsub || protocol == chunked
@@ -84,7 +84,7 @@ func play(plan *scenario.Plan, protocol string, peers func(*world, string) (kind
 	}
 	var out *outcome.Outcome
 	if err = w.stand(); err == nil {
-		if err = w.run(); err == nil {
+		if err = w.course.Run(context.Background()); err == nil {
 			out = w.finish()
 		}
 	}
@@ -128,8 +128,8 @@ func (w *world) stand() error {
 	if err := w.pause(settle); err != nil {
 		return err
 	}
-	w.t0 = time.Now()
-	w.book.stands(w.t0)
+	w.course.Start(time.Now())
+	w.book.stands(w.course.Began())
 	return nil
 }
 
@@ -138,8 +138,8 @@ func (w *world) pause(d time.Duration) error {
 	select {
 	case <-time.After(d):
 		return nil
-	case i := <-w.ends:
-		return w.ended(i)
+	case do := <-w.told:
+		return do()
 	}
 }
 
@@ -148,9 +148,10 @@ func (w *world) launch(i int, r runner) {
 	ctx, cancel := context.WithCancel(context.Background())
 	l := &life{cancel: cancel, ended: make(chan error, 1)}
 	w.lives[i] = l
+	w.up[i].Store(true)
 	go func() {
 		l.ended <- r.Run(ctx)
-		w.ends <- i // has room for all peers
+		w.told <- func() error { return w.ended(i) }
 	}()
 }
 
@@ -158,6 +159,7 @@ func (w *world) launch(i int, r runner) {
 func (w *world) ended(i int) error {
 	l := w.lives[i]
 	w.lives[i] = nil
+	w.up[i].Store(false)
 	l.cancel()
 	if err := <-l.ended; err != nil {
 		return fmt.Errorf("peer %d ended: %w", i, err)
@@ -182,7 +184,7 @@ func (w *world) start(i int) error {
 		return fmt.Errorf("peer %d: %w", i, err)
 	}
 	synctest.Wait()
-	w.book.back(i, time.Since(w.t0))
+	w.book.back(i, w.course.Now())
 	w.launch(i, r)
 	return nil
 }
@@ -190,89 +192,32 @@ func (w *world) start(i int) error {
 // kill ends a peer without a word: nothing comes out of it any more.
 func (w *world) kill(i int) {
 	w.network.ports[i].kill()
-	w.book.gone(i, time.Since(w.t0))
+	w.up[i].Store(false)
+	w.book.gone(i, w.course.Now())
 	if l := w.lives[i]; l != nil {
 		l.dying, l.again = true, false
 		l.cancel()
 	}
 }
 
-// run plays what happens, and waits for what comes of it.
-func (w *world) run() error {
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	for {
-		timer.Reset(time.Until(w.next()))
-		var err error
-		select {
-		case i := <-w.ends:
-			err = w.ended(i)
-		case <-w.book.news:
-			w.quiet = time.Now().Add(tail)
-		case <-timer.C:
-			err = w.due()
-		}
-		if err != nil {
-			return err
-		}
-		if w.over() {
-			return nil
-		}
-	}
-}
-
-// end returns when the run is over in any case.
-func (w *world) end() time.Time { return w.t0.Add(w.plan.End()) }
-
-// next returns when there is something to do.
-func (w *world) next() time.Time {
-	next := w.end()
-	if len(w.events) > 0 {
-		next = earlier(next, w.t0.Add(w.events[0].At))
-	}
-	if !w.quiet.IsZero() {
-		next = earlier(next, w.quiet)
-	}
-	if at, ok := w.users.next(); ok {
-		next = earlier(next, at)
-	}
-	return next
-}
-
-func earlier(a, b time.Time) time.Time {
-	if b.Before(a) {
-		return b
-	}
-	return a
-}
-
-// due does what is due.
-func (w *world) due() error {
-	now := time.Now()
-	if !w.quiet.IsZero() && !now.Before(w.quiet) {
-		w.to, w.quiet = w.network.tally(), time.Time{}
-	}
-	for len(w.events) > 0 && !now.Before(w.t0.Add(w.events[0].At)) {
-		e := w.events[0]
-		w.events = w.events[1:]
-		if err := w.happen(e); err != nil {
-			return err
-		}
-	}
-	for at, ok := w.users.next(); ok && !now.Before(at); at, ok = w.users.next() {
-		w.begin()
-		w.users.submit()
-	}
-	w.progress(min(1, float64(now.Sub(w.t0))/float64(w.plan.Quiet()+tail)))
+// Begin implements course.Stage.
+func (w *world) Begin(ctx context.Context) error {
+	w.from = w.network.tally()
+	w.users.begin(ctx)
 	return nil
 }
 
-// happen plays an event.
-func (w *world) happen(e scenario.Event) error {
+// Note implements course.Stage.
+func (w *world) Note(context.Context) error {
+	w.to = w.network.tally()
+	return nil
+}
+
+// Happen implements course.Stage.
+func (w *world) Happen(_ context.Context, e scenario.Event) error {
 	switch e.Kind {
 	case scenario.Propose:
 		if l := w.lives[0]; l != nil && !l.dying { // else it crashed a moment ago, and makes none
-			w.begin()
 			w.asked++
 			return w.kind.propose(e.Block)
 		}
@@ -302,20 +247,9 @@ func (w *world) happen(e scenario.Event) error {
 	return nil
 }
 
-// begin notes the traffic before the first block.
-func (w *world) begin() {
-	if w.from == nil {
-		w.from = w.network.tally()
-	}
-}
-
-// over says whether nothing more is to come: all has happened, everybody who can have
-// the last block has it, and its traffic is noted.
-func (w *world) over() bool {
-	if !time.Now().Before(w.end()) {
-		return true
-	}
-	if len(w.events) > 0 || !w.quiet.IsZero() || len(w.book.news) > 0 || !w.users.idle() {
+// Settled implements course.Stage.
+func (w *world) Settled(context.Context) bool {
+	if !w.users.idle() {
 		return false
 	}
 	if w.lives[0] != nil && w.book.blocks() < w.asked {
@@ -333,22 +267,13 @@ func (w *world) over() bool {
 }
 
 // reachable says whether a peer runs, and nothing cuts it off from the orderer.
-func (w *world) reachable(i int) bool { return w.plan.Reachable(i, time.Since(w.t0)) }
+func (w *world) reachable(i int) bool { return w.plan.Reachable(i, w.course.Now()) }
 
 // finish completes the outcome.
 func (w *world) finish() *outcome.Outcome {
-	end := time.Since(w.t0)
-	w.begin() // if there was no block, nothing was sent for one
-	if w.to == nil || !w.quiet.IsZero() {
-		w.to = w.network.tally()
-	}
+	end := w.course.Now()
 	out := w.book.close()
-	out.End = end
-	for _, e := range w.plan.Events {
-		if e.At <= end && mends(e) {
-			out.Healed = e.At
-		}
-	}
+	out.End, out.Healed = end, w.course.Healed()
 	for i := range out.Peers {
 		p := &out.Peers[i]
 		p.Alive = w.plan.Reachable(i, end)
@@ -362,32 +287,19 @@ func (w *world) finish() *outcome.Outcome {
 	return out
 }
 
-// mends says whether an event ends a fault.
-func mends(e scenario.Event) bool {
-	switch e.Kind {
-	case scenario.Mend, scenario.Start:
-		return true
-	case scenario.SetLoss:
-		return e.Loss == 0
-	case scenario.SetRate:
-		return e.Rate == 0
-	}
-	return false
-}
-
-// stop ends all peers and waits for them.
+// stop ends all peers, and whoever submits, and waits for them.
 func (w *world) stop() error {
-	running := 0
-	for _, l := range w.lives {
+	w.users.end()
+	for i, l := range w.lives {
 		if l != nil {
 			l.dying, l.again = true, false
 			l.cancel()
-			running++
+			w.up[i].Store(false)
 		}
 	}
 	var err error
-	for range running {
-		err = errors.Join(err, w.ended(<-w.ends))
+	for slices.ContainsFunc(w.lives, func(l *life) bool { return l != nil }) {
+		err = errors.Join(err, (<-w.told)())
 	}
 	w.users.wait()
 	return err

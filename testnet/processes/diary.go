@@ -58,7 +58,7 @@ const (
 )
 
 func (d *diary) line(l report.Line) {
-	at := l.Time.Sub(d.t0)
+	at := l.Time.Sub(d.course.Began())
 	switch {
 	case l.Fact != nil:
 		d.accepted(l.Fact, at)

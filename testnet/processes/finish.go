@@ -33,10 +33,8 @@ func (w *world) finish(ctx context.Context) error {
 			tip = i
 		}
 	}
-	if err := w.counted(ctx, running); err != nil {
-		return err
-	}
-	w.out.End = w.now()
+	w.counted()
+	w.out.End, w.out.Healed = w.course.Now(), w.course.Healed()
 	if err := w.chain(ctx, tip); err != nil {
 		return err
 	}
@@ -47,20 +45,16 @@ func (w *world) finish(ctx context.Context) error {
 // acknowledgements: the event world's guess, so that the two compare.
 const overhead = 0.05
 
-func (w *world) counted(ctx context.Context, running []int) error {
-	last := make([]tally, len(w.lives))
-	if err := w.count(ctx, running, last); err != nil {
-		return err
-	}
+// counted sums up what was noted, over the peers' lives.
+func (w *world) counted() {
 	for i := range w.out.Peers {
 		t := w.past[i]
 		if w.lives[i] != nil {
-			t = t.plus(last[i]).minus(w.from[i])
+			t = t.plus(w.last[i]).minus(w.from[i])
 		}
 		p := &w.out.Peers[i]
 		p.Received, p.Sent, p.Again = int64(t.received*(1+overhead)), int64(t.sent*(1+overhead)), int64(t.again)
 	}
-	return nil
 }
 
 // chain reads the blocks that a peer has.
@@ -91,7 +85,7 @@ func (w *world) block(h *apipb.Header) (outcome.Block, error) {
 		return outcome.Block{}, err
 	}
 	at, err := time.Parse(time.RFC3339Nano, h.Time)
-	return outcome.Block{Height: h.Height, ID: id, Bytes: int(h.Bytes), At: at.Sub(w.t0)}, err
+	return outcome.Block{Height: h.Height, ID: id, Bytes: int(h.Bytes), At: at.Sub(w.course.Began())}, err
 }
 
 // arrivals reads all logs.

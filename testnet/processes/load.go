@@ -2,7 +2,6 @@ package processes
 
 import (
 	"context"
-	"crypto/rand"
 	"fmt"
 	"time"
 
@@ -25,8 +24,10 @@ func (w *world) load(ctx context.Context) error {
 			continue
 		}
 		txs := w.transactions(e.Block) // before it is due
-		if err := wait(ctx, w.t0.Add(e.At)); err != nil {
-			return err
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-w.due:
 		}
 		if err := w.submit(ctx, &orderer, txs); err != nil {
 			return fmt.Errorf("handing in block %d of the plan: %w", e.Block, err)
@@ -56,13 +57,7 @@ func (w *world) peers() []traffic.Peer {
 // They have a sender of their own, so that no limit of a sender's counts.
 func (w *world) transactions(number int) []*block.Tx {
 	signer := traffic.Signer{Key: sig.Generate(), Genesis: w.net.GenesisID, Expiry: traffic.Expiry(uint64(number), genesis.DefaultMaxLifetime)}
-	txs := make([]*block.Tx, w.plan.TxCount(number))
-	for k := range txs {
-		payload := make([]byte, w.plan.TxBytes(number)-block.TxOverhead)
-		rand.Read(payload)
-		txs[k] = signer.Sign(payload)
-	}
-	return txs
+	return signer.Batch(w.plan.TxCount(number), w.plan.TxBytes(number), w.plan.Random("payload", uint64(number)))
 }
 
 // busyPause is how long to wait when a peer says that it takes no more for now.
@@ -79,7 +74,7 @@ func (w *world) submit(ctx context.Context, orderer *traffic.Sender, txs []*bloc
 		if out.Accepted+out.Duplicate == len(txs) {
 			return nil
 		}
-		if w.now() >= w.plan.End() {
+		if w.course.Now() >= w.plan.End() {
 			for reason := range out.Reasons {
 				return fmt.Errorf("%d of %d transactions were refused: %s", out.Refused+len(out.Busy), len(txs), reason)
 			}
@@ -94,10 +89,13 @@ func (w *world) submit(ctx context.Context, orderer *traffic.Sender, txs []*bloc
 // are others, and when the run is broken off nobody waits for long.
 const usersPatience = 5 * time.Second
 
+// askTimeout is how long a peer may take to say how high its chain is.
+const askTimeout = 2 * time.Second
+
 // users submits at the plan's rate, each transaction at a random peer.
 func (w *world) users(ctx context.Context) error {
 	of := w.plan.Load
-	if err := wait(ctx, w.t0.Add(of.First.D())); err != nil {
+	if err := wait(ctx, w.course.Began().Add(of.First.D())); err != nil {
 		return err
 	}
 	res, err := traffic.Load{

@@ -6,14 +6,12 @@ import (
 	"strconv"
 	"time"
 
+	"grapevine/testnet/local"
 	"grapevine/testnet/scenario"
 )
 
 // Protocols returns the names of what Run can play: real peers speak our own alone.
 func Protocols() []string { return []string{scenario.Grapevine} }
-
-// MaxPeers bounds the processes of one network: ten times what two cores carry.
-const MaxPeers = 200
 
 // apart is how far from each other blocks of different sizes must be: the orderer cuts
 // the smaller ones when their time is up (300 ms), and whatever else has come by then
@@ -29,8 +27,8 @@ func Check(plan *scenario.Plan) error {
 	}
 	sizes := slices.Compact(slices.Clone(plan.Load.BlockSizes))
 	switch {
-	case plan.Peers > MaxPeers:
-		return fmt.Errorf("%d peers: want %d processes at most", plan.Peers, MaxPeers)
+	case plan.Peers > local.MaxPeers:
+		return fmt.Errorf("%d peers: want %d processes at most", plan.Peers, local.MaxPeers)
 	case plan.Membership == scenario.Static:
 		return fmt.Errorf("membership = %q: processes find each other by themselves: want %q", plan.Membership, scenario.Auto)
 	case plan.Load.TxRate == 0 && len(sizes) > 1 && plan.Load.Every.D() < apart:

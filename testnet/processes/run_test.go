@@ -14,9 +14,15 @@ import (
 	"time"
 
 	"grapevine/block"
+	"grapevine/testnet/course"
+	"grapevine/testnet/local"
 	"grapevine/testnet/outcome"
 	"grapevine/testnet/scenario"
 )
+
+// hang is how long tests wait for other processes. It only makes a failure of what would
+// hang: no test is about how fast this machine is.
+const hang = 5 * time.Minute
 
 // planned is the plan of four peers, changed.
 func planned(t *testing.T, change func(s *scenario.Scenario)) *scenario.Plan {
@@ -40,7 +46,7 @@ func TestCheck(t *testing.T) {
 	}{
 		{"", func(*scenario.Scenario) {}},
 		{"", func(s *scenario.Scenario) {
-			s.Load.Warm, s.Link.Loss, s.Peers = 0.5, 0.1, MaxPeers
+			s.Load.Warm, s.Link.Loss, s.Peers = 0.5, 0.1, local.MaxPeers
 			s.Faults = []scenario.Fault{{Kind: scenario.Crash, At: second, Share: 0.3}, {Kind: scenario.Join, At: 2 * second, Share: 0.3}}
 		}},
 		{"fault[1] (cut): there are no links", func(s *scenario.Scenario) {
@@ -48,7 +54,7 @@ func TestCheck(t *testing.T) {
 		}},
 		{"fault[0] (loss)", func(s *scenario.Scenario) { s.Faults = []scenario.Fault{{Kind: scenario.Loss, At: second, Loss: 0.1}} }},
 		{"fault[0] (slow)", func(s *scenario.Scenario) { s.Faults = []scenario.Fault{{Kind: scenario.Slow, At: second, Rate: 1e6}} }},
-		{"201 peers: want 200", func(s *scenario.Scenario) { s.Peers = MaxPeers + 1 }},
+		{"201 peers: want 200", func(s *scenario.Scenario) { s.Peers = local.MaxPeers + 1 }},
 		{`membership = "static"`, func(s *scenario.Scenario) { s.Membership = scenario.Static }},
 		{"load.block_sizes has 2 sizes, and load.every is 900ms", func(s *scenario.Scenario) {
 			s.Load.BlockSizes, s.Load.Every = []scenario.Bytes{1000, 2000, 2000}, 900*scenario.Duration(time.Millisecond)
@@ -128,19 +134,20 @@ func TestCounted(t *testing.T) {
 	defer server.Close()
 	addr := strings.TrimPrefix(server.URL, "http://")
 	w := &world{
-		net: &Network{Peers: []Peer{{API: addr}, {API: addr}, {API: addr}}}, lives: []*started{{}, {}, nil}, out: &outcome.Outcome{Peers: make([]outcome.Peer, 3)},
+		net: &local.Session{Network: &local.Network{Peers: []local.Peer{{API: addr}, {API: addr}, {API: addr}}}}, lives: []*local.Started{{}, {}, nil}, out: &outcome.Outcome{Peers: make([]outcome.Peer, 3)}, last: make([]tally, 3),
 		from: []tally{{200, 400, 30}, {}, {}}, past: []tally{{}, {2000, 1000, 2}, {3000, 2000, 5}},
 	}
-	if err := w.counted(t.Context(), []int{0, 1}); err != nil {
+	if err := w.Note(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	w.counted()
 	for i, want := range [][3]int64{{840, 210, 10}, {3150, 1680, 42}, {3150, 2100, 5}} {
 		if p := w.out.Peers[i]; p.Received != want[0] || p.Sent != want[1] || p.Again != want[2] {
 			t.Errorf("peer %d received %d, sent %d, and %d again: want %v", i, p.Received, p.Sent, p.Again, want)
 		}
 	}
 	server.Close()
-	if err := w.counted(t.Context(), []int{0, 1}); err == nil || !strings.Contains(err.Error(), "peer 0: ") {
+	if err := w.Note(t.Context()); err == nil || !strings.Contains(err.Error(), "peer 0: ") {
 		t.Errorf("of peers that do not answer: %v, want an error that names them", err)
 	}
 }
@@ -173,9 +180,10 @@ func TestDiaries(t *testing.T) {
 	t0 := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	a, b, c, d := block.ID{1}, block.ID{2}, block.ID{3}, block.ID{4}
 	w := &world{
-		t0: t0, lives: []*started{nil, {}, {}, nil}, net: &Network{},
+		course: &course.Course{Plan: &scenario.Plan{}}, lives: []*local.Started{nil, {}, {}, nil}, net: &local.Session{Network: &local.Network{}},
 		out: &outcome.Outcome{End: 900 * ms, Peers: make([]outcome.Peer, 4)},
 	}
+	w.course.Start(t0)
 	for i, id := range []block.ID{a, b, c} {
 		w.out.Blocks = append(w.out.Blocks, outcome.Block{Height: uint64(i + 1), ID: id, Bytes: 1000, At: time.Duration(100*i+100) * ms})
 	}
@@ -198,7 +206,7 @@ func TestDiaries(t *testing.T) {
 	}
 	dir := t.TempDir()
 	for i := range 4 {
-		w.net.Peers = append(w.net.Peers, Peer{Index: i, ID: string(rune('a' + i)), Home: filepath.Join(dir, fmt.Sprint(i))})
+		w.net.Peers = append(w.net.Peers, local.Peer{Index: i, ID: string(rune('a' + i)), Home: filepath.Join(dir, fmt.Sprint(i))})
 		if i < len(logs) {
 			if err := os.Mkdir(w.net.Peers[i].Home, 0o755); err != nil {
 				t.Fatal(err)
@@ -233,27 +241,26 @@ func TestDiaries(t *testing.T) {
 }
 
 // script is a program that is no peer.
-func script(t *testing.T, text string) Config {
+func script(t *testing.T, text string) local.Config {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "peer")
-	if err := os.WriteFile(path, []byte("#!/bin/sh\n"+text+"\n"), 0o755); err != nil {
+	if err := os.WriteFile(path, []byte("#!/bin/sh\n[ $1 = init ] && exec mkdir $3\n"+text+"\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	return Config{
-		Dir: filepath.Join(t.TempDir(), "net"), Binary: path, Patience: hang,
-		Prepare: func(h Home) error { return os.MkdirAll(h.Dir, 0o755) },
-	}
+	return local.Config{Dir: filepath.Join(t.TempDir(), "net"), Binary: path, Patience: hang}
 }
 
 // left fails the test if a process of the network runs.
 func left(t *testing.T, dir string) {
 	t.Helper()
-	n, err := Open(dir)
+	n, err := local.Open(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if running, err := n.running(); err != nil || len(running) > 0 {
-		t.Errorf("peers %v still run, %v", running, err)
+	for _, p := range n.Peers {
+		if running, err := p.Process.Running(); err != nil || running {
+			t.Errorf("%s still runs, %v", p.Name(), err)
+		}
 	}
 }
 
@@ -264,7 +271,7 @@ func TestRunThatDoesNotStand(t *testing.T) {
 		t.Errorf("%v, want an error that shows what the peer said", err)
 	}
 	left(t, cfg.Dir)
-	if _, err := Run(t.Context(), cfg, plan, "grapevine", nil); !errors.Is(err, ErrThere) || !strings.Contains(err.Error(), cfg.Dir) {
+	if _, err := Run(t.Context(), cfg, plan, "grapevine", nil); !errors.Is(err, local.ErrThere) || !strings.Contains(err.Error(), cfg.Dir) {
 		t.Errorf("in the same directory: %v, want ErrThere", err)
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math"
 	"slices"
+
+	"grapevine/internal/spelling"
 )
 
 // forever ends what does not.
@@ -35,7 +37,7 @@ func oneOf(table, word string, names []string) string {
 	if len(names) == 0 {
 		return fmt.Sprintf("the scenario has none: want a table [[%s]], or peers or a share instead", table)
 	}
-	return DidYouMean(word, names)
+	return spelling.DidYouMean(word, names)
 }
 
 // validateKind wants the values that the kind has, and no others.

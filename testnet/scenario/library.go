@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"grapevine/internal/spelling"
 	"grapevine/testnet/scenarios"
 )
 
@@ -58,7 +59,7 @@ func Find(nameOrPath string) (Scenario, error) {
 	}
 	text, err := scenarios.Files.ReadFile(nameOrPath + extension)
 	if errors.Is(err, fs.ErrNotExist) {
-		return Scenario{}, fmt.Errorf("scenario %q is %w, and a file's name would end with %s: %s", nameOrPath, ErrUnknown, extension, DidYouMean(nameOrPath, Names()))
+		return Scenario{}, fmt.Errorf("scenario %q is %w, and a file's name would end with %s: %s", nameOrPath, ErrUnknown, extension, spelling.DidYouMean(nameOrPath, Names()))
 	}
 	if err != nil {
 		return Scenario{}, fmt.Errorf("reading scenario: %w", err)

@@ -10,6 +10,7 @@ import (
 	"unicode"
 
 	"grapevine/block"
+	"grapevine/internal/spelling"
 )
 
 // Bounds that the command line's flags have, too.
@@ -49,7 +50,7 @@ func (v *verdict) want(ok bool, format string, args ...any) {
 // among wants value to be one of a few words.
 func (v *verdict) among(value, what string, words []string) {
 	if !slices.Contains(words, value) {
-		v.want(false, "%s %q: %s", what, value, DidYouMean(value, words))
+		v.want(false, "%s %q: %s", what, value, spelling.DidYouMean(value, words))
 	}
 }
 
@@ -226,7 +227,7 @@ func (s Scenario) validateLatencies(v *verdict, what string, r Region) {
 	for _, o := range slices.Sorted(maps.Keys(r.Latency)) {
 		d := r.Latency[o]
 		at := s.region(o)
-		v.want(at >= 0, "%s.latency: there is no region %q: %s", what, o, DidYouMean(o, s.regionNames()))
+		v.want(at >= 0, "%s.latency: there is no region %q: %s", what, o, spelling.DidYouMean(o, s.regionNames()))
 		v.within(d, fmt.Sprintf("%s.latency to %q", what, o), maxDelay)
 		if at >= 0 {
 			back, ok := s.Regions[at].Latency[r.Name]

@@ -1,5 +1,5 @@
-// Package traffic hands transactions to the peers of a network through their APIs:
-// the lines of a file, or a load at a rate.
+// Package traffic hands transactions to the peers of a network, through their APIs or
+// through whoever has them (Deliverer): the lines of a file, or a load at a rate.
 //
 //	lines ── Signer ── signed transactions ── Sender ── a random peer's API
 //	                                             └── down, or late: the same bytes to another

@@ -2,10 +2,9 @@ package traffic
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
-	mathrand "math/rand/v2"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"time"
@@ -20,10 +19,20 @@ type Load struct {
 	Duration time.Duration
 	Size     int // bytes of payload
 	Senders  int // keys that take turns; zero means 100
-	Sender   *Sender
+	Sender   Deliverer
 	Genesis  block.ID
 	Expiry   func() uint64            // asked for each batch that is signed
 	Progress func(offered, total int) // nil: not told
+	// Random returns the streams of all that is left to chance, by purpose and number.
+	// Nil: others each time.
+	Random func(purpose string, number uint64) *rand.Rand
+}
+
+// Deliverer hands transactions to peers, who have numbers from 0: a Sender, or whoever
+// has peers without an API.
+type Deliverer interface {
+	Count() int
+	Deliver(ctx context.Context, first int, txs []*block.Tx) (Outcome, error)
 }
 
 // Result is what a load came to, in the form that is printed.
@@ -65,10 +74,13 @@ func (l Load) Run(ctx context.Context) (Result, error) {
 	if total < 1 || l.Size < 0 {
 		return Result{}, fmt.Errorf("a rate of %v/s for %v with payloads of %d bytes is no transaction: raise them", l.Rate, l.Duration, l.Size)
 	}
+	if l.Random == nil {
+		l.Random = func(string, uint64) *rand.Rand { return rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())) }
+	}
 	signCtx, stopSigning := context.WithCancel(ctx)
 	defer stopSigning()
 	signed := l.sign(signCtx, total)
-	run := loadRun{load: l, slots: make(chan struct{}, inFlight)}
+	run := loadRun{load: l, peers: l.Random("peers", 0), slots: make(chan struct{}, inFlight)}
 	start := time.Now()
 	run.offer(ctx, start, total, signed)
 	offering := time.Since(start)
@@ -81,20 +93,21 @@ func (l Load) sign(ctx context.Context, total int) <-chan *block.Tx {
 	out := make(chan *block.Tx, max(1, int(l.Rate*signAhead.Seconds())))
 	keys := make([]sig.Key, min(total, max(1, orDefault(l.Senders, defaultSenders))))
 	for i := range keys {
-		keys[i] = sig.Generate()
+		var seed [32]byte
+		noise(seed[:], l.Random("sender", uint64(i)))
+		keys[i] = sig.NewKey(seed)
 	}
 	go func() {
 		defer close(out)
+		stream := l.Random("payload", 0)
 		var expiry uint64
 		for i := range total {
 			if i%100 == 0 {
 				expiry = l.Expiry()
 			}
-			payload := make([]byte, l.Size)
-			rand.Read(payload)
-			t := Signer{keys[i%len(keys)], l.Genesis, expiry}.Sign(payload)
+			txs := Signer{keys[i%len(keys)], l.Genesis, expiry}.Batch(1, l.Size+block.TxOverhead, stream)
 			select {
-			case out <- t:
+			case out <- txs[0]:
 			case <-ctx.Done():
 				return
 			}
@@ -106,6 +119,7 @@ func (l Load) sign(ctx context.Context, total int) <-chan *block.Tx {
 // loadRun is a load under way.
 type loadRun struct {
 	load     Load
+	peers    *rand.Rand    // draws them; owned by offer
 	slots    chan struct{} // one for each request under way
 	requests sync.WaitGroup
 
@@ -153,10 +167,10 @@ func (r *loadRun) request(ctx context.Context, due time.Time, txs []*block.Tx) {
 		return
 	}
 	late := time.Since(due) > lateness
+	peer := r.peers.IntN(r.load.Sender.Count())
 	r.requests.Go(func() {
 		defer func() { <-r.slots }()
 		// What is on its way is seen to its end, even when no more is to be offered.
-		peer := mathrand.IntN(len(r.load.Sender.Peers))
 		out, err := r.load.Sender.Deliver(context.WithoutCancel(ctx), peer, txs)
 		r.mu.Lock()
 		defer r.mu.Unlock()

@@ -48,6 +48,9 @@ const (
 	busyPause = 200 * time.Millisecond
 )
 
+// Count returns how many peers there are.
+func (s *Sender) Count() int { return len(s.Peers) }
+
 func (s *Sender) patience() time.Duration {
 	if s.Patience == 0 {
 		return defaultPatience

@@ -3,6 +3,7 @@ package traffic
 import (
 	"bufio"
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -23,6 +24,27 @@ type Signer struct {
 // different transactions.
 func (s Signer) Sign(payload []byte) *block.Tx {
 	return s.Key.SignTx(s.Genesis, block.TxFields{Nonce: rand.Uint64(), Expiry: s.Expiry, Payload: payload})
+}
+
+// Batch makes transactions of so many bytes each, the smallest that there are if that is
+// less. Nonces and payloads are a stream's.
+func (s Signer) Batch(count, bytes int, stream *rand.Rand) []*block.Tx {
+	txs := make([]*block.Tx, count)
+	for k := range txs {
+		payload := make([]byte, max(0, bytes-block.TxOverhead))
+		noise(payload, stream)
+		txs[k] = s.Key.SignTx(s.Genesis, block.TxFields{Nonce: stream.Uint64(), Expiry: s.Expiry, Payload: payload})
+	}
+	return txs
+}
+
+// noise fills a text from a stream.
+func noise(text []byte, stream *rand.Rand) {
+	var seed [32]byte
+	for i := 0; i < len(seed); i += 8 {
+		binary.LittleEndian.PutUint64(seed[i:], stream.Uint64())
+	}
+	rand.NewChaCha8(seed).Read(text) // it never fails
 }
 
 // Expiry returns an expiry height for a transaction that is made at a height, in a

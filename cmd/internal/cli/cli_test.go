@@ -1,0 +1,42 @@
+package cli
+
+import (
+	"os/exec"
+	"testing"
+)
+
+func sized(text string) (int, error) {
+	var n int
+	err := Size(&n).Set(text)
+	return n, err
+}
+
+func TestSizes(t *testing.T) {
+	for text, want := range map[string]int{"0": 0, "500": 500, "64KiB": 64 << 10, "4 MiB": 4 << 20, "1GiB": 1 << 30} {
+		if got, err := sized(text); err != nil || got != want {
+			t.Errorf("%q is %d, %v: want %d", text, got, err, want)
+		}
+	}
+	for _, text := range []string{"", "KiB", "-1", "1kB", "1.5MiB", "x", "9223372036854775807KiB"} {
+		if got, err := sized(text); err == nil {
+			t.Errorf("%q is %d: want an error", text, got)
+		}
+	}
+	for want, n := range map[string]int{"0": 0, "1023": 1023, "1KiB": 1024, "1025": 1025, "1536KiB": 1536 << 10, "2GiB": 2 << 30} {
+		if got := Size(&n).String(); got != want {
+			t.Errorf("%d is written %q, want %q", n, got, want)
+		}
+	}
+}
+
+func TestShellQuoted(t *testing.T) {
+	for _, word := range []string{"", "plain-0.9/x_y.toml", "a b", "it's", "$HOME", "a;b", "über", "*", "\n", `"\`} {
+		out, err := exec.Command("sh", "-c", "printf %s "+ShellQuoted(word)).Output()
+		if err != nil || string(out) != word {
+			t.Errorf("%q came back as %q, %v", word, out, err)
+		}
+	}
+	if got := ShellQuoted("default"); got != "default" {
+		t.Errorf("a plain word became %s", got)
+	}
+}

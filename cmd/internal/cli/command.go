@@ -1,0 +1,83 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+// Version is the software's, as --version and other peers show it.
+const Version = "0.1.0"
+
+// Root makes a program of a command: with the version, and help on the exit codes.
+func Root(cmd *cobra.Command, children ...*cobra.Command) *cobra.Command {
+	cmd.Version = Version
+	cmd.SilenceErrors, cmd.SilenceUsage = true, true
+	cmd.CompletionOptions.HiddenDefaultCmd = true
+	cmd.AddCommand(children...)
+	cmd.AddCommand(&cobra.Command{Use: "exit-codes", Short: "What the exit codes mean", Long: exitHelp})
+	return cmd
+}
+
+// Main runs the program with the process's arguments, and ends the process.
+func Main(root *cobra.Command) {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	os.Exit(execute(ctx, root, os.Args[1:]))
+}
+
+// execute runs one command line and returns its exit code.
+func execute(ctx context.Context, root *cobra.Command, args []string) int {
+	begun := false // cobra's own errors, all of them about usage, come before
+	root.PersistentPreRunE = func(*cobra.Command, []string) error {
+		begun = true
+		return nil
+	}
+	root.SetArgs(args)
+	cmd, err := root.ExecuteContextC(ctx)
+	if err == nil {
+		return ExitOK
+	}
+	code := ExitCode(err)
+	if !begun {
+		code = ExitUsage
+	}
+	if !errors.Is(err, ErrSaid) {
+		fmt.Fprintf(os.Stderr, "%s: %v\n", cmd.CommandPath(), err)
+	}
+	if code == ExitUsage {
+		fmt.Fprintf(os.Stderr, "See %s --help.\n", cmd.CommandPath())
+	}
+	return code
+}
+
+// Group makes a command that only holds others.
+func Group(use, short, example string, children ...*cobra.Command) *cobra.Command {
+	c := &cobra.Command{
+		Use: use, Short: short, Example: example,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cmd.Help()
+			return Usagef("name one of its commands")
+		},
+	}
+	c.AddCommand(children...)
+	return c
+}
+
+// ShellQuoted writes a word so that a shell reads it as one.
+func ShellQuoted(word string) string {
+	plain := func(r rune) bool {
+		return r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || strings.ContainsRune("-_./=:,+@%", r)
+	}
+	if word != "" && !strings.ContainsFunc(word, func(r rune) bool { return !plain(r) }) {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+}

@@ -17,6 +17,7 @@ import (
 // order. Verify says so and names the file or the height; whatever Open still gives
 // out is right, or an error.
 func TestFlippedBytes(t *testing.T) {
+	t.Parallel()
 	seed := uint64(time.Now().UnixNano()) & 0xffffff
 	t.Logf("seed %d", seed)
 	rng := rand.New(rand.NewPCG(seed, 0))

@@ -160,6 +160,7 @@ func copyFile(from, to string) error {
 
 // The same for the commit that makes a directory a ledger.
 func TestCrashAtCreation(t *testing.T) {
+	t.Parallel()
 	for _, failure := range failures {
 		for _, killed := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, killed %v", failure.name, killed), func(t *testing.T) {
@@ -186,6 +187,7 @@ func TestCrashAtCreation(t *testing.T) {
 // A write-ahead log that ends anywhere in the last transaction, as power loss may
 // leave it: the last block is gone, all before it stand, Verify says so.
 func TestTornWriteAheadLog(t *testing.T) {
+	t.Parallel()
 	c := newChain(t, genesis.Limits{MaxBlockTxs: 10})
 	l := c.open(t.TempDir())
 	c.append(l, c.next(2, 2000), c.next(2, 2000))
@@ -265,6 +267,7 @@ func TestHalfMadeFiles(t *testing.T) {
 // A value log that lost what the write-ahead log points at, or a byte of what was
 // closed in order, is refused before Badger cuts it off there, again and again.
 func TestDamagedValueLogIsLeftAlone(t *testing.T) {
+	t.Parallel()
 	for _, killed := range []bool{false, true} {
 		t.Run(fmt.Sprintf("killed %v", killed), func(t *testing.T) {
 			c := newChain(t, genesis.Limits{MaxBlockTxs: 10})

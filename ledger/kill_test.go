@@ -60,6 +60,7 @@ func TestKillChild(t *testing.T) {
 // A process that appends is killed with SIGKILL at random moments. Nothing that it
 // reported is lost, and the ledger is whole. GRAPEVINE_SOAK=1 kills 200 times.
 func TestKill(t *testing.T) {
+	t.Parallel()
 	kills := 20
 	if os.Getenv("GRAPEVINE_SOAK") != "" {
 		kills = 200

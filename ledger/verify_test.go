@@ -136,6 +136,7 @@ var tamperings = []struct {
 }
 
 func TestVerifyNamesTheFault(t *testing.T) {
+	t.Parallel()
 	for _, tc := range tamperings {
 		t.Run(tc.name, func(t *testing.T) {
 			dir := t.TempDir()

@@ -57,7 +57,7 @@ var packages = []struct {
 	{"testnet/scenarios", "", "files, and the one line that embeds them"},
 	{"testnet/report", "block", "a report is made of facts, wherever the network ran"},
 	{"testnet/outcome", "block testnet/report", "what happened is data, whatever world it happened in"},
-	{"testnet/course", "testnet/scenario", "what is due when is the plan's, whatever network it is played on"},
+	{"testnet/course", "block testnet/scenario testnet/traffic", "what is due when is the plan's, whatever network it is played on"},
 	{"testnet/plot", "block testnet/outcome", "a picture is of what happened, and knows no world"},
 	{"testnet/ledgers", "api api/apipb block", "a check of peers believes what they answer, and nothing else"},
 	{"testnet/checks", "block testnet/outcome testnet/scenario", "a check of a run believes what its world saw, and nothing else"},

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"sync/atomic"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -28,28 +27,29 @@ func (n *network) sender(patience time.Duration) (*traffic.Sender, func() error,
 		return nil, nil, err
 	}
 	var failed error
-	s := &traffic.Sender{Patience: patience, Acknowledged: func(ids []block.ID) {
+	s := &traffic.Sender{Peers: n.handed(), Patience: patience, Acknowledged: func(ids []block.ID) {
 		failed = errors.Join(failed, log.Add(ids))
 	}}
-	for i, p := range n.Peers {
-		s.Peers = append(s.Peers, traffic.Peer{Name: p.Name(), Client: n.clients[i]})
-	}
 	return s, func() error { return errors.Join(failed, log.Close()) }, nil
 }
 
 // anyStatus asks the peers in turn until one answers.
 func (n *network) anyStatus(ctx context.Context) (*apipb.GetStatusResponse, error) {
-	var errs []error
-	for _, c := range n.clients {
-		ask, cancel := context.WithTimeout(ctx, statusTimeout)
-		s, err := c.Status(ask)
-		cancel()
-		if err == nil {
-			return s, nil
-		}
-		errs = append(errs, err)
+	s := traffic.Sender{Peers: n.handed()}
+	status, err := s.Status(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("no peer of the testnet answers: %s: %w", n.again(), err)
 	}
-	return nil, fmt.Errorf("no peer of the testnet answers: %s: %w", n.again(), errors.Join(errs...))
+	return status, nil
+}
+
+// handed returns the peers for package traffic.
+func (n *network) handed() []traffic.Peer {
+	var peers []traffic.Peer
+	for i, p := range n.Peers {
+		peers = append(peers, traffic.Peer{Name: p.Name(), Client: n.clients[i]})
+	}
+	return peers
 }
 
 func testnetSubmit() *cobra.Command {
@@ -228,10 +228,6 @@ those that a peer acknowledged are added to DIR/acknowledged, for peer testnet c
 	return cmd
 }
 
-// expiryEvery is how often the load looks at the height, so that what it signs late
-// expires late: a block takes at least some milliseconds, a lifetime has thousands.
-const expiryEvery = time.Second
-
 func (n *network) offer(ctx context.Context, load traffic.Load, patience time.Duration) (res traffic.Result, err error) {
 	status, err := n.anyStatus(ctx)
 	if err != nil {
@@ -248,30 +244,14 @@ func (n *network) offer(ctx context.Context, load traffic.Load, patience time.Du
 		return res, err
 	}
 	load.Sender = sender
-	var expiry atomic.Uint64
-	expiry.Store(traffic.Expiry(status.Height, status.Limits.GetMaxLifetime()))
-	load.Expiry = expiry.Load
 	following, stop := context.WithCancel(ctx)
 	defer stop()
-	go n.followHeight(following, &expiry)
+	load.Expiry = sender.Follow(following, status)
 	bar := cli.NewProgress("offering")
 	load.Progress = func(offered, total int) { bar.Update(offered, total, "transactions") }
 	res, err = load.Run(ctx)
 	bar.End()
 	return res, errors.Join(err, finish())
-}
-
-func (n *network) followHeight(ctx context.Context, expiry *atomic.Uint64) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(expiryEvery):
-		}
-		if s, err := n.anyStatus(ctx); err == nil {
-			expiry.Store(traffic.Expiry(s.Height, s.Limits.GetMaxLifetime()))
-		}
-	}
 }
 
 func loadTable(w io.Writer, r traffic.Result) {

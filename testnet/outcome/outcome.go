@@ -1,6 +1,7 @@
 // Package outcome is what happened in a run of a scenario, whatever world it ran in:
 // which block reached whom, when and how, and what it cost. A world fills an Outcome;
-// figures and pictures are made from it here, and the checks judge it.
+// a Row of figures is made from it here, as package report makes its own of logs;
+// pictures are drawn from it, and the checks judge it.
 package outcome
 
 import (
@@ -9,15 +10,16 @@ import (
 	"time"
 
 	"grapevine/block"
+	"grapevine/testnet/report"
 )
 
 // Ways in which a block reaches a peer, as in the peers' logs.
 const (
-	ViaOwn     = "own"
-	ViaPush    = "push"
-	ViaShards  = "shards"
-	ViaPull    = "pull"
-	ViaCatchup = "catch-up"
+	ViaOwn     = report.ViaOwn
+	ViaPush    = report.ViaPush
+	ViaShards  = report.ViaShards
+	ViaPull    = report.ViaPull
+	ViaCatchup = report.ViaCatchup
 )
 
 // Outcome is one protocol's run. Times count from when the network stood.

@@ -1,9 +1,7 @@
 package outcome
 
 import (
-	"encoding/json"
 	"math"
-	"slices"
 	"strconv"
 	"time"
 
@@ -42,37 +40,16 @@ type Row struct {
 	Trace   string  `json:"trace"` // 16 hex digits; empty in a world that does not repeat
 }
 
-// Figure is a number, or NaN where there is nothing to take it of. JSON has null for that.
-type Figure float64
-
-// Known says that it is a number.
-func (f Figure) Known() bool { return !math.IsNaN(float64(f)) }
-
-// String is without an exponent, however large it is.
-func (f Figure) String() string { return strconv.FormatFloat(float64(f), 'f', -1, 64) }
-
-func (f Figure) MarshalJSON() ([]byte, error) {
-	if !f.Known() {
-		return []byte("null"), nil
-	}
-	return json.Marshal(float64(f))
-}
-
-func (f *Figure) UnmarshalJSON(text []byte) error {
-	if string(text) == "null" {
-		*f = Figure(math.NaN())
-		return nil
-	}
-	return json.Unmarshal(text, (*float64)(f))
-}
-
-// ratio is a over b to six places: a peer in a million that is missed still shows.
-func ratio(a, b float64) Figure {
-	if b == 0 {
+// noticed is Noticed, known or not.
+func (r Row) noticed() Figure {
+	if r.Noticed == nil {
 		return Figure(math.NaN())
 	}
-	return Figure(math.Round(a/b*1e6) / 1e6)
+	return *r.Noticed
 }
+
+// Figure is a number that need not be known.
+type Figure = report.Figure
 
 // Row takes the figures. Arrivals of blocks that nobody made count nowhere.
 func (o *Outcome) Row() Row {
@@ -81,25 +58,19 @@ func (o *Outcome) Row() Row {
 		text := strconv.FormatUint(o.Trace, 16)
 		r.Trace = "0000000000000000"[len(text):] + text
 	}
-	var latencies []time.Duration
-	var pushed int
+	var spread report.Spread
 	var bodies float64 // bytes that had to come
 	for _, d := range o.Deliveries() {
 		bodies += float64(o.Blocks[d.Block].Bytes)
 		if hop := Figure(d.Hop); hop >= 0 && !(hop <= r.HopMax) {
 			r.HopMax = hop
 		}
-		if !d.Expected {
-			continue
-		}
-		latencies = append(latencies, d.Latency)
-		if d.Via == ViaPush || d.Via == ViaShards {
-			pushed++
+		if d.Expected {
+			spread.Add(d.Via, d.Latency)
 		}
 	}
-	r.Coverage = ratio(float64(pushed), float64(o.Expected()))
-	slices.Sort(latencies)
-	r.P50, r.P90, r.P99, r.Max = rank(latencies, 50), rank(latencies, 90), rank(latencies, 99), rank(latencies, 100)
+	r.Coverage = report.Ratio(float64(spread.Came(ViaPush, ViaShards)), float64(o.Expected()))
+	r.P50, r.P90, r.P99, r.Max = spread.Rank(50), spread.Rank(90), spread.Rank(99), spread.Rank(100)
 	o.traffic(&r, bodies)
 	if o.Noticed > 0 {
 		millis := Figure(o.Noticed.Seconds() * 1000)
@@ -125,15 +96,8 @@ func (o *Outcome) traffic(r *Row, bodies float64) {
 	if per == 0 {
 		per = o.End.Seconds()
 	}
-	r.BytesPerPeer = ratio(float64(received), float64(peers)*per)
-	r.Redundancy, r.Duplicates = ratio(float64(received), bodies), ratio(float64(again), bodies)
-}
-
-func rank(sorted []time.Duration, percent int) Figure {
-	if len(sorted) == 0 {
-		return Figure(math.NaN())
-	}
-	return Figure(report.Rank(sorted, percent))
+	r.BytesPerPeer = report.Ratio(float64(received), float64(peers)*per)
+	r.Redundancy, r.Duplicates = report.Ratio(float64(received), bodies), report.Ratio(float64(again), bodies)
 }
 
 // Delivery is the first acceptance of a block by a peer other than its producer.

@@ -3,7 +3,6 @@ package outcome
 import (
 	"encoding/json"
 	"fmt"
-	"math"
 	"os"
 	"strings"
 	"testing"
@@ -113,20 +112,6 @@ func TestAway(t *testing.T) {
 	}
 	if p.tookPart(6, 10) || !p.tookPart(5, 10) || !p.tookPart(2, 5) || p.tookPart(2, 4) {
 		t.Error("took part in a time that it was away for, or did not in one that it was there in")
-	}
-}
-
-func TestFiguresHaveNoExponent(t *testing.T) {
-	if got := fmt.Sprintf("%v %v", Figure(12345678.5), Figure(math.NaN())); got != "12345678.5 NaN" {
-		t.Errorf("written %s, want 12345678.5 NaN", got)
-	}
-}
-
-func TestPercentCutsOff(t *testing.T) {
-	for f, want := range map[Figure]string{1: "100.0 %", 0.999999: "99.9 %", 0.944: "94.4 %", 0.29: "29.0 %", 0: "0.0 %"} {
-		if got := f.percent(); got != want {
-			t.Errorf("%v is written %q, want %q", float64(f), got, want)
-		}
 	}
 }
 

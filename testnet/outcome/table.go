@@ -1,78 +1,38 @@
 package outcome
 
 import (
-	"fmt"
 	"io"
-	"math"
 	"slices"
-	"text/tabwriter"
+	"strconv"
 
 	"grapevine/testnet/report"
 )
 
+var columns = []report.Column[Row]{
+	{Head: "protocol", Cell: func(r Row) string { return r.Protocol }},
+	{Head: "world", Cell: func(r Row) string { return r.World }},
+	{Head: "peers", Cell: func(r Row) string { return strconv.Itoa(r.Peers) }},
+	{Head: "blocks", Cell: func(r Row) string { return strconv.Itoa(r.Blocks) }},
+	{Head: "by push", Cell: func(r Row) string { return r.Coverage.Percent() }},
+	{Head: "p50", Cell: func(r Row) string { return r.P50.Millis() }},
+	{Head: "p90", Cell: func(r Row) string { return r.P90.Millis() }},
+	{Head: "p99", Cell: func(r Row) string { return r.P99.Millis() }},
+	{Head: "max", Cell: func(r Row) string { return r.Max.Millis() }},
+	{Head: "bytes/peer", Cell: func(r Row) string { return r.BytesPerPeer.Size() }},
+	{Head: "per body byte", Cell: func(r Row) string { return r.Redundancy.Times() }},
+	{Head: "duplicates", Cell: func(r Row) string { return r.Duplicates.Times() }},
+	{Head: "hops", Cell: func(r Row) string { return r.HopMax.Count() }},
+}
+
+// quiet are the columns of runs without blocks.
+var quiet = append(slices.Clip(columns[:4]),
+	report.Column[Row]{Head: "bytes/peer/s", Cell: func(r Row) string { return r.BytesPerPeer.Size() }},
+	report.Column[Row]{Head: "crash noticed by all after", Cell: func(r Row) string { return r.noticed().Millis() }})
+
 // WriteTable writes runs for people, a row each.
 func WriteTable(w io.Writer, rows []Row) error {
-	if !slices.ContainsFunc(rows, func(r Row) bool { return r.Blocks > 0 }) {
-		return writeQuiet(w, rows)
+	if slices.ContainsFunc(rows, func(r Row) bool { return r.Blocks > 0 }) {
+		return report.WriteAligned(w, columns, rows)
 	}
-	tab := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(tab, "protocol\tworld\tpeers\tblocks\tby push\tp50\tp90\tp99\tmax\tbytes/peer\tper body byte\tduplicates\thops\t")
-	for _, r := range rows {
-		fmt.Fprintf(tab, "%s\t%s\t%d\t%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", r.Protocol, r.World, r.Peers, r.Blocks,
-			r.Coverage.percent(), r.P50.millis(), r.P90.millis(), r.P99.millis(), r.Max.millis(),
-			r.BytesPerPeer.size(), r.Redundancy.times(), r.Duplicates.times(), r.HopMax.count())
-	}
-	return tab.Flush()
-}
-
-// writeQuiet writes runs without blocks.
-func writeQuiet(w io.Writer, rows []Row) error {
-	tab := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(tab, "protocol\tworld\tpeers\tblocks\tbytes/peer/s\tcrash noticed by all after\t")
-	for _, r := range rows {
-		noticed := unknown
-		if r.Noticed != nil {
-			noticed = r.Noticed.millis()
-		}
-		fmt.Fprintf(tab, "%s\t%s\t%d\t%d\t%s\t%s\t\n", r.Protocol, r.World, r.Peers, r.Blocks, r.BytesPerPeer.size(), noticed)
-	}
-	return tab.Flush()
-}
-
-const unknown = "–"
-
-func (f Figure) count() string {
-	if !f.Known() {
-		return unknown
-	}
-	return f.String()
-}
-
-// percent cuts off rather than rounds: only all is 100 %.
-func (f Figure) percent() string {
-	if !f.Known() {
-		return unknown
-	}
-	return fmt.Sprintf("%.1f %%", math.Floor(float64(f)*1000+1e-6)/10)
-}
-
-func (f Figure) millis() string {
-	if !f.Known() {
-		return unknown
-	}
-	return fmt.Sprintf("%.1f ms", float64(f))
-}
-
-func (f Figure) size() string {
-	if !f.Known() {
-		return unknown
-	}
-	return report.Size(int(f))
-}
-
-func (f Figure) times() string {
-	if !f.Known() {
-		return unknown
-	}
-	return fmt.Sprintf("%.2f", float64(f))
+	return report.WriteAligned(w, quiet, rows)
 }

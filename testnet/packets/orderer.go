@@ -7,6 +7,7 @@ import (
 
 	"grapevine/block"
 	"grapevine/block/sig"
+	"grapevine/testnet/course"
 	"grapevine/testnet/traffic"
 )
 
@@ -41,7 +42,7 @@ func (o *orderer) Run(ctx context.Context, propose func(context.Context, *block.
 func (o *orderer) make(number int) *block.Block {
 	ns := o.nodes
 	tip := ns.life(0).Tip()
-	txs := o.transactions(number, tip.Height+1)
+	txs := course.Transactions(ns.w.plan, number, traffic.Signer{Key: o.sender, Genesis: ns.genesis.ID(), Expiry: tip.Height + lifetime})
 	for i := range ns.w.plan.Peers {
 		if nd := ns.life(i); nd != nil {
 			var held []*block.Tx
@@ -62,9 +63,3 @@ func (o *orderer) make(number int) *block.Block {
 
 // lifetime is for how many heights a transaction may stand in a block.
 const lifetime = 1000
-
-func (o *orderer) transactions(number int, height uint64) []*block.Tx {
-	plan := o.nodes.w.plan
-	signer := traffic.Signer{Key: o.sender, Genesis: o.nodes.genesis.ID(), Expiry: height + lifetime}
-	return signer.Batch(plan.TxCount(number), plan.TxBytes(number), plan.Random("payload", uint64(number)))
-}

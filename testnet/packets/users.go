@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 	"sync"
-	"time"
 
 	"grapevine/block"
+	"grapevine/testnet/course"
 	"grapevine/testnet/traffic"
 )
 
@@ -30,12 +30,9 @@ func (u *users) begin(ctx context.Context) {
 	}
 	ctx, u.cancel = context.WithCancel(ctx)
 	w := u.nodes.w
-	of := w.plan.Load
-	load := traffic.Load{
-		Rate: of.TxRate, Duration: time.Duration(of.Blocks) * of.Every.D(), Size: int(of.TxSize) - block.TxOverhead,
-		Senders: 1, Sender: u, Genesis: u.nodes.genesis.ID(), Random: w.plan.Random,
-		Expiry: func() uint64 { return w.book.height() + lifetime },
-	}
+	load := course.Users(w.plan)
+	load.Sender, load.Senders, load.Genesis = u, 1, u.nodes.genesis.ID()
+	load.Expiry = func() uint64 { return w.book.height() + lifetime }
 	u.all.Go(func() {
 		_, err := load.Run(ctx)
 		w.told <- func() error {

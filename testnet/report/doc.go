@@ -7,6 +7,11 @@
 //	peer-1's log ─┼─ ReadLog ─ []Fact ─ Merge ─ []Block ─ Report ─ table, JSON
 //	peer-2's log ─┘
 //
+// What is made of latencies and roads (Spread), how a figure that need not be known is
+// written (Figure), and how tables are laid out (Column) serves runs of scenarios too:
+// package outcome has other facts and other columns, and the same way from one to the
+// other.
+//
 // The facts are the "block accepted" lines of the peers' JSON logs, one per peer
 // and block. Whether the ledgers agree is not in the logs: the caller asks the
 // peers and sets Report.Agree.

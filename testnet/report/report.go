@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"math"
 	"slices"
-	"time"
 
 	"grapevine/block"
 )
@@ -37,45 +36,36 @@ type Block struct {
 	Duplicates float64  `json:"duplicates"` // bodies' worth that came again, summed over the peers
 }
 
-// Total is how all blocks together spread. A latency is that of one block at one
-// peer other than its producer.
+// Total is how all blocks together spread: as if they were one, whose height, ID and
+// number of peers say nothing. A latency is that of one block at one peer other than its
+// producer.
 type Total struct {
-	Blocks, Txs, Bytes           int
-	Arrivals                     int // latencies that the percentiles are of
-	P50, P95, Max                float64
-	HopMax                       int
-	Push, Pull, Catchup, Missing int
-	Duplicates                   float64 // bodies' worth that came again
+	Block
+	Blocks  int
+	Missing int // transactions that had to be fetched
 }
 
 // Merge returns the blocks that the facts speak of, by height.
 func Merge(facts []Fact) []Block {
 	blocks := []Block{}
 	for _, group := range byBlock(facts) {
-		blocks = append(blocks, summary(group))
+		b := summary(group)
+		b.Height, b.ID, b.Txs, b.Bytes, b.Peers = group[0].Height, group[0].ID, group[0].Txs, group[0].Bytes, len(group)
+		blocks = append(blocks, b)
 	}
 	return blocks
 }
 
 // Totals returns the sums and percentiles over all blocks.
 func Totals(facts []Fact) Total {
-	var t Total
-	var latencies []time.Duration
-	for _, group := range byBlock(facts) {
-		b := summary(group)
-		t.Blocks, t.Txs, t.Bytes = t.Blocks+1, t.Txs+b.Txs, t.Bytes+b.Bytes
-		t.Push, t.Pull, t.Catchup = t.Push+b.Push, t.Pull+b.Pull, t.Catchup+b.Catchup
-		t.Duplicates += b.Duplicates
-		t.HopMax = max(t.HopMax, b.HopMax)
+	groups := byBlock(facts)
+	t := Total{Block: summary(slices.Concat(groups...)), Blocks: len(groups)}
+	for _, group := range groups {
+		t.Txs, t.Bytes = t.Txs+group[0].Txs, t.Bytes+group[0].Bytes
 		for _, f := range group {
 			t.Missing += f.Missing
 		}
-		latencies = append(latencies, travelled(group)...)
 	}
-	t.Duplicates = hundredths(t.Duplicates)
-	slices.Sort(latencies)
-	t.Arrivals = len(latencies)
-	t.P50, t.P95, t.Max = Rank(latencies, 50), Rank(latencies, 95), Rank(latencies, 100)
 	return t
 }
 
@@ -103,50 +93,24 @@ func byBlock(facts []Fact) [][]Fact {
 	return groups
 }
 
-// summary sums up the facts of one block, of which there is at least one.
-func summary(group []Fact) Block {
-	b := Block{Height: group[0].Height, ID: group[0].ID, Txs: group[0].Txs, Bytes: group[0].Bytes, Peers: len(group)}
-	for _, f := range group {
-		switch f.Via {
-		case ViaPush, ViaShards:
-			b.Push++
-		case ViaPull:
-			b.Pull++
-		case ViaCatchup:
-			b.Catchup++
-		}
+// summary sums up how blocks spread.
+func summary(facts []Fact) Block {
+	var b Block
+	var s Spread
+	for _, f := range facts {
 		b.HopMax = max(b.HopMax, f.Hop)
 		b.Duplicates += f.Duplicates
+		if f.Via != ViaOwn {
+			s.Add(f.Via, f.Latency)
+		}
 	}
-	b.Duplicates = hundredths(b.Duplicates)
-	latencies := travelled(group)
-	slices.Sort(latencies)
-	b.P50, b.P95, b.Max = Rank(latencies, 50), Rank(latencies, 95), Rank(latencies, 100)
+	b.Duplicates = math.Round(100*b.Duplicates) / 100 // adding binary fractions leaves some
+	b.Push, b.Pull, b.Catchup = s.Came(ViaPush, ViaShards), s.Came(ViaPull), s.Came(ViaCatchup)
+	if b.arrivals() > 0 {
+		b.P50, b.P95, b.Max = float64(s.Rank(50)), float64(s.Rank(95)), float64(s.Rank(100))
+	}
 	return b
 }
 
-// hundredths takes out of a sum what adding binary fractions put into it.
-func hundredths(x float64) float64 { return math.Round(100*x) / 100 }
-
-// arrivals returns how many latencies the block's percentiles are of.
+// arrivals returns how many latencies the percentiles are of.
 func (b Block) arrivals() int { return b.Push + b.Pull + b.Catchup }
-
-func travelled(group []Fact) []time.Duration {
-	var out []time.Duration
-	for _, f := range group {
-		if f.Via != ViaOwn {
-			out = append(out, f.Latency)
-		}
-	}
-	return out
-}
-
-// Rank returns the percentile of sorted latencies by nearest rank, in milliseconds
-// to the microsecond; 0 of none.
-func Rank(sorted []time.Duration, percent int) float64 {
-	if len(sorted) == 0 {
-		return 0
-	}
-	at := (len(sorted)*percent + 99) / 100
-	return math.Round(float64(sorted[max(at, 1)-1])/float64(time.Microsecond)) / 1000
-}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -116,8 +117,8 @@ func TestMerge(t *testing.T) {
 		t.Errorf("got  %s, %v\nwant %s", got, err, want)
 	}
 	total := Totals(facts)
-	wantTotal := Total{Blocks: 2, Txs: 6, Bytes: 60, Arrivals: 4, P50: 4, P95: 900, Max: 900, HopMax: 3,
-		Push: 2, Pull: 1, Catchup: 1, Missing: 1, Duplicates: 0.9}
+	wantTotal := Total{Blocks: 2, Missing: 1, Block: Block{Txs: 6, Bytes: 60, P50: 4, P95: 900, Max: 900, HopMax: 3,
+		Push: 2, Pull: 1, Catchup: 1, Duplicates: 0.9}}
 	if total != wantTotal {
 		t.Errorf("totals are %+v\nwant %+v", total, wantTotal)
 	}
@@ -138,16 +139,33 @@ func TestNoBlocksIsAnEmptyList(t *testing.T) {
 }
 
 func TestRank(t *testing.T) {
-	var ds []time.Duration
-	for i := 1; i <= 100; i++ {
-		ds = append(ds, time.Duration(i)*time.Millisecond)
-	}
 	for _, c := range []struct {
 		n, percent int
 		want       float64
-	}{{0, 50, 0}, {1, 50, 1}, {1, 95, 1}, {2, 50, 1}, {7, 50, 4}, {7, 95, 7}, {100, 50, 50}, {100, 95, 95}, {100, 100, 100}} {
-		if got := Rank(ds[:c.n], c.percent); got != c.want {
+	}{{1, 50, 1}, {1, 95, 1}, {2, 50, 1}, {7, 50, 4}, {7, 95, 7}, {100, 50, 50}, {100, 95, 95}, {100, 100, 100}} {
+		var s Spread
+		for i := c.n; i > 0; i-- {
+			s.Add(ViaPush, time.Duration(i)*time.Millisecond)
+		}
+		if got := s.Rank(c.percent); got != Figure(c.want) {
 			t.Errorf("p%d of 1…%d ms is %v, want %v", c.percent, c.n, got, c.want)
+		}
+	}
+	if got := new(Spread).Rank(50); got.Known() {
+		t.Errorf("p50 of nothing is %v", got)
+	}
+}
+
+func TestFiguresHaveNoExponent(t *testing.T) {
+	if got := fmt.Sprintf("%v %v", Figure(12345678.5), Figure(math.NaN())); got != "12345678.5 NaN" {
+		t.Errorf("written %s, want 12345678.5 NaN", got)
+	}
+}
+
+func TestPercentCutsOff(t *testing.T) {
+	for f, want := range map[Figure]string{1: "100.0 %", 0.999999: "99.9 %", 0.944: "94.4 %", 0.29: "29.0 %", 0: "0.0 %"} {
+		if got := f.Percent(); got != want {
+			t.Errorf("%v is written %q, want %q", float64(f), got, want)
 		}
 	}
 }
@@ -193,7 +211,7 @@ func TestTableOfWhatWasNotMeasured(t *testing.T) {
 		lines := strings.Split(b.String(), "\n")
 		var got []string
 		for _, line := range lines[1 : len(lines)-2] {
-			cells := columns(line)
+			cells := split(line)
 			got = append(got, cells[0])
 			got = append(got, cells[len(cells)-8:len(cells)-5]...)
 		}
@@ -203,8 +221,8 @@ func TestTableOfWhatWasNotMeasured(t *testing.T) {
 	}
 }
 
-// columns splits a row of the table, whose columns are two spaces apart at least.
-func columns(row string) []string {
+// split splits a row of the table, whose columns are two spaces apart at least.
+func split(row string) []string {
 	var cells []string
 	for cell := range strings.SplitSeq(row, "  ") {
 		if cell = strings.TrimSpace(cell); cell != "" {

@@ -3,24 +3,49 @@ package report
 import (
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
-	"text/tabwriter"
 )
+
+// line is a row of the table: a block, or all of them.
+type line struct {
+	Block
+	head, id, peers string
+}
+
+// latency writes a percentile, if there is something that it is of.
+func (l line) latency(ms float64) string {
+	if l.arrivals() == 0 {
+		return unknown
+	}
+	return Figure(ms).Millis()
+}
+
+var columns = []Column[line]{
+	{Head: "height", Cell: func(l line) string { return l.head }},
+	{Head: "id", Cell: func(l line) string { return l.id }},
+	{Head: "txs", Cell: func(l line) string { return strconv.Itoa(l.Txs) }},
+	{Head: "bytes", Cell: func(l line) string { return Size(l.Bytes) }},
+	{Head: "peers", Cell: func(l line) string { return l.peers }},
+	{Head: "p50", Cell: func(l line) string { return l.latency(l.P50) }},
+	{Head: "p95", Cell: func(l line) string { return l.latency(l.P95) }},
+	{Head: "max", Cell: func(l line) string { return l.latency(l.Max) }},
+	{Head: "hops", Cell: func(l line) string { return strconv.Itoa(l.HopMax) }},
+	{Head: "push", Cell: func(l line) string { return strconv.Itoa(l.Push) }},
+	{Head: "pull", Cell: func(l line) string { return strconv.Itoa(l.Pull) }},
+	{Head: "catch-up", Cell: func(l line) string { return strconv.Itoa(l.Catchup) }},
+	{Head: "duplicates", Cell: func(l line) string { return Figure(l.Duplicates).Times() }},
+}
 
 // WriteTable writes the report for people: a row per block, the totals, and
 // whether the ledgers agree.
 func (r Report) WriteTable(w io.Writer, t Total) error {
-	tab := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(tab, "height\tid\ttxs\tbytes\tpeers\tp50\tp95\tmax\thops\tpush\tpull\tcatch-up\tduplicates\t")
+	var lines []line
 	for _, b := range r.Blocks {
-		fmt.Fprintf(tab, "%d\t%s\t%d\t%s\t%d/%d\t%s\t%d\t%d\t%d\t%d\t%.2f\t\n",
-			b.Height, b.ID.Short(), b.Txs, Size(b.Bytes), b.Peers, r.Peers,
-			latencies(b.arrivals(), b.P50, b.P95, b.Max), b.HopMax, b.Push, b.Pull, b.Catchup, b.Duplicates)
+		lines = append(lines, line{b, strconv.FormatUint(b.Height, 10), b.ID.Short(), fmt.Sprintf("%d/%d", b.Peers, r.Peers)})
 	}
-	fmt.Fprintf(tab, "total\t%s\t%d\t%s\t\t%s\t%d\t%d\t%d\t%d\t%.2f\t\n",
-		Count(t.Blocks, "block"), t.Txs, Size(t.Bytes), latencies(t.Arrivals, t.P50, t.P95, t.Max),
-		t.HopMax, t.Push, t.Pull, t.Catchup, t.Duplicates)
-	if err := tab.Flush(); err != nil {
+	lines = append(lines, line{t.Block, "total", Count(t.Blocks, "block"), ""})
+	if err := WriteAligned(w, columns, lines); err != nil {
 		return err
 	}
 	_, err := fmt.Fprintln(w, r.verdict())
@@ -80,12 +105,4 @@ func Size(n int) string {
 		return fmt.Sprintf("%.1f KiB", float64(n)/(1<<10))
 	}
 	return fmt.Sprintf("%d B", n)
-}
-
-// latencies writes the cells of three percentiles, of so many measurements.
-func latencies(of int, p50, p95, most float64) string {
-	if of == 0 {
-		return "–\t–\t–"
-	}
-	return fmt.Sprintf("%.1f ms\t%.1f ms\t%.1f ms", p50, p95, most)
 }

@@ -200,7 +200,7 @@ func (s *Sender) Spread(ctx context.Context, txs []*block.Tx, done func(answered
 	for range spreadInFlight {
 		workers.Go(func() {
 			for b := range batches {
-				out, err := s.insist(ctx, b)
+				out, err := s.Insist(ctx, b.peer, b.txs)
 				if err != nil {
 					cancel(err) // the first cause is the one that stays
 				}
@@ -215,9 +215,11 @@ func (s *Sender) Spread(ctx context.Context, txs []*block.Tx, done func(answered
 	return total, context.Cause(ctx)
 }
 
-// insist delivers a batch, and whatever of it is refused for now again, until
-// patience ends without any being taken. What is refused then is refused for good.
-func (s *Sender) insist(ctx context.Context, b batch) (Outcome, error) {
+// Insist delivers a batch to the peer of this index, and whatever of it is refused for now
+// again, there or elsewhere, until patience ends without any being taken. What is refused
+// then is refused for good.
+func (s *Sender) Insist(ctx context.Context, first int, txs []*block.Tx) (Outcome, error) {
+	b := batch{first, txs}
 	var total Outcome
 	deadline := time.Now().Add(s.patience())
 	for {

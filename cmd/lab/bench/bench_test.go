@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"grapevine/testnet/outcome"
+	"grapevine/testnet/report"
 	"grapevine/testnet/scenario"
 )
 
@@ -247,16 +248,12 @@ func TestDocumentsShowTheCommittedResults(t *testing.T) {
 			continue
 		}
 		shown++
-		for _, r := range of {
-			for _, row := range r.Rows {
-				var line strings.Builder
-				if err := writeRow(&line, row); err != nil {
-					t.Fatal(err)
-				}
-				if r.Title == title && !strings.Contains(string(readme), line.String()) {
-					t.Errorf("README.md, %s: there is no row %s", title, &line)
-				}
-			}
+		var table strings.Builder
+		if err := report.WriteMarkdown(&table, columns, 2, rowsOf(title, of)); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(readme), table.String()) {
+			t.Errorf("README.md, %s: there is no table\n%s", title, &table)
 		}
 	}
 	if shown != 2 {

@@ -3,7 +3,7 @@ package bench
 import (
 	"fmt"
 	"io"
-	"math"
+	"strconv"
 
 	"grapevine/testnet/outcome"
 	"grapevine/testnet/report"
@@ -19,41 +19,37 @@ func writeTables(w io.Writer, of []result) error {
 			}
 		}
 		fmt.Fprintln(w)
-		fmt.Fprintln(w, "| protocol | world | peers | by push | p50 | p90 | p99 | max | bytes per peer | per body byte | duplicates | hops |")
-		fmt.Fprintln(w, "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
-		for _, r := range of {
-			if r.Title != title {
-				continue
-			}
-			for _, row := range r.Rows {
-				if err := writeRow(w, row); err != nil {
-					return err
-				}
-			}
+		if err := report.WriteMarkdown(w, columns, 2, rowsOf(title, of)); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-func writeRow(w io.Writer, r outcome.Row) error {
-	size := "–"
-	if r.BytesPerPeer.Known() {
-		size = report.Size(int(r.BytesPerPeer))
+// rowsOf returns the rows of a table.
+func rowsOf(title string, of []result) []outcome.Row {
+	var rows []outcome.Row
+	for _, r := range of {
+		if r.Title == title {
+			rows = append(rows, r.Rows...)
+		}
 	}
-	_, err := fmt.Fprintf(w, "| %s | %s | %d | %s | %s | %s | %s | %s | %s | %s | %s | %s |\n", r.Protocol, r.World, r.Peers,
-		shown(down(r.Coverage), "%.3f", 1), shown(r.P50, "%.2f s", 1e-3), shown(r.P90, "%.2f s", 1e-3), shown(r.P99, "%.2f s", 1e-3), shown(r.Max, "%.2f s", 1e-3),
-		size, shown(r.Redundancy, "%.2f", 1), shown(r.Duplicates, "%.2f", 1), shown(r.HopMax, "%.0f", 1))
-	return err
+	return rows
 }
 
-func shown(f outcome.Figure, format string, times float64) string {
-	if !f.Known() {
-		return "–"
-	}
-	return fmt.Sprintf(format, float64(f)*times)
+var columns = []report.Column[outcome.Row]{
+	{Head: "protocol", Cell: func(r outcome.Row) string { return r.Protocol }},
+	{Head: "world", Cell: func(r outcome.Row) string { return r.World }},
+	{Head: "peers", Cell: func(r outcome.Row) string { return strconv.Itoa(r.Peers) }},
+	{Head: "by push", Cell: func(r outcome.Row) string { return r.Coverage.Down(3).Show("%.3f", 1) }},
+	{Head: "p50", Cell: func(r outcome.Row) string { return seconds(r.P50) }},
+	{Head: "p90", Cell: func(r outcome.Row) string { return seconds(r.P90) }},
+	{Head: "p99", Cell: func(r outcome.Row) string { return seconds(r.P99) }},
+	{Head: "max", Cell: func(r outcome.Row) string { return seconds(r.Max) }},
+	{Head: "bytes per peer", Cell: func(r outcome.Row) string { return r.BytesPerPeer.Size() }},
+	{Head: "per body byte", Cell: func(r outcome.Row) string { return r.Redundancy.Times() }},
+	{Head: "duplicates", Cell: func(r outcome.Row) string { return r.Duplicates.Times() }},
+	{Head: "hops", Cell: func(r outcome.Row) string { return r.HopMax.Count() }},
 }
 
-// down cuts a share off after three places: only all is 1.000.
-func down(f outcome.Figure) outcome.Figure {
-	return outcome.Figure(math.Floor(float64(f)*1000+1e-6) / 1000)
-}
+func seconds(millis outcome.Figure) string { return millis.Show("%.2f s", 1e-3) }

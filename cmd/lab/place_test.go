@@ -83,12 +83,9 @@ func TestProcesses(t *testing.T) {
 	if strings.Count(clitest.Read(t, left.Peers[2].Log()), `"msg":"node stopped"`) != 1 {
 		t.Error("peer 2 stopped in order before it was killed, or not at the end")
 	}
-	r = onPeers(t, file, "--dir", dir, "--protocol", "fabric,grapevine").Want(t, cli.ExitRefused, net, "holds a testnet already", "another directory")
+	r = onPeers(t, file, "--dir", dir, "--protocol", "grapevine").Want(t, cli.ExitRefused, net, "holds a testnet already", "another directory")
 	if strings.Count(r.Err, "\n") != 1 || r.Out != "" {
 		t.Errorf("refused, it printed %s and\n%s\nwant one line on standard error", r.Out, r.Err)
-	}
-	if _, err := os.Stat(filepath.Join(dir, "fabric")); err == nil {
-		t.Error("fabric was played in a directory that was refused")
 	}
 	built.Run(t, "testnet", "up", "--dir", net).Want(t, cli.ExitOK) // what it left can be looked at
 	defer built.Run(t, "testnet", "down", "--dir", net)
@@ -99,11 +96,11 @@ func TestProcesses(t *testing.T) {
 
 func TestProcessesOfUsers(t *testing.T) {
 	left := clitest.Temporaries(t)
-	file := scene(t, 4, "world = \"processes\"\nload.tx_rate = 50\nprotocols = [\"fabric\", \"grapevine\"]\n")
+	file := scene(t, 4, "world = \"processes\"\nload.tx_rate = 50\n")
 	r := onPeers(t, file, "--peers", "3", "--blocks", "1", "-o", "json").Want(t, cli.ExitOK)
 	var rows []outcome.Row
-	if err := json.Unmarshal([]byte(r.Out), &rows); err != nil || len(rows) != 2 || rows[0].Protocol != "fabric" || rows[0].Blocks == 0 || rows[1].Blocks == 0 {
-		t.Errorf("printed %s, %v: want a row of fabric and one of grapevine", r.Out, err)
+	if err := json.Unmarshal([]byte(r.Out), &rows); err != nil || len(rows) != 1 || rows[0].Protocol != "grapevine" || rows[0].Blocks == 0 {
+		t.Errorf("printed %s, %v: want a row of grapevine", r.Out, err)
 	}
 	if left := left(); len(left) != 0 {
 		t.Errorf("left are %q", left)
@@ -184,7 +181,7 @@ func TestProcessesUsage(t *testing.T) {
 		{"small --warm 0.5", cli.ExitUsage, []string{`--warm means nothing in the world "processes"`, "peers are on loopback"}},
 		{"small --latency 5ms", cli.ExitUsage, []string{"--latency means nothing"}},
 		{"small --peer-binary none/peer", cli.ExitNotFound, []string{"--peer-binary", "none/peer"}},
-		{"small --protocol gossipsub", cli.ExitUsage, []string{`"gossipsub"`, `"processes", which has grapevine, fabric, fabric-enhanced`, "--world packets"}},
+		{"small --protocol gossipsub", cli.ExitUsage, []string{`"gossipsub"`, `"processes", which has grapevine`, "--world packets"}},
 		{"small --plot a.pdf", cli.ExitUsage, []string{".svg, .png or .html"}},
 		{"small --peers 1", cli.ExitUsage, []string{"--peers", "2 to"}},
 	} {

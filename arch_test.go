@@ -126,7 +126,7 @@ var guards = []struct {
 // cores are the sans-IO parts: directories, or single files.
 var cores = []string{
 	"block", "p2p/wire", "p2p/membership", "dissemination/message", "dissemination/arrival", "dissemination/effect",
-	"dissemination/fresh", "dissemination/catchup", "dissemination/protocol", "dissemination/txs", "ordering/cutter.go",
+	"dissemination/fresh", "dissemination/catchup", "dissemination/protocol", "dissemination/txs", "p2p/pairing.go", "p2p/score.go", "ordering/cutter.go",
 	"testnet/baseline/fabric",
 }
 
@@ -148,7 +148,11 @@ const namers = "Rename Link"
 
 const namersWhy = "a name is on the disk only when its directory is synced, which durable does: durable.Replace, Create or Rename"
 
-const maxLines = 500
+const (
+	maxLines = 500
+	// maxFunction is how long a function may be that is no test.
+	maxFunction = 70
+)
 
 // broken returns what a file breaks of the rules, each with the rule's reason.
 func broken(f file) []string {
@@ -181,6 +185,13 @@ func broken(f file) []string {
 	}
 	if f.core() && !f.test && !f.generated {
 		out = append(out, brokenCore(f)...)
+	}
+	if !f.test && !f.generated {
+		for _, d := range f.syntax.Decls {
+			if fn, ok := d.(*ast.FuncDecl); ok && f.linesOf(fn) > maxFunction {
+				say("%s has %d lines, want at most %d: a function that long is the place where one more case was cheaper than a type", fn.Name.Name, f.linesOf(fn), maxFunction)
+			}
+		}
 	}
 	return out
 }

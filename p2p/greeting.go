@@ -130,6 +130,7 @@ func (l *link) hear(m wire.ControlMessage) bool {
 	case wire.Goodbye:
 		h.heardGoodbye(l, m)
 		return false
+	case wire.Beat: // it has done what it is for
 	}
 	return true
 }

@@ -15,7 +15,7 @@ Usage: scripts/test.sh [STEP…]
 Runs every step, or the named ones:
   format     gofmt, of everything that is not generated
   vet        go vet
-  lint       staticcheck
+  lint       staticcheck; no switch over messages or effects forgets one
   generated  the generated code is that of the .proto files
   modules    go.mod and go.sum are tidy
   race       all tests but the large ones, with the race detector, in random order
@@ -57,7 +57,9 @@ format() {
 
 vet() { go vet ./...; }
 
-lint() { go tool staticcheck ./...; }
+# staticcheck, and that whoever tells messages or effects apart (interfaces marked
+# sumtype:decl) knows all of them.
+lint() { go tool staticcheck ./... && go tool go-check-sumtype ./...; }
 
 # The generated files with their hashes.
 generated_now() { find . -name '.?*' -prune -o \( -name '*.pb.go' -o -name '*.connect.go' \) -type f -exec sha256sum {} + | sort -k2; }

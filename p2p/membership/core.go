@@ -97,7 +97,15 @@ type (
 )
 
 // Effect is one of them.
-type Effect any
+//
+//sumtype:decl
+type Effect interface{ effect() }
+
+func (Send) effect()    {}
+func (Connect) effect() {}
+func (Release) effect() {}
+func (Persist) effect() {}
+func (Blame) effect()   {}
 
 // Stats counts what a core did.
 type Stats struct {

@@ -16,6 +16,8 @@ import (
 )
 
 // Message is what peers say to each other: a Check, a Digest or a Delta.
+//
+//sumtype:decl
 type Message interface{ message() }
 
 // Check begins an exchange with a checksum of the sender's view.

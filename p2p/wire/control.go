@@ -80,6 +80,8 @@ func (c Code) String() string {
 
 // ControlMessage is what a message of the control lane holds: a Hello, Goodbye,
 // Membership, Begin, Probe, Alive or Beat.
+//
+//sumtype:decl
 type ControlMessage interface{ control() }
 
 // Membership is a message of the membership protocol, which only p2p/membership

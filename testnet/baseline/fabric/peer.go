@@ -88,6 +88,8 @@ const (
 func (v Via) String() string { return [...]string{"own", "push", "pull", "catch-up"}[v] }
 
 // Effect is something that the peer wants done: Send or Accept.
+//
+//sumtype:decl
 type Effect interface{ effect() }
 
 // Send sends a message to each peer named. One that finds no room in a queue is lost.

@@ -16,46 +16,56 @@ var agreeSize = flag.Int("agree-size", 128<<10, "the bodies' size in the compari
 // The event world is worth what it predicts. With 40 peers on links of 50 Mbit/s and
 // 50 ms the medians of five runs in the two worlds differ by at most so much, for blocks
 // that nobody has, that nearly everybody has, and of which a part has just come to the
-// orderer, so that it is sent along.
+// orderer, so that it is sent along. Seen were 7 % in p50 and p99, and 6 % in bytes.
 //
 // (Fabric's p99 is that of its pull, of which one run has too few.)
 func TestLargeWorldsAgree(t *testing.T) {
 	const late, bytes = 0.15, 0.1
 	for _, c := range []struct {
 		name        string
+		protocol    string
 		warm, young float64
-		protocols   []string
+		blocks      int // so many that p99 is not one delivery's
 	}{
-		{"cold", 0, 0, []string{grapevine, fabricProtocol, enhanced}},
-		{"warm", 0.95, 0, []string{grapevine, fabricProtocol, enhanced}},
-		{"young", 1, 0.05, []string{grapevine}},
+		{"cold", grapevine, 0, 0, 4},
+		{"cold", fabricProtocol, 0, 0, 3},
+		{"cold", enhanced, 0, 0, 3},
+		{"warm", grapevine, 0.95, 0, 10},
+		{"warm", fabricProtocol, 0.95, 0, 3},
+		{"warm", enhanced, 0.95, 0, 3},
+		{"young", grapevine, 1, 0.05, 10},
 	} {
-		for _, protocol := range c.protocols {
-			t.Run(c.name+" "+protocol, func(t *testing.T) {
-				inEvents, inPackets := medians(t, protocol, c.warm, c.young)
-				t.Logf("in events %v, in packets %v", inEvents, inPackets)
-				for i, limit := range []float64{late, late, bytes} {
-					d := inEvents[i]/inPackets[i] - 1
-					if name := figures[i]; math.Abs(d) > limit && !(protocol == fabricProtocol && name == "p99") {
-						t.Errorf("%s is %.4g in events and %.4g in packets, %+.0f %%: want at most %.0f %% between them", name, inEvents[i], inPackets[i], 100*d, 100*limit)
-					}
+		t.Run(c.name+" "+c.protocol, func(t *testing.T) {
+			t.Parallel()
+			inEvents, inPackets := medians(t, c.protocol, func(s *scenario.Scenario) {
+				s.Load.Blocks, s.Load.BlockSizes = c.blocks, []scenario.Bytes{scenario.Bytes(*agreeSize)}
+				s.Load.Warm, s.Load.Young, s.Load.Every = c.warm, c.young, seconds(2)
+				if c.protocol == fabricProtocol {
+					s.Load.Every = seconds(5) // its pulls take so long
 				}
 			})
-		}
+			t.Logf("in events %.4g, in packets %.4g", inEvents, inPackets)
+			for i, limit := range []float64{late, late, bytes} {
+				d := inEvents[i]/inPackets[i] - 1
+				if name := figures[i]; math.Abs(d) > limit && (c.protocol != fabricProtocol || name != "p99") {
+					t.Errorf("%s is %.4g in events and %.4g in packets, %+.0f %%: want at most %.0f %% between them", name, inEvents[i], inPackets[i], 100*d, 100*limit)
+				}
+			}
+		})
 	}
 }
 
 var figures = [3]string{"p50", "p99", "bytes per body byte"}
 
 // medians plays five seeds in both worlds, and returns the medians of the figures.
-func medians(t *testing.T, protocol string, warm, young float64) (inEvents, inPackets [3]float64) {
+func medians(t *testing.T, protocol string, load func(*scenario.Scenario)) (inEvents, inPackets [3]float64) {
 	t.Helper()
 	var a, b [3][]float64
 	for seed := range uint64(5) {
 		p := planned(t, func(s *scenario.Scenario) {
 			*s = scenario.Defaults()
-			s.Seed, s.Peers = seed+1, 40
-			s.Load.Blocks, s.Load.BlockSizes, s.Load.Warm, s.Load.Young = 3, []scenario.Bytes{scenario.Bytes(*agreeSize)}, warm, young
+			s.Seed, s.Peers, s.Load.TxSize = seed+1, 40, 1000 // every node checks every signature
+			load(s)
 		})
 		e, err := events.Run(t.Context(), p, protocol, nil)
 		if err != nil {

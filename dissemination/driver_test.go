@@ -470,13 +470,13 @@ func TestOverflowLowersWhatIsLetIn(t *testing.T) {
 		d.driver.Spread(d.txs(1))
 		d.settle()
 		begun := time.Now()
-		if err := d.driver.Admit(d.t.Context(), second); err != nil {
+		if err := d.driver.AwaitTurn(d.t.Context(), second); err != nil {
 			t.Fatal(err)
 		}
 		if took := time.Since(begun); took < 900*time.Millisecond || took > 1100*time.Millisecond {
 			t.Errorf("twice what is let in a second waited %v, want about 1 s", took)
 		}
-		if err := d.driver.Admit(d.t.Context(), 4*second); !errors.Is(err, ErrBusy) {
+		if err := d.driver.AwaitTurn(d.t.Context(), 4*second); !errors.Is(err, ErrBusy) {
 			t.Errorf("far too much was let in: %v", err)
 		}
 	})

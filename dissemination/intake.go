@@ -34,7 +34,7 @@ func (in *Intake) Submit(ctx context.Context, txs []*block.Tx) ([]mempool.Verdic
 	if len(good) == 0 {
 		return verdicts, nil
 	}
-	if err := in.Driver.Admit(ctx, sizeOf(good)); err != nil {
+	if err := in.Driver.AwaitTurn(ctx, sizeOf(good)); err != nil {
 		if !errors.Is(err, ErrBusy) {
 			return nil, err
 		}

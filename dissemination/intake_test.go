@@ -54,7 +54,7 @@ func TestIntakeWhenTheNetworkIsBusy(t *testing.T) {
 	open(t, func(d *desk) {
 		in := &Intake{Genesis: d.genesis, Ledger: d.ledger, Pool: d.pool, Driver: d.driver}
 		for range 200 { // more than is let in at once and in the time that anybody waits
-			go d.driver.Admit(d.t.Context(), 1<<20)
+			go d.driver.AwaitTurn(d.t.Context(), 1<<20)
 		}
 		d.settle()
 		verdicts, err := in.Submit(d.t.Context(), d.txs(1))

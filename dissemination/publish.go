@@ -28,14 +28,14 @@ type publisher struct {
 	done    chan struct{} // closed when run ends
 	batcher txs.Batcher   // owned by run
 
-	mu        sync.Mutex
-	admission *txs.Admission // guarded by mu
+	mu       sync.Mutex
+	throttle *txs.Throttle // guarded by mu
 }
 
 func newPublisher(host Host, m metrics, log *slog.Logger, now time.Time) *publisher {
 	return &publisher{
 		host: host, metrics: m, log: log, in: make(chan []*block.Tx, spreadMax), done: make(chan struct{}),
-		admission: txs.NewAdmission(now),
+		throttle: txs.NewThrottle(now),
 	}
 }
 
@@ -79,7 +79,7 @@ func (p *publisher) publish(batch []*block.Tx, overflows uint64) uint64 {
 	if n > overflows {
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		p.admission.Overflowed(time.Now())
+		p.throttle.Overflowed(time.Now())
 	}
 	return n
 }
@@ -92,20 +92,20 @@ func (d *Driver) Spread(list []*block.Tx) {
 	}
 }
 
-// admitWait is how long a submitter waits for its turn before it is told to come
+// turnWait is how long a submitter waits for its turn before it is told to come
 // back: less than most clients wait for an answer.
-const admitWait = 3 * time.Second
+const turnWait = 3 * time.Second
 
 // ErrBusy says that the network does not take as much as is submitted here.
 var ErrBusy = errors.New("busy")
 
-// Admit waits until so many bytes of transactions may enter the network, or says
+// AwaitTurn waits until so many bytes of transactions may enter the network, or says
 // when to come back.
-func (d *Driver) Admit(ctx context.Context, bytes int) error {
+func (d *Driver) AwaitTurn(ctx context.Context, bytes int) error {
 	p := d.outgoing
 	p.mu.Lock()
-	wait, ok := p.admission.Take(time.Now(), bytes, admitWait)
-	rate := p.admission.Rate()
+	wait, ok := p.throttle.Take(time.Now(), bytes, turnWait)
+	rate := p.throttle.Rate()
 	p.mu.Unlock()
 	if !ok {
 		return fmt.Errorf("%w: the network takes %.0f bytes a second from this node at present, and queues overflow: try again in %v, or at another peer", ErrBusy, rate, wait.Round(time.Millisecond))
@@ -125,9 +125,9 @@ func (d *Driver) Admit(ctx context.Context, bytes int) error {
 	}
 }
 
-// AdmitRate returns the bytes of transactions that are let in a second at present.
-func (d *Driver) AdmitRate() float64 {
+// IntakeRate returns the bytes of transactions that are let in a second at present.
+func (d *Driver) IntakeRate() float64 {
 	d.outgoing.mu.Lock()
 	defer d.outgoing.mu.Unlock()
-	return d.outgoing.admission.Rate()
+	return d.outgoing.throttle.Rate()
 }

@@ -64,7 +64,7 @@ func (p *Pool) Submit(now time.Time, txs []*block.Tx) ([]Verdict, error) {
 			failed = c.batch.err
 		}
 	}
-	p.settle(claims, verdicts)
+	p.grant(claims, verdicts)
 	return verdicts, failed
 }
 
@@ -171,10 +171,10 @@ func (p *Pool) enter(fresh []*entry) ticket {
 	return own
 }
 
-// settle acts on the outcome of the claims' journal writes: what was written is
+// grant acts on the outcome of the claims' journal writes: what was written is
 // put on offer, what was not is taken back, and what left the pool meanwhile gets
 // the verdict that it left with.
-func (p *Pool) settle(claims []claim, verdicts []Verdict) {
+func (p *Pool) grant(claims []claim, verdicts []Verdict) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, c := range claims {

@@ -18,8 +18,8 @@ func (n *Node) addMetrics() {
 	n.cfg.Registry.MustRegister(
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		gauge("grapevine_admission_bytes_per_second", "Bytes of submitted transactions that are let in a second; it falls when the network's queues overflow.",
-			func() int { return int(n.driver.AdmitRate()) }),
+		gauge("grapevine_intake_bytes_per_second", "Bytes of submitted transactions that are let in a second; it falls when the network's queues overflow.",
+			func() int { return int(n.driver.IntakeRate()) }),
 		gauge("grapevine_pool_txs", "Transactions in the pool.", func() int { txs, _, _ := n.pool.Pending(); return txs }),
 		gauge("grapevine_pool_bytes", "Bytes of the transactions in the pool.", func() int { _, bytes, _ := n.pool.Pending(); return bytes }),
 		counter("grapevine_pool_accepted_total", "Transactions put on offer, from submitters and gossip.",

@@ -108,7 +108,7 @@ func (l *link) hear(m wire.ControlMessage) bool {
 	case wire.Hello:
 		if g, text := h.check(m); g != nil {
 			h.logRefusal(l, text)
-			l.part(*g)
+			l.dismiss(*g)
 			return true // until the peer has closed the connection
 		}
 		l.mu.Lock()

@@ -190,7 +190,7 @@ func (h *Host) list(l *link) bool {
 	case <-l.closing:
 		return false
 	default:
-		l.announced = time.Now()
+		l.listed = time.Now()
 		h.neighbours[l.peer] = l
 		close(h.listed)
 		h.listed = make(chan struct{})
@@ -237,7 +237,7 @@ func (h *Host) leave() {
 	h.mu.Lock()
 	h.closed, h.launch = true, nil
 	for _, l := range h.byConn {
-		l.part(wire.Goodbye{Code: wire.Leaving, Text: "stopping"})
+		l.dismiss(wire.Goodbye{Code: wire.Leaving, Text: "stopping"})
 	}
 	h.mu.Unlock()
 	all := make(chan struct{})

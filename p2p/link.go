@@ -42,8 +42,8 @@ type link struct {
 	goodbye *wire.Goodbye       // guarded by mu; to be said at the end
 	cause   error               // guarded by mu; why it ended; nil: by the loop's will
 
-	joined    bool      // membership has been told; of the loop
-	announced time.Time // when it was listed; zero: never. Set under the host's mu
+	joined bool      // membership has been told; of the loop
+	listed time.Time // when it was listed; zero: never. Set under the host's mu
 }
 
 // promotion puts a link into use.
@@ -90,7 +90,7 @@ func (l *link) run(ctx context.Context) {
 		o.drop()
 	}
 	l.wg.Wait()
-	if !l.announced.IsZero() {
+	if !l.listed.IsZero() {
 		l.host.handler.PeerDown(l.peer)
 	}
 	close(l.done)
@@ -304,8 +304,8 @@ func (l *link) sendControl(m wire.ControlMessage) {
 	}
 }
 
-// part ends the link after a Goodbye.
-func (l *link) part(g wire.Goodbye) {
+// dismiss ends the link after a Goodbye.
+func (l *link) dismiss(g wire.Goodbye) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !l.ended {

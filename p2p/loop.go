@@ -166,7 +166,7 @@ func (h *Host) handle(now time.Time, ev any) error {
 func (h *Host) partAll(p wire.PeerID, g wire.Goodbye) {
 	for _, l := range h.links {
 		if l.peer == p {
-			l.part(g)
+			l.dismiss(g)
 		}
 	}
 }
@@ -191,7 +191,7 @@ func (h *Host) greetedBy(now time.Time, l *link, hello wire.Hello) {
 			}
 		}
 		if used >= h.cfg.MaxNeighbours {
-			l.part(wire.Goodbye{Code: wire.Full, Text: fmt.Sprintf("%d neighbours are enough", used)})
+			l.dismiss(wire.Goodbye{Code: wire.Full, Text: fmt.Sprintf("%d neighbours are enough", used)})
 			return
 		}
 	}
@@ -210,13 +210,13 @@ func (h *Host) linkEnded(now time.Time, l *link) {
 		h.apply(pair)
 		delete(h.pairs, l.peer)
 		lived := time.Duration(0)
-		if !l.announced.IsZero() {
-			lived = now.Sub(l.announced)
+		if !l.listed.IsZero() {
+			lived = now.Sub(l.listed)
 		}
 		h.dials.disconnected(now, l.remote(), lived)
 	}
 	switch {
-	case !l.announced.IsZero():
+	case !l.listed.IsZero():
 		h.log.Info("neighbour down", "peer", l.peer, "cause", causeText(cause))
 	case l.outbound() && !wasGreeted && cause != nil && !errors.Is(cause, errParted):
 		h.unreachable(now, l.remote())
@@ -253,7 +253,7 @@ func (h *Host) watchTopic(now time.Time) {
 	}
 	h.watch = now.Add(watchEvery)
 	for _, l := range h.neighbourLinks() {
-		if now.Sub(l.announced) > topicGrace && !h.topic.tracer.reaches(l.remote()) {
+		if now.Sub(l.listed) > topicGrace && !h.topic.tracer.reaches(l.remote()) {
 			h.metrics.pubsub.WithLabelValues("neighbour not reached").Inc()
 			h.log.Warn("GossipSub does not reach a neighbour: connecting anew", "peer", l.peer)
 			l.fail(errors.New("GossipSub does not reach it"))
@@ -297,7 +297,7 @@ func (h *Host) apply(pair *pairing) {
 				if e.goodbye.Code == wire.SameIdentity {
 					h.log.Warn("two nodes run with one identity: the younger is told to stop", "peer", l.peer, "addr", l.conn.RemoteMultiaddr().String())
 				}
-				l.part(e.goodbye)
+				l.dismiss(e.goodbye)
 			}
 		}
 	}

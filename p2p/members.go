@@ -202,7 +202,7 @@ func (h *Host) release(k block.PublicKey) {
 	}
 	for _, l := range h.links {
 		if l.peer == p && l.outbound() {
-			l.part(wire.Goodbye{Code: wire.Surplus, Text: "drawn no longer"})
+			l.dismiss(wire.Goodbye{Code: wire.Surplus, Text: "drawn no longer"})
 		}
 	}
 }

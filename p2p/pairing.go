@@ -71,7 +71,7 @@ func (p *pairing) down(now time.Time, id uint64) {
 	if l := p.find(id); l != nil {
 		p.remove(l)
 	}
-	p.settle(now)
+	p.conclude(now)
 }
 
 // greeted tells of a link's Hello, which has passed all checks.
@@ -80,7 +80,7 @@ func (p *pairing) greeted(now time.Time, id uint64, h wire.Hello) {
 		l.hello = &h
 		l.until = now.Add(p.timing.begin)
 	}
-	p.settle(now)
+	p.conclude(now)
 }
 
 // began tells of a Begin.
@@ -94,7 +94,7 @@ func (p *pairing) began(now time.Time, id uint64) {
 	} else {
 		l.begun = true
 	}
-	p.settle(now)
+	p.conclude(now)
 }
 
 // answered tells of an Alive whose signature is right.
@@ -102,7 +102,7 @@ func (p *pairing) answered(now time.Time, id uint64, a wire.Alive) {
 	if l := p.find(id); l != nil && p.round != nil && l.hello != nil && a.Instance == l.hello.Instance {
 		l.alive = &a
 	}
-	p.settle(now)
+	p.conclude(now)
 }
 
 func (p *pairing) tick(now time.Time) {
@@ -111,7 +111,7 @@ func (p *pairing) tick(now time.Time) {
 			p.close(l, wire.Goodbye{Text: "no " + map[bool]string{true: "Hello", false: "Begin"}[l.hello == nil] + " in time"})
 		}
 	}
-	p.settle(now)
+	p.conclude(now)
 }
 
 // deadline says when tick is next due; zero means never.
@@ -143,8 +143,8 @@ func (p *pairing) effects() []any {
 // empty says whether there is no connection left.
 func (p *pairing) empty() bool { return len(p.links) == 0 }
 
-// settle draws the conclusions from what is known, until nothing changes.
-func (p *pairing) settle(now time.Time) {
+// conclude draws the conclusions from what is known, until nothing changes.
+func (p *pairing) conclude(now time.Time) {
 	for p.step(now) {
 	}
 }

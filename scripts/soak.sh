@@ -2,7 +2,7 @@
 # A testnet under load, with or without peers killed in the middle of it: at the end
 # every ledger must agree, and hold every acknowledged transaction exactly once. Or
 # scenarios with their checks: some with real peers, or thousands of random ones in the
-# event world.
+# event world. Or whether the simulated worlds agree on large blocks.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -11,15 +11,18 @@ usage() {
 Usage: scripts/soak.sh --ledger
        scripts/soak.sh --scenarios
        scripts/soak.sh --simulate [N]
+       scripts/soak.sh --worlds
        scripts/soak.sh [-n PEERS] [--rate R] [--duration D] [--size B] [--kill]
                        [--peer I] [--dir DIR] [-- FLAGS OF testnet up]
 
   --ledger      instead of a testnet: a process that appends to a ledger is ended with
                 SIGKILL 200 times, and no block that it reported may be lost
   --scenarios   instead of a load: the scenarios crash (20 peers) and crowd (10), with
-                real peers, each with every protocol that they can speak
+                real peers
   --simulate N  instead of a testnet: N random scenarios (default 4000) in the event
                 world, others than those of scripts/test.sh
+  --worlds      instead of a testnet: do the two simulated worlds agree on bodies of
+                1 MiB? (scripts/test.sh asks of 128 KiB)
   -n PEERS      how many peers (default 20)
   --rate R      transactions a second (default 500)
   --duration D  how long, as Go writes it (default 30s)
@@ -65,6 +68,8 @@ simulate() {
 	GRAPEVINE_SIM_SEEDS=1001-$((1000 + count)) exec go test -count=1 -v -run '^TestLargeRandomScenarios$' -timeout 24h ./testnet/events
 }
 
+worlds() { exec go test -count=1 -v -run '^TestLargeWorldsAgree$' -timeout 24h ./testnet/packets -agree-size 1048576; }
+
 alone() { # whether a way to run stands alone: its name, and what follows it
 	(($# < 2)) || die "$1 wants nothing after it, not $2"
 }
@@ -73,8 +78,8 @@ alone() { # whether a way to run stands alone: its name, and what follows it
 scenarios() {
 	local code=0
 	go build -o bin/ ./cmd/peer ./cmd/lab
-	bin/lab run crash --world processes -n 20 --protocol grapevine,fabric,fabric-enhanced || code=$?
-	bin/lab run crowd --world processes -n 10 --protocol grapevine,fabric,fabric-enhanced || code=$?
+	bin/lab run crash --world processes -n 20 || code=$?
+	bin/lab run crowd --world processes -n 10 || code=$?
 	exit "$code"
 }
 
@@ -95,6 +100,7 @@ while (($#)); do
 		;;
 	--kill) kills=true ;;
 	--ledger) alone "$@" && GRAPEVINE_SOAK=1 exec go test -count=1 -v -run '^TestKill$' -timeout 30m ./ledger ;;
+	--worlds) alone "$@" && worlds ;;
 	--scenarios) alone "$@" && scenarios ;;
 	--simulate) simulate "${@:2}" ;;
 	-h | --help) usage && exit 0 ;;

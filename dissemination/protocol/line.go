@@ -26,9 +26,9 @@ func (l *line) filled(height uint64) bool {
 	return ready || height < l.next
 }
 
-// offer puts a candidate in line, unless its height is filled, and returns whose turn
+// enter puts a candidate in line, unless its height is filled, and returns whose turn
 // it is now.
-func (l *line) offer(c candidate) []candidate {
+func (l *line) enter(c candidate) []candidate {
 	if l.filled(c.block.Height) {
 		return nil
 	}
@@ -42,8 +42,8 @@ func (l *line) offer(c candidate) []candidate {
 	return l.taken[before:]
 }
 
-// settle takes out the first that was taken.
-func (l *line) settle() candidate {
+// leave takes out the first that was taken.
+func (l *line) leave() candidate {
 	c := l.taken[0]
 	l.taken = l.taken[1:]
 	return c

@@ -165,7 +165,7 @@ func (p *Peer) RangeBlock(now time.Time, from wire.PeerID, number uint32, d mess
 	if !p.catchup.Arrived(now, from, number, d.Height, d.Bytes) {
 		return false
 	}
-	p.offer(candidate{d, arrival.CatchUp, from})
+	p.queue(candidate{d, arrival.CatchUp, from})
 	return true
 }
 
@@ -176,7 +176,7 @@ func (p *Peer) Propose(now time.Time, d message.Block, txs []fresh.Pooled) bool 
 		return false
 	}
 	p.fresh.Proposed(now, d, txs)
-	p.offer(candidate{d, arrival.Own, ""})
+	p.queue(candidate{d, arrival.Own, ""})
 	return true
 }
 
@@ -185,7 +185,7 @@ func (p *Peer) Checked(id block.ID) {
 	p.fresh.Checked(id)
 	if d, ok := p.fresh.Describe(id); ok {
 		f, _ := p.fresh.Facts(id)
-		p.offer(candidate{d, f.Via, f.From})
+		p.queue(candidate{d, f.Via, f.From})
 	}
 }
 
@@ -204,8 +204,8 @@ func (p *Peer) ListForged(now time.Time, x effect.CheckList) {
 	p.fresh.ListForged(now, x.From, x.Number, x.Block)
 }
 
-func (p *Peer) offer(c candidate) {
-	for _, c := range p.line.offer(c) {
+func (p *Peer) queue(c candidate) {
+	for _, c := range p.line.enter(c) {
 		p.effects.Add(effect.Append{Block: c.block.ID, Height: c.block.Height})
 	}
 }
@@ -213,7 +213,7 @@ func (p *Peer) offer(c candidate) {
 // Accepted answers Append, in order: the chain takes the block. It returns how the
 // block came.
 func (p *Peer) Accepted(now time.Time, tip block.Tip) arrival.Facts {
-	c := p.line.settle()
+	c := p.line.leave()
 	facts := arrival.Facts{Via: c.via, From: c.from}
 	if f, ok := p.fresh.Facts(tip.ID); ok {
 		if c.via == arrival.CatchUp {
@@ -231,7 +231,7 @@ func (p *Peer) Accepted(now time.Time, tip block.Tip) arrival.Facts {
 
 // Refused answers Append, in order: the chain cannot take the block.
 func (p *Peer) Refused(now time.Time, id block.ID) {
-	p.line.settle()
+	p.line.leave()
 	p.fresh.Rejected(now, id)
 }
 

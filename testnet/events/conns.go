@@ -29,10 +29,10 @@ type roster interface {
 	lost(w *world, a, b *peer)
 	// due returns when the roster has something to do at a peer; zero: never.
 	due(p *peer) time.Time
-	// tick does what is due at a peer, and settle what its doing has led to; settle
+	// tick does what is due at a peer, and carryOut what its doing has led to; it
 	// says whether there was anything.
 	tick(w *world, p *peer)
-	settle(w *world, p *peer) bool
+	carryOut(w *world, p *peer) bool
 }
 
 // connect makes two peers neighbours. The first has dialled.
@@ -50,8 +50,8 @@ func (w *world) connect(a, b *peer) {
 			me.member.PeerUp(now, other.key)
 		}
 	}
-	a.settle(w)
-	b.settle(w)
+	a.carryOut(w)
+	b.carryOut(w)
 }
 
 // disconnect ends a connection, on the sides that live.
@@ -78,8 +78,8 @@ func (w *world) disconnect(a, b *peer) {
 	}
 	delete(w.silent, pairOf(a, b))
 	w.roster.lost(w, a, b)
-	a.settle(w)
-	b.settle(w)
+	a.carryOut(w)
+	b.carryOut(w)
 }
 
 // pairOf names two peers, the lower number first.

@@ -265,7 +265,7 @@ func (f *flow) deliver(w *world, l wire.Lane) {
 		m := q.in.pop()
 		w.traced(f, m)
 		m.what.arrive(w, f.from, f.to)
-		f.to.settle(w)
+		f.to.carryOut(w)
 	}
 }
 

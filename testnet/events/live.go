@@ -124,7 +124,7 @@ func (l *live) restore(ctx context.Context, w *world, there []*peer) error {
 			return context.Cause(ctx)
 		}
 		p.member.Tick(w.time())
-		p.settle(w)
+		p.carryOut(w)
 	}
 	l.instant = false
 	return nil
@@ -177,7 +177,7 @@ func (l *live) dial(w *world, a, b *peer, wait time.Duration) {
 			if d.wants[b.number] == t {
 				l.dial(w, a, b, redialDelay(w, t.failures))
 			}
-			a.settle(w)
+			a.carryOut(w)
 		}
 	}))
 }
@@ -207,8 +207,8 @@ func (l *live) tick(w *world, p *peer) {
 	p.mind.members(p.member.Size())
 }
 
-// settle carries out what a membership core wants.
-func (l *live) settle(w *world, p *peer) bool {
+// carryOut carries out what a membership core wants.
+func (l *live) carryOut(w *world, p *peer) bool {
 	if p.member == nil {
 		return false
 	}

@@ -93,7 +93,7 @@ func (p *peer) begin(w *world) {
 	p.mind.members(w.members())
 	w.restarted(p)
 	w.roster.begins(w, p)
-	p.settle(w)
+	p.carryOut(w)
 }
 
 // end is a crash: what it was sending is gone.
@@ -118,17 +118,17 @@ func (p *peer) act(w *world) {
 	if at := w.roster.due(p); !at.IsZero() && !at.After(now) {
 		w.roster.tick(w, p)
 	}
-	p.settle(w)
+	p.carryOut(w)
 }
 
-// settle carries out what the cores want, until they want nothing, and sets the timer.
-func (p *peer) settle(w *world) {
+// carryOut carries out what the cores want, until they want nothing, and sets the timer.
+func (p *peer) carryOut(w *world) {
 	if !p.alive {
 		return
 	}
 	for {
 		acted := p.mind.act(w)
-		if !w.roster.settle(w, p) && !acted {
+		if !w.roster.carryOut(w, p) && !acted {
 			break
 		}
 	}

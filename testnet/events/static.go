@@ -155,4 +155,4 @@ func (s *static) tick(w *world, p *peer) {
 	}
 }
 
-func (*static) settle(*world, *peer) bool { return false }
+func (*static) carryOut(*world, *peer) bool { return false }

@@ -294,7 +294,7 @@ func (w *world) propose(index int) {
 	w.out.Blocks = append(w.out.Blocks, outcome.Block{Height: b.height, ID: b.id, Bytes: b.bytes, At: w.since()})
 	w.recount()
 	p.mind.propose(w, b)
-	p.settle(w)
+	p.carryOut(w)
 }
 
 // recount counts the deliveries that are yet to come.

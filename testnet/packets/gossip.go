@@ -163,7 +163,7 @@ func (g *gossip) accept(i int, r baseline.Received) {
 	g.w.book.accept(i, a)
 }
 
-func (g *gossip) missing() string {
+func (g *gossip) unlinked() string {
 	for i, l := range g.w.lives {
 		if l == nil {
 			continue

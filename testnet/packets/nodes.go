@@ -118,9 +118,9 @@ func (ns *nodes) accept(i int, a node.Accepted) {
 	})
 }
 
-// missing wants everybody to have all others for neighbours, or, where there are too
+// unlinked wants everybody to have all others for neighbours, or, where there are too
 // many, as many as it looks for.
-func (ns *nodes) missing() string {
+func (ns *nodes) unlinked() string {
 	up := 0
 	for _, l := range ns.w.lives {
 		if l != nil {

@@ -20,9 +20,9 @@ import (
 type kind interface {
 	// open opens a peer's sockets, for the first time or after a crash.
 	open(peer int) (runner, error)
-	// missing says which of the peers that run lacks a connection that it should have,
+	// unlinked says which of the peers that run lacks a connection that it should have,
 	// in words; "" when none does.
-	missing() string
+	unlinked() string
 	// propose has peer 0, which runs, make the block of a number.
 	propose(number int) error
 	// chain returns the last block of a peer's chain.
@@ -63,9 +63,9 @@ type world struct {
 
 const (
 	knitTime = 5 * time.Minute // within which the network must stand; a guess, it takes seconds
-	// settle is how long the network stands before the run begins: one census of the
+	// calm is how long the network stands before the run begins: one census of the
 	// nodes, whose fan-out follows from it, and ten heartbeats of GossipSub.
-	settle = 11 * time.Second
+	calm = 11 * time.Second
 )
 
 // play runs the plan. It must be called in a bubble, and leaves no goroutine behind.
@@ -117,7 +117,7 @@ func (w *world) stand() error {
 		w.launch(i, open[k])
 	}
 	began := time.Now()
-	for why := w.kind.missing(); why != ""; why = w.kind.missing() {
+	for why := w.kind.unlinked(); why != ""; why = w.kind.unlinked() {
 		if time.Since(began) > knitTime {
 			return fmt.Errorf("after %v the network does not stand: %s", knitTime, why)
 		}
@@ -125,7 +125,7 @@ func (w *world) stand() error {
 			return err
 		}
 	}
-	if err := w.pause(settle); err != nil {
+	if err := w.pause(calm); err != nil {
 		return err
 	}
 	w.course.Start(time.Now())

@@ -2,13 +2,13 @@ package txs
 
 import "time"
 
-// Admission bounds the bytes a second that this node lets into the network. The rate
+// Throttle bounds the bytes a second that this node lets into the network. The rate
 // grows by a step each second and halves when the network shows that it does not
 // take them (additive increase, multiplicative decrease: Chiu and Jain, "Analysis of
 // the Increase and Decrease Algorithms", 1989), so that nodes that share a network
 // come to share its capacity. Submitters wait for their turn, or are told to come
 // back. It is sans-IO, and not safe for concurrent use.
-type Admission struct {
+type Throttle struct {
 	rate   float64   // bytes a second
 	credit float64   // bytes that may enter now; below zero: promised to those that wait
 	last   time.Time // when credit was last counted
@@ -16,44 +16,44 @@ type Admission struct {
 }
 
 const (
-	// admitMost is where the rate begins and what it grows to: more than a node
+	// throttleMost is where the rate begins and what it grows to: more than a node
 	// signs, checks and stores in a second, so that only the network's word lowers it.
-	admitMost = 32 << 20
-	// admitLeast is what a node always lets in: a hundred transactions of the usual
+	throttleMost = 32 << 20
+	// throttleLeast is what a node always lets in: a hundred transactions of the usual
 	// size a second.
-	admitLeast = 32 << 10
-	// admitStep is by how much the rate grows in a second: a sixty-fourth, so that a
+	throttleLeast = 32 << 10
+	// throttleStep is by how much the rate grows in a second: a sixty-fourth, so that a
 	// halved rate is back after half a minute.
-	admitStep = admitMost / 64
-	// admitBurst is how many seconds' worth may enter at once after a pause.
-	admitBurst = 1
+	throttleStep = throttleMost / 64
+	// throttleBurst is how many seconds' worth may enter at once after a pause.
+	throttleBurst = 1
 	// cutEvery is the least time between two cuts: what was let in before the first is
 	// still overflowing queues (a guess).
 	cutEvery = time.Second
 )
 
-// NewAdmission makes an Admission that lets in as much as it ever does.
-func NewAdmission(now time.Time) *Admission {
-	return &Admission{rate: admitMost, credit: admitMost * admitBurst, last: now}
+// NewThrottle makes a Throttle that lets in as much as it ever does.
+func NewThrottle(now time.Time) *Throttle {
+	return &Throttle{rate: throttleMost, credit: throttleMost * throttleBurst, last: now}
 }
 
 // Rate returns the bytes a second that are let in at present.
-func (a *Admission) Rate() float64 { return a.rate }
+func (a *Throttle) Rate() float64 { return a.rate }
 
 // Overflowed tells that the network did not take something that was let in.
-func (a *Admission) Overflowed(now time.Time) {
+func (a *Throttle) Overflowed(now time.Time) {
 	a.count(now)
 	if now.Sub(a.cut) < cutEvery {
 		return
 	}
 	a.cut = now
-	a.rate = max(a.rate/2, admitLeast)
-	a.credit = min(a.credit, a.rate*admitBurst)
+	a.rate = max(a.rate/2, throttleLeast)
+	a.credit = min(a.credit, a.rate*throttleBurst)
 }
 
 // Take asks to let so many bytes in, and returns how long they must wait for it. If
 // that is more than the most that the caller waits, nothing is taken.
-func (a *Admission) Take(now time.Time, bytes int, most time.Duration) (wait time.Duration, ok bool) {
+func (a *Throttle) Take(now time.Time, bytes int, most time.Duration) (wait time.Duration, ok bool) {
 	a.count(now)
 	if lack := float64(bytes) - a.credit; lack > 0 {
 		wait = time.Duration(lack / a.rate * float64(time.Second))
@@ -66,12 +66,12 @@ func (a *Admission) Take(now time.Time, bytes int, most time.Duration) (wait tim
 }
 
 // count adds what the time since the last count has brought.
-func (a *Admission) count(now time.Time) {
+func (a *Throttle) count(now time.Time) {
 	passed := now.Sub(a.last).Seconds()
 	if passed <= 0 {
 		return
 	}
 	a.last = now
-	a.rate = min(a.rate+admitStep*passed, admitMost)
-	a.credit = min(a.credit+a.rate*passed, a.rate*admitBurst)
+	a.rate = min(a.rate+throttleStep*passed, throttleMost)
+	a.credit = min(a.credit+a.rate*passed, a.rate*throttleBurst)
 }

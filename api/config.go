@@ -11,6 +11,7 @@ import (
 
 	"grapevine/api/codec"
 	"grapevine/block"
+	"grapevine/dissemination/arrival"
 	"grapevine/genesis"
 	"grapevine/ledger"
 	"grapevine/mempool"
@@ -39,7 +40,7 @@ type Config struct {
 	// Status, Members and Facts tell what the node knows; nil: nothing.
 	Status  func() Status
 	Members func() []Member
-	Facts   func(height uint64) (Fact, bool)
+	Facts   func(height uint64) (arrival.Accepted, bool)
 	// Ready says why the node is not ready; nil: it always is.
 	Ready func() error
 	// Gatherer is what /metrics shows; nil: nothing.
@@ -105,20 +106,6 @@ type Member struct {
 	Software     string
 }
 
-// Fact is what the node saw of a block that it accepted.
-type Fact struct {
-	Height     uint64
-	ID         block.ID
-	Txs, Bytes int
-	Via        string
-	From       string
-	Hop        int
-	Latency    time.Duration
-	Missing    int
-	Duplicates float64 // bodies' worth that came again
-	At         time.Time
-}
-
 // The status of a submitted transaction.
 const (
 	StatusAccepted  = "accepted"  // journalled here, and on its way to all pools
@@ -151,7 +138,7 @@ func (c Config) withDefaults() Config {
 		c.Members = func() []Member { return nil }
 	}
 	if c.Facts == nil {
-		c.Facts = func(uint64) (Fact, bool) { return Fact{}, false }
+		c.Facts = func(uint64) (arrival.Accepted, bool) { return arrival.Accepted{}, false }
 	}
 	if c.Ready == nil {
 		c.Ready = func() error { return nil }

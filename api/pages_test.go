@@ -11,17 +11,18 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"grapevine/block"
+	"grapevine/dissemination/arrival"
 )
 
 func TestPagesOfTheChain(t *testing.T) {
 	w := newWorld(t, func(c *Config) {
-		c.Facts = func(height uint64) (Fact, bool) {
+		c.Facts = func(height uint64) (arrival.Accepted, bool) {
 			if height != 2 {
-				return Fact{}, false
+				return arrival.Accepted{}, false
 			}
 			b, err := c.Ledger.Block(2)
-			return Fact{Height: 2, ID: b.ID(), Via: "push", From: "12D3KooWx", Hop: 3, Latency: 52 * time.Millisecond,
-				Missing: 4, Duplicates: 0.05, At: time.Unix(1, 5)}, err == nil
+			return arrival.Accepted{Height: 2, ID: b.ID(), Bytes: 1000, Latency: 52 * time.Millisecond, At: time.Unix(1, 5),
+				Facts: arrival.Facts{Via: arrival.Push, From: "12D3KooWx", Hop: 3, Missing: 4, Again: 50}}, err == nil
 		}
 	})
 	status, body := w.get("/v1/blocks/tip")

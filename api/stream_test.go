@@ -21,6 +21,7 @@ import (
 
 	"grapevine/api/apipb"
 	"grapevine/block"
+	"grapevine/dissemination/arrival"
 	"grapevine/mempool"
 )
 
@@ -60,9 +61,9 @@ func TestLinesFollowTheChain(t *testing.T) {
 		first uint64
 	}{{"", 3}, {"?from=0", 3}, {"?from=1", 1}, {"?from=2&txs=ids", 2}, {"?from=4", 4}} {
 		w := newWorld(t, func(c *Config) {
-			c.Facts = func(height uint64) (Fact, bool) {
+			c.Facts = func(height uint64) (arrival.Accepted, bool) {
 				h, err := c.Ledger.Header(height)
-				return Fact{Height: height, ID: h.Header.ID(), Via: "pull"}, err == nil
+				return arrival.Accepted{Height: height, ID: h.Header.ID(), Facts: arrival.Facts{Via: arrival.Pull}}, err == nil
 			}
 		})
 		w.grow(w.tx("1"))
@@ -92,7 +93,7 @@ func TestLinesFollowTheChain(t *testing.T) {
 
 func TestForgottenAndForeignFactsAreLeftOut(t *testing.T) {
 	w := newWorld(t, func(c *Config) {
-		c.Facts = func(height uint64) (Fact, bool) { return Fact{ID: block.ID{9}}, height == 1 }
+		c.Facts = func(height uint64) (arrival.Accepted, bool) { return arrival.Accepted{ID: block.ID{9}}, height == 1 }
 	})
 	w.grow(w.tx("1"))
 	w.grow(w.tx("2"))
@@ -180,10 +181,10 @@ func TestShutdownEndsStreamsFirst(t *testing.T) {
 func TestShutdownEndsStreamsInThePast(t *testing.T) {
 	var w *world
 	w = newWorld(t, func(c *Config) {
-		c.Facts = func(uint64) (Fact, bool) { // asked for in the midst of the stream
+		c.Facts = func(uint64) (arrival.Accepted, bool) { // asked for in the midst of the stream
 			go w.stop()
 			<-w.server.ending
-			return Fact{}, false
+			return arrival.Accepted{}, false
 		}
 	})
 	for range 3 {

@@ -6,6 +6,7 @@ import (
 
 	"grapevine/api/apipb"
 	"grapevine/block"
+	"grapevine/dissemination/arrival"
 )
 
 // timeView writes a time as RFC 3339 in UTC, to the nanosecond; the zero time as "".
@@ -73,14 +74,14 @@ func bodyView(b *block.Block, d detail) *apipb.Body {
 	return v
 }
 
-func factView(f Fact) *apipb.Fact {
+func factView(f arrival.Accepted) *apipb.Fact {
 	return &apipb.Fact{
-		Via:        f.Via,
-		From:       f.From,
+		Via:        f.Via.String(),
+		From:       string(f.From),
 		Hop:        uint32(f.Hop),
 		Latency:    f.Latency.Nanoseconds(),
 		Missing:    uint32(f.Missing),
-		Duplicates: f.Duplicates,
+		Duplicates: f.Duplicates(),
 		Accepted:   timeView(f.At),
 	}
 }

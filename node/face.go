@@ -76,10 +76,7 @@ func (n *Node) onHalted(err error) { n.halted.Store(&err) }
 
 // onAccepted writes the one line that every block gets.
 func (n *Node) onAccepted(f arrival.Accepted) {
-	n.facts.add(api.Fact{
-		Height: f.Height, ID: f.ID, Txs: f.Txs, Bytes: f.Bytes, Via: f.Via.String(), From: string(f.From), Hop: f.Hop,
-		Latency: f.Latency, Missing: f.Missing, Duplicates: f.Duplicates(), At: f.At,
-	})
+	n.facts.add(f)
 	n.cfg.Logger.Info("block accepted", "height", f.Height, "id", f.ID, "txs", f.Txs, "bytes", f.Bytes, "via", f.Via,
 		"from", f.From, "hop", f.Hop, "latency", f.Latency, "missing", f.Missing, "duplicates", f.Duplicates())
 	if n.cfg.OnAccepted != nil {
@@ -124,19 +121,19 @@ const keptFacts = 1024
 // facts remembers what was seen of the last blocks.
 type facts struct {
 	mu *sync.Mutex
-	m  map[uint64]api.Fact
+	m  map[uint64]arrival.Accepted
 }
 
-func newFacts() facts { return facts{new(sync.Mutex), map[uint64]api.Fact{}} }
+func newFacts() facts { return facts{new(sync.Mutex), map[uint64]arrival.Accepted{}} }
 
-func (f facts) add(x api.Fact) {
+func (f facts) add(x arrival.Accepted) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.m[x.Height] = x
 	delete(f.m, x.Height-keptFacts)
 }
 
-func (f facts) at(height uint64) (api.Fact, bool) {
+func (f facts) at(height uint64) (arrival.Accepted, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	x, ok := f.m[height]

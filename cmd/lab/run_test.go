@@ -17,6 +17,7 @@ import (
 	"grapevine/block"
 	"grapevine/cmd/internal/cli"
 	"grapevine/cmd/internal/cli/clitest"
+	"grapevine/dissemination/arrival"
 	"grapevine/testnet/events"
 	"grapevine/testnet/outcome"
 	"grapevine/testnet/packets"
@@ -33,9 +34,9 @@ func ideal(_ context.Context, p *scenario.Plan, protocol string, progress func(f
 		b := outcome.Block{Height: uint64(e.Block + 1), ID: block.ID{byte(e.Block + 1)}, Bytes: 1000, At: e.At}
 		o.Blocks = append(o.Blocks, b)
 		for i := range o.Peers {
-			a := outcome.Arrival{Peer: i, Height: b.Height, ID: b.ID, At: e.At, Via: outcome.ViaOwn, From: -1}
+			a := outcome.Arrival{Peer: i, Height: b.Height, ID: b.ID, At: e.At, Via: arrival.Own, From: -1}
 			if i > 0 {
-				a.At, a.Via, a.From, a.Hop = e.At+10*time.Millisecond, outcome.ViaPush, 0, 1
+				a.At, a.Via, a.From, a.Hop = e.At+10*time.Millisecond, arrival.Push, 0, 1
 			}
 			o.Arrivals = append(o.Arrivals, a)
 			o.Peers[i].Height, o.Peers[i].ID = b.Height, b.ID

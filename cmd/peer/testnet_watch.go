@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"grapevine/cmd/internal/cli"
+	"grapevine/dissemination/arrival"
 	"grapevine/testnet/report"
 )
 
@@ -181,7 +182,7 @@ var colours = []string{"32", "33", "34", "35", "36", "92", "93", "94", "95", "96
 
 func (w *watcher) fact(f *report.Fact) string {
 	how := w.paint("1", fmt.Sprintf("%-8s", f.Via))
-	if f.Via == report.ViaOwn {
+	if f.Via == arrival.Own {
 		how += strings.Repeat(" ", 33) // as wide as the others
 	} else {
 		from := f.From

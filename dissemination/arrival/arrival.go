@@ -17,13 +17,15 @@ type Via uint8
 
 // The ways.
 const (
-	Own     Via = iota // it was made here
+	Unknown Via = iota // it was not said
+	Own                // it was made here
 	Push               // announced unasked
+	Shards             // rebuilt from coded shards; nothing sends them yet
 	Pull               // announced in answer to a pull
 	CatchUp            // fetched whole, in a range
 )
 
-var names = [...]string{Own: "own", Push: "push", Pull: "pull", CatchUp: "catch-up"}
+var names = [...]string{Unknown: "", Own: "own", Push: "push", Shards: "shards", Pull: "pull", CatchUp: "catch-up"}
 
 // String returns the way as logs and reports spell it.
 func (v Via) String() string { return names[v] }
@@ -31,12 +33,14 @@ func (v Via) String() string { return names[v] }
 // MarshalText implements encoding.TextMarshaler, for logs in JSON.
 func (v Via) MarshalText() ([]byte, error) { return []byte(v.String()), nil }
 
-// ParseVia reads what String wrote.
-func ParseVia(s string) (Via, error) {
-	if i := slices.Index(names[:], s); i >= 0 {
-		return Via(i), nil
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (v *Via) UnmarshalText(text []byte) error {
+	i := slices.Index(names[:], string(text))
+	if i < 0 {
+		return fmt.Errorf("a way of blocks is %q: want one of %q", text, names)
 	}
-	return 0, fmt.Errorf("a way of blocks is %q: want one of %q", s, names)
+	*v = Via(i)
+	return nil
 }
 
 // Facts are what a peer knows of a block's coming.

@@ -13,6 +13,7 @@ import (
 	"github.com/marcopolo/simnet"
 
 	"grapevine/block"
+	"grapevine/dissemination/arrival"
 	"grapevine/p2p/wire"
 	"grapevine/testnet/baseline/fabric"
 )
@@ -27,7 +28,7 @@ type town struct {
 	peers    []*FabricPeer
 	cancel   []context.CancelFunc
 	ended    []chan error
-	ways     [4]atomic.Int64
+	ways     [arrival.CatchUp + 1]atomic.Int64
 }
 
 const townBody = 300_000
@@ -65,7 +66,7 @@ func (w *town) open(i int) {
 		Door: door(w.sim, i), Protocol: w.protocol, Random: uint64(i), MaxBody: townBody, Ledger: w.ledgers[i], Bodies: &w.bodies,
 		OnBlock: func(r Received) {
 			w.ways[r.Via].Add(1)
-			if own := r.Via == fabric.ViaOwn; own != (r.From == "") || r.Bytes != townBody || r.Hop > 20 {
+			if own := r.Via == arrival.Own; own != (r.From == "") || r.Bytes != townBody || r.Hop > 20 {
 				w.t.Errorf("peer %d has %+v", i, r)
 			}
 		},
@@ -127,7 +128,7 @@ func TestLargeFabricOverStreams(t *testing.T) {
 				w.publish(blocks)
 				time.Sleep(15 * time.Second) // a pull and a check of heights
 				w.wantAll(blocks)
-				if own, push := w.ways[fabric.ViaOwn].Load(), w.ways[fabric.ViaPush].Load(); own != blocks || push < (peers-1)*blocks*3/4 {
+				if own, push := w.ways[arrival.Own].Load(), w.ways[arrival.Push].Load(); own != blocks || push < (peers-1)*blocks*3/4 {
 					w.t.Errorf("%d blocks are own, %d were pushed", own, push)
 				}
 				var again int64
@@ -168,7 +169,7 @@ func TestLargeFabricPeerComesBack(t *testing.T) {
 		w.publish(1)
 		time.Sleep(12 * time.Second)
 		w.wantAll(6)
-		if n := w.ways[fabric.ViaCatchup].Load(); n < 3 {
+		if n := w.ways[arrival.CatchUp].Load(); n < 3 {
 			w.t.Errorf("%d blocks came by state transfer, want the three that were missed", n)
 		}
 	})

@@ -11,7 +11,7 @@ import (
 	pb "github.com/libp2p/go-libp2p-pubsub/pb"
 
 	"grapevine/block"
-	"grapevine/testnet/baseline/fabric"
+	"grapevine/dissemination/arrival"
 )
 
 // Config says what a peer is. All fields but Chunked are required.
@@ -30,7 +30,7 @@ type Received struct {
 	Height uint64
 	ID     block.ID
 	Bytes  int // of its body
-	Via    fabric.Via
+	Via    arrival.Via
 	From   string // the peer ID of who sent it, or its first message; "" for a block of its own
 	Hop    int    // -1: not known
 }
@@ -158,12 +158,12 @@ func (p *Peer) receive(ctx context.Context) error {
 			return err
 		}
 		if body != nil {
-			p.accept(height, body, fabric.ViaPush, from)
+			p.accept(height, body, arrival.Push, from)
 		}
 	}
 }
 
-func (p *Peer) accept(height uint64, body []byte, via fabric.Via, from string) {
+func (p *Peer) accept(height uint64, body []byte, via arrival.Via, from string) {
 	id := block.ID(sha256.Sum256(body))
 	if p.cfg.Chain.add(height, id) {
 		p.cfg.OnBlock(Received{Height: height, ID: id, Bytes: len(body), Via: via, From: from, Hop: -1})
@@ -172,7 +172,7 @@ func (p *Peer) accept(height uint64, body []byte, via fabric.Via, from string) {
 
 // Publish sends a block.
 func (p *Peer) Publish(ctx context.Context, height uint64, body []byte) error {
-	p.accept(height, body, fabric.ViaOwn, "")
+	p.accept(height, body, arrival.Own, "")
 	if !p.cfg.Chunked {
 		return p.topic.Publish(ctx, cut(height, body, max(1, len(body)))[0])
 	}

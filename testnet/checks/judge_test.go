@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"grapevine/block"
+	"grapevine/dissemination/arrival"
 	"grapevine/testnet/outcome"
 	"grapevine/testnet/scenario"
 )
@@ -38,7 +39,7 @@ func sound() (*scenario.Plan, *outcome.Outcome) {
 		Healed: 300 * ms,
 		End:    1000 * ms,
 	}
-	arrive := func(peer int, height uint64, at time.Duration, via string) {
+	arrive := func(peer int, height uint64, at time.Duration, via arrival.Via) {
 		o.Arrivals = append(o.Arrivals, outcome.Arrival{Peer: peer, Height: height, ID: o.Blocks[height-1].ID, At: at, Via: via})
 	}
 	for i := range o.Peers {
@@ -47,17 +48,17 @@ func sound() (*scenario.Plan, *outcome.Outcome) {
 	o.Peers[4].Height, o.Peers[4].ID = 1, a
 	o.Peers[5].Gone(130 * ms)
 	o.Peers[5].Back(300 * ms)
-	arrive(0, 1, 100*ms, outcome.ViaOwn)
-	arrive(5, 1, 120*ms, outcome.ViaPush)
+	arrive(0, 1, 100*ms, arrival.Own)
+	arrive(5, 1, 120*ms, arrival.Push)
 	for i := 1; i <= 4; i++ {
-		arrive(i, 1, time.Duration(110+10*i)*ms, outcome.ViaPush)
+		arrive(i, 1, time.Duration(110+10*i)*ms, arrival.Push)
 	}
-	arrive(0, 2, 200*ms, outcome.ViaOwn)
+	arrive(0, 2, 200*ms, arrival.Own)
 	for i := 1; i <= 3; i++ {
-		arrive(i, 2, 250*ms, outcome.ViaShards)
+		arrive(i, 2, 250*ms, arrival.Shards)
 	}
-	arrive(5, 1, 320*ms, outcome.ViaPull) // again: it need not have been in its ledger
-	arrive(5, 2, 330*ms, outcome.ViaPull)
+	arrive(5, 1, 320*ms, arrival.Pull) // again: it need not have been in its ledger
+	arrive(5, 2, 330*ms, arrival.Pull)
 	return p, o
 }
 

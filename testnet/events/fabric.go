@@ -61,12 +61,8 @@ func (f *fabricMind) act(w *world) bool {
 				f.peer.send(w, w.peerOf(id), x.Message.Lane(), size, what)
 			}
 		case fabric.Accept:
-			f.peer.accept(w, w.block(x.Block.ID), arrival.Facts{Via: fabricVias[x.Via], From: x.From, Hop: x.Hop})
+			f.peer.accept(w, w.block(x.Block.ID), arrival.Facts{Via: x.Via, From: x.From, Hop: x.Hop})
 		}
 	}
 	return len(list) > 0
-}
-
-var fabricVias = map[fabric.Via]arrival.Via{
-	fabric.ViaOwn: arrival.Own, fabric.ViaPush: arrival.Push, fabric.ViaPull: arrival.Pull, fabric.ViaCatchup: arrival.CatchUp,
 }

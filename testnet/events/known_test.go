@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"grapevine/dissemination/arrival"
 	"grapevine/testnet/outcome"
 	"grapevine/testnet/scenario"
 )
@@ -43,7 +44,7 @@ func hundred(blocks int) func(*scenario.Scenario) {
 func pushed(o *outcome.Outcome) []float64 {
 	reach := make([]float64, len(o.Blocks))
 	for _, a := range o.Arrivals {
-		if a.Via == outcome.ViaPush || a.Via == outcome.ViaOwn {
+		if a.Via == arrival.Push || a.Via == arrival.Own {
 			reach[a.Height-1]++
 		}
 	}
@@ -57,7 +58,7 @@ func copies(o *outcome.Outcome) float64 {
 		again += p.Again
 	}
 	for _, a := range o.Arrivals {
-		if a.Via != outcome.ViaOwn {
+		if a.Via != arrival.Own {
 			bodies++
 		}
 	}

@@ -324,7 +324,7 @@ func (w *world) accepted(p *peer, b *blk, facts arrival.Facts) {
 		w.pending--
 	}
 	w.out.Arrivals = append(w.out.Arrivals, outcome.Arrival{
-		Peer: p.number, Height: b.height, ID: b.id, At: w.since(), Via: facts.Via.String(), From: w.numberOf(facts.From), Hop: facts.Hop,
+		Peer: p.number, Height: b.height, ID: b.id, At: w.since(), Via: facts.Via, From: w.numberOf(facts.From), Hop: facts.Hop,
 	})
 	if !w.counting {
 		w.counting = true

@@ -10,16 +10,7 @@ import (
 	"time"
 
 	"grapevine/block"
-	"grapevine/testnet/report"
-)
-
-// Ways in which a block reaches a peer, as in the peers' logs.
-const (
-	ViaOwn     = report.ViaOwn
-	ViaPush    = report.ViaPush
-	ViaShards  = report.ViaShards
-	ViaPull    = report.ViaPull
-	ViaCatchup = report.ViaCatchup
+	"grapevine/dissemination/arrival"
 )
 
 // Outcome is one protocol's run. Times count from when the network stood.
@@ -60,7 +51,7 @@ type Arrival struct {
 	Height uint64
 	ID     block.ID
 	At     time.Duration // when it was accepted
-	Via    string
+	Via    arrival.Via
 	From   int // the peer that announced or sent it first; -1: nobody, or not known
 	Hop    int // -1: not known
 }

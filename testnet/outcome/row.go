@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"grapevine/block"
+	"grapevine/dissemination/arrival"
 	"grapevine/testnet/report"
 )
 
@@ -69,7 +70,7 @@ func (o *Outcome) Row() Row {
 			spread.Add(d.Via, d.Latency)
 		}
 	}
-	r.Coverage = report.Ratio(float64(spread.Came(ViaPush, ViaShards)), float64(o.Expected()))
+	r.Coverage = report.Ratio(float64(spread.Came(arrival.Push, arrival.Shards)), float64(o.Expected()))
 	r.P50, r.P90, r.P99, r.Max = spread.Rank(50), spread.Rank(90), spread.Rank(99), spread.Rank(100)
 	o.traffic(&r, bodies)
 	if o.Noticed > 0 {
@@ -150,7 +151,7 @@ func (o *Outcome) made() (byID map[block.ID]int, producers []int) {
 		byID[b.ID], producers[i] = i, -1
 	}
 	for _, a := range o.Arrivals {
-		if b, ok := byID[a.ID]; ok && a.Via == ViaOwn {
+		if b, ok := byID[a.ID]; ok && a.Via == arrival.Own {
 			producers[b] = a.Peer
 		}
 	}

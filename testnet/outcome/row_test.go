@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"grapevine/block"
+	"grapevine/dissemination/arrival"
 )
 
 const ms = time.Millisecond
@@ -25,15 +26,15 @@ func small() *Outcome {
 		Protocol: "grapevine", World: "events", Seed: 7, End: 1000 * ms, Trace: 0xbeef,
 		Blocks: []Block{{1, a, 1000, 100 * ms}, {2, b, 500, 400 * ms}},
 		Arrivals: []Arrival{
-			{Peer: 0, Height: 1, ID: a, At: 100 * ms, Via: ViaOwn, From: -1},
-			{Peer: 1, Height: 1, ID: a, At: 110 * ms, Via: ViaPush, Hop: 1},
-			{Peer: 2, Height: 1, ID: a, At: 130*ms + 500*time.Microsecond, Via: ViaPull, From: 1, Hop: 5},
-			{Peer: 2, Height: 1, ID: a, At: 140 * ms, Via: ViaPush, From: 0, Hop: 9},    // again: counts nowhere
-			{Peer: 1, Height: 2, ID: block.ID{0xc}, At: 150 * ms, Via: ViaPush, Hop: 8}, // nobody made it
-			{Peer: 3, Height: 1, ID: a, At: 390 * ms, Via: ViaCatchup, From: 0, Hop: 0},
-			{Peer: 0, Height: 2, ID: b, At: 400 * ms, Via: ViaOwn, From: -1},
-			{Peer: 1, Height: 2, ID: b, At: 420 * ms, Via: ViaShards, Hop: 3},
-			{Peer: 3, Height: 2, ID: b, At: 440 * ms, Via: ViaShards, From: 1, Hop: 4},
+			{Peer: 0, Height: 1, ID: a, At: 100 * ms, Via: arrival.Own, From: -1},
+			{Peer: 1, Height: 1, ID: a, At: 110 * ms, Via: arrival.Push, Hop: 1},
+			{Peer: 2, Height: 1, ID: a, At: 130*ms + 500*time.Microsecond, Via: arrival.Pull, From: 1, Hop: 5},
+			{Peer: 2, Height: 1, ID: a, At: 140 * ms, Via: arrival.Push, From: 0, Hop: 9},    // again: counts nowhere
+			{Peer: 1, Height: 2, ID: block.ID{0xc}, At: 150 * ms, Via: arrival.Push, Hop: 8}, // nobody made it
+			{Peer: 3, Height: 1, ID: a, At: 390 * ms, Via: arrival.CatchUp, From: 0, Hop: 0},
+			{Peer: 0, Height: 2, ID: b, At: 400 * ms, Via: arrival.Own, From: -1},
+			{Peer: 1, Height: 2, ID: b, At: 420 * ms, Via: arrival.Shards, Hop: 3},
+			{Peer: 3, Height: 2, ID: b, At: 440 * ms, Via: arrival.Shards, From: 1, Hop: 4},
 		},
 		Peers: make([]Peer, 6),
 	}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"grapevine/block"
+	"grapevine/dissemination/arrival"
 	"grapevine/testnet/outcome"
 )
 
@@ -25,7 +26,7 @@ type accepted struct {
 	id     block.ID
 	bytes  int
 	made   time.Time // the header's time
-	via    string
+	via    arrival.Via
 	from   string // peer ID of who announced it first; "" is nobody
 	hop    int
 }
@@ -59,7 +60,7 @@ func (b *book) accept(peer int, a accepted) {
 	if b.closed {
 		return
 	}
-	if a.via == outcome.ViaOwn {
+	if a.via == arrival.Own {
 		b.out.Blocks = append(b.out.Blocks, outcome.Block{Height: a.height, ID: a.id, Bytes: a.bytes, At: a.made.Sub(b.t0)})
 	}
 	from, known := b.names[a.from]

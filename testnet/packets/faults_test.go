@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"grapevine/dissemination/arrival"
 	"grapevine/testnet/outcome"
 	"grapevine/testnet/scenario"
 )
@@ -67,7 +68,7 @@ func TestLargeNodesLiveThroughFaults(t *testing.T) {
 	if n := between(1, 0, 9*time.Second+longest); n != p.Load.Blocks {
 		t.Errorf("peer 1, whom nothing befell, accepted %d blocks in time, want %d", n, p.Load.Blocks)
 	}
-	if via := arrivals(o, 6)[0].Via; via != outcome.ViaCatchup && via != outcome.ViaPull {
+	if via := arrivals(o, 6)[0].Via; via != arrival.CatchUp && via != arrival.Pull {
 		t.Errorf("the first block came to the late joiner via %s", via)
 	}
 }
@@ -90,7 +91,7 @@ func TestLargeFabricLivesThroughFaults(t *testing.T) {
 				}
 			}
 		}
-		if via := arrivals(o, 6)[0].Via; via != outcome.ViaCatchup && via != outcome.ViaPull {
+		if via := arrivals(o, 6)[0].Via; via != arrival.CatchUp && via != arrival.Pull {
 			t.Errorf("%s: the first block came to the late joiner via %s", protocol, via)
 		}
 	}
@@ -106,7 +107,7 @@ func TestLargeFabricHearsWhoIsBack(t *testing.T) {
 	o := playing(t, p, enhanced)
 	judge(t, p, o)
 	for _, d := range o.Deliveries() {
-		if d.Via != outcome.ViaPush || d.Latency > longest {
+		if d.Via != arrival.Push || d.Latency > longest {
 			t.Errorf("peer %d has block %d via %s after %v", d.Peer, d.Height, d.Via, d.Latency)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"grapevine/block"
+	"grapevine/dissemination/arrival"
 	"grapevine/testnet/baseline"
 	"grapevine/testnet/baseline/fabric"
 )
@@ -156,8 +157,8 @@ func (g *gossip) speaker(i int) (speaker, error) {
 }
 
 func (g *gossip) accept(i int, r baseline.Received) {
-	a := accepted{height: r.Height, id: r.ID, bytes: r.Bytes, via: r.Via.String(), from: r.From, hop: r.Hop}
-	if r.Via == fabric.ViaOwn {
+	a := accepted{height: r.Height, id: r.ID, bytes: r.Bytes, via: r.Via, from: r.From, hop: r.Hop}
+	if r.Via == arrival.Own {
 		a.made = time.Now()
 	}
 	g.w.book.accept(i, a)

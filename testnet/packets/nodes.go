@@ -114,7 +114,7 @@ func (ns *nodes) life(i int) *node.Node {
 
 func (ns *nodes) accept(i int, a node.Accepted) {
 	ns.w.book.accept(i, accepted{
-		height: a.Height, id: a.ID, bytes: a.Bytes, made: a.At.Add(-a.Latency), via: a.Via.String(), from: string(a.From), hop: a.Hop,
+		height: a.Height, id: a.ID, bytes: a.Bytes, made: a.At.Add(-a.Latency), via: a.Via, from: string(a.From), hop: a.Hop,
 	})
 }
 

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"grapevine/dissemination/arrival"
 	"grapevine/testnet/outcome"
 	"grapevine/testnet/scenario"
 )
@@ -48,7 +49,7 @@ func checkWhole(t *testing.T, p *scenario.Plan, o *outcome.Outcome) {
 	for _, d := range o.Deliveries() {
 		// Twice the way from the orderer to the peer: through its link and through the peer's.
 		least := p.Latency(0, d.Peer) + time.Duration(p.BodyBytes(d.Block))*8*time.Second/time.Duration(p.Link.Down)
-		if d.Latency < least || d.Latency > 10*time.Second || d.Via == outcome.ViaOwn || d.From == d.Peer || d.From < 0 {
+		if d.Latency < least || d.Latency > 10*time.Second || d.Via == arrival.Own || d.From == d.Peer || d.From < 0 {
 			t.Errorf("peer %d has block %d %v after it was made, via %s from %d", d.Peer, d.Height, d.Latency, d.Via, d.From)
 		}
 	}

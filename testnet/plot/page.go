@@ -12,6 +12,7 @@ import (
 	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/vg"
 
+	"grapevine/dissemination/arrival"
 	"grapevine/testnet/outcome"
 )
 
@@ -55,11 +56,11 @@ type pageSpread struct {
 }
 
 type pagePoint struct {
-	Peer   int     `json:"peer"`
-	From   int     `json:"from"` // index of a point, or -1
-	Millis float64 `json:"ms"`
-	Via    string  `json:"via"`
-	Hop    int     `json:"hop"`
+	Peer   int         `json:"peer"`
+	From   int         `json:"from"` // index of a point, or -1
+	Millis float64     `json:"ms"`
+	Via    arrival.Via `json:"via"`
+	Hop    int         `json:"hop"`
 }
 
 func writeHTML(w io.Writer, p *picture) error {

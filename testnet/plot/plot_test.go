@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"grapevine/block"
+	"grapevine/dissemination/arrival"
 	"grapevine/testnet/outcome"
 )
 
@@ -31,12 +32,12 @@ func run(protocol string) *outcome.Outcome {
 		b := outcome.Block{Height: uint64(k), ID: block.ID{byte(k)}, Bytes: 1000, At: time.Duration(k) * 200 * ms}
 		o.Blocks = append(o.Blocks, b)
 		for i, peer := range []int{0, 2, 1, 3} {
-			a := outcome.Arrival{Peer: peer, Height: b.Height, ID: b.ID, At: b.At + time.Duration(10*i*k)*ms, Via: outcome.ViaPush, From: -1, Hop: i}
+			a := outcome.Arrival{Peer: peer, Height: b.Height, ID: b.ID, At: b.At + time.Duration(10*i*k)*ms, Via: arrival.Push, From: -1, Hop: i}
 			switch {
 			case i == 0:
-				a.Via = outcome.ViaOwn
+				a.Via = arrival.Own
 			case peer == 3 && k == 1:
-				a.At, a.Via = 350*ms, outcome.ViaCatchup
+				a.At, a.Via = 350*ms, arrival.CatchUp
 			default:
 				a.From = []int{0, 2, 1}[i-1]
 			}
@@ -160,7 +161,7 @@ func TestHTML(t *testing.T) {
 	if len(d.Shares) != 2 || d.Shares[1].Name != "two" || len(d.Spreads) != 2 {
 		t.Fatalf("the data have %d curves and %d spreads", len(d.Shares), len(d.Spreads))
 	}
-	want := []pagePoint{{0, -1, 0, "own", 0}, {2, 0, 20, "push", 1}, {1, 1, 40, "push", 2}, {3, 2, 60, "push", 3}}
+	want := []pagePoint{{0, -1, 0, arrival.Own, 0}, {2, 0, 20, arrival.Push, 1}, {1, 1, 40, arrival.Push, 2}, {3, 2, 60, arrival.Push, 3}}
 	if got := d.Spreads[0].Points; fmt.Sprint(got) != fmt.Sprint(want) || d.Spreads[0].Of != 4 {
 		t.Errorf("points %v of %d, want %v of 4", got, d.Spreads[0].Of, want)
 	}

@@ -13,19 +13,20 @@ import (
 	"gonum.org/v1/plot/vg/draw"
 
 	"grapevine/block"
+	"grapevine/dissemination/arrival"
 	"grapevine/testnet/outcome"
 )
 
 // ways are the colours of the ways by which a block comes, in the legend's order.
 var ways = []struct {
-	via   string
+	via   arrival.Via
 	color color.NRGBA
 }{
-	{outcome.ViaOwn, color.NRGBA{0x20, 0x20, 0x20, 0xff}},
-	{outcome.ViaPush, hues[0]},
-	{outcome.ViaShards, hues[2]},
-	{outcome.ViaPull, hues[1]},
-	{outcome.ViaCatchup, hues[3]},
+	{arrival.Own, color.NRGBA{0x20, 0x20, 0x20, 0xff}},
+	{arrival.Push, hues[0]},
+	{arrival.Shards, hues[2]},
+	{arrival.Pull, hues[1]},
+	{arrival.CatchUp, hues[3]},
 }
 
 // spread is one block's way to all peers.
@@ -120,7 +121,7 @@ func (p *picture) drawSpread(c draw.Canvas, o *outcome.Outcome) error {
 		pl.Add(dots)
 		sample := *dots
 		sample.Radius = largest
-		pl.Legend.Add(way.via, &sample)
+		pl.Legend.Add(way.via.String(), &sample)
 	}
 	pl.Draw(c)
 	p.panels, p.spreads = append(p.panels, placed(pl, c)), append(p.spreads, s)

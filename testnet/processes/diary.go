@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"grapevine/block"
+	"grapevine/dissemination/arrival"
 	"grapevine/testnet/outcome"
 	"grapevine/testnet/report"
 )
@@ -83,7 +84,7 @@ func (d *diary) accepted(f *report.Fact, written time.Duration) {
 	made, known := d.made[f.ID]
 	if !known {
 		made = written - f.Latency
-		if f.Via == report.ViaOwn && f.Height > uint64(len(d.out.Blocks)) { // made, and died with its producer
+		if f.Via == arrival.Own && f.Height > uint64(len(d.out.Blocks)) { // made, and died with its producer
 			d.out.Blocks = append(d.out.Blocks, outcome.Block{Height: f.Height, ID: f.ID, Bytes: f.Bytes, At: made})
 		}
 	}

@@ -10,19 +10,11 @@ import (
 	"time"
 
 	"grapevine/block"
+	"grapevine/dissemination/arrival"
 )
 
 // Accepted is the message of the log line that holds a fact.
 const Accepted = "block accepted"
-
-// The roads by which a block reaches a peer, as the logs spell them.
-const (
-	ViaPush    = "push"
-	ViaShards  = "shards"
-	ViaPull    = "pull"
-	ViaCatchup = "catch-up"
-	ViaOwn     = "own"
-)
 
 // Fact is what one peer saw of one block that it accepted.
 type Fact struct {
@@ -33,7 +25,7 @@ type Fact struct {
 	ID         block.ID      `json:"id"`
 	Txs        int           `json:"txs"`
 	Bytes      int           `json:"bytes"`
-	Via        string        `json:"via"`
+	Via        arrival.Via   `json:"via"`
 	From       string        `json:"from"` // peer ID of who sent it
 	Hop        int           `json:"hop"`
 	Latency    time.Duration `json:"latency"`    // nanoseconds: accepted, minus the header's time

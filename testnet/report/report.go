@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"grapevine/block"
+	"grapevine/dissemination/arrival"
 )
 
 // Report says how a network's blocks spread, and whether the ledgers agree that were
@@ -100,12 +101,12 @@ func summary(facts []Fact) Block {
 	for _, f := range facts {
 		b.HopMax = max(b.HopMax, f.Hop)
 		b.Duplicates += f.Duplicates
-		if f.Via != ViaOwn {
+		if f.Via != arrival.Own {
 			s.Add(f.Via, f.Latency)
 		}
 	}
 	b.Duplicates = math.Round(100*b.Duplicates) / 100 // adding binary fractions leaves some
-	b.Push, b.Pull, b.Catchup = s.Came(ViaPush, ViaShards), s.Came(ViaPull), s.Came(ViaCatchup)
+	b.Push, b.Pull, b.Catchup = s.Came(arrival.Push, arrival.Shards), s.Came(arrival.Pull), s.Came(arrival.CatchUp)
 	if b.arrivals() > 0 {
 		b.P50, b.P95, b.Max = float64(s.Rank(50)), float64(s.Rank(95)), float64(s.Rank(100))
 	}

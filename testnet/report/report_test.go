@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"grapevine/block"
+	"grapevine/dissemination/arrival"
 )
 
 var idA, idB = block.ID{0xaa}, block.ID{0xbb}
@@ -27,7 +28,7 @@ func logOf(facts ...Fact) string {
 }
 
 func TestReadLogReadsWhatSlogWrites(t *testing.T) {
-	want := Fact{Peer: 3, Height: 7, ID: idA, Txs: 100, Bytes: 12345, Via: ViaPush, From: "12D3KooWabc",
+	want := Fact{Peer: 3, Height: 7, ID: idA, Txs: 100, Bytes: 12345, Via: arrival.Push, From: "12D3KooWabc",
 		Hop: 2, Latency: 3500 * time.Microsecond, Missing: 4, Duplicates: 0.05}
 	begun := time.Now()
 	facts, unread, err := ReadLog(3, strings.NewReader(logOf(want)))
@@ -45,9 +46,9 @@ func TestReadLogReadsWhatSlogWrites(t *testing.T) {
 }
 
 func TestReadLogOfAKilledPeer(t *testing.T) {
-	first := logOf(Fact{Height: 1, ID: idA, Via: ViaPush})
-	second := logOf(Fact{Height: 2, ID: idB, Via: ViaPull})
-	third := logOf(Fact{Height: 3, ID: idB, Via: ViaPull})
+	first := logOf(Fact{Height: 1, ID: idA, Via: arrival.Push})
+	second := logOf(Fact{Height: 2, ID: idB, Via: arrival.Pull})
+	third := logOf(Fact{Height: 3, ID: idB, Via: arrival.Pull})
 	text := first +
 		second[:40] + second + // killed in the middle of the line, then started again
 		"panic: something\n" +
@@ -103,12 +104,12 @@ func TestMerge(t *testing.T) {
 	ms := func(n int) time.Duration { return time.Duration(n) * time.Millisecond }
 	at := func(s int) time.Time { return time.Unix(int64(s), 0) }
 	facts := []Fact{
-		{Peer: 1, Height: 2, ID: idB, Txs: 1, Bytes: 10, Via: ViaCatchup, Latency: ms(900), Duplicates: 0.6},
-		{Peer: 0, Height: 1, ID: idA, Txs: 5, Bytes: 50, Via: ViaOwn, Latency: ms(77)},
-		{Peer: 1, Height: 1, ID: idA, Txs: 5, Bytes: 50, Via: ViaPush, Hop: 1, Latency: ms(3), Duplicates: 0.1, Missing: 1},
-		{Peer: 2, Height: 1, ID: idA, Txs: 5, Bytes: 50, Via: ViaShards, Hop: 2, Latency: ms(4), Duplicates: 0.2},
-		{Peer: 3, Height: 1, ID: idA, Txs: 5, Bytes: 50, Via: ViaPull, Hop: 3, Latency: ms(20), Time: at(1)},
-		{Peer: 3, Height: 1, ID: idA, Txs: 5, Bytes: 50, Via: ViaCatchup, Latency: ms(9000), Time: at(9)}, // again, after a kill
+		{Peer: 1, Height: 2, ID: idB, Txs: 1, Bytes: 10, Via: arrival.CatchUp, Latency: ms(900), Duplicates: 0.6},
+		{Peer: 0, Height: 1, ID: idA, Txs: 5, Bytes: 50, Via: arrival.Own, Latency: ms(77)},
+		{Peer: 1, Height: 1, ID: idA, Txs: 5, Bytes: 50, Via: arrival.Push, Hop: 1, Latency: ms(3), Duplicates: 0.1, Missing: 1},
+		{Peer: 2, Height: 1, ID: idA, Txs: 5, Bytes: 50, Via: arrival.Shards, Hop: 2, Latency: ms(4), Duplicates: 0.2},
+		{Peer: 3, Height: 1, ID: idA, Txs: 5, Bytes: 50, Via: arrival.Pull, Hop: 3, Latency: ms(20), Time: at(1)},
+		{Peer: 3, Height: 1, ID: idA, Txs: 5, Bytes: 50, Via: arrival.CatchUp, Latency: ms(9000), Time: at(9)}, // again, after a kill
 	}
 	want := `[{"height":1,"id":"` + idA.String() + `","txs":5,"bytes":50,"peers":4,"p50_ms":4,"p95_ms":20,"max_ms":20,"hop_max":3,"push":2,"pull":1,"catchup":0,"duplicates":0.3},` +
 		`{"height":2,"id":"` + idB.String() + `","txs":1,"bytes":10,"peers":1,"p50_ms":900,"p95_ms":900,"max_ms":900,"hop_max":0,"push":0,"pull":0,"catchup":1,"duplicates":0.6}]`
@@ -145,7 +146,7 @@ func TestRank(t *testing.T) {
 	}{{1, 50, 1}, {1, 95, 1}, {2, 50, 1}, {7, 50, 4}, {7, 95, 7}, {100, 50, 50}, {100, 95, 95}, {100, 100, 100}} {
 		var s Spread
 		for i := c.n; i > 0; i-- {
-			s.Add(ViaPush, time.Duration(i)*time.Millisecond)
+			s.Add(arrival.Push, time.Duration(i)*time.Millisecond)
 		}
 		if got := s.Rank(c.percent); got != Figure(c.want) {
 			t.Errorf("p%d of 1…%d ms is %v, want %v", c.percent, c.n, got, c.want)
@@ -192,9 +193,9 @@ func TestVerdict(t *testing.T) {
 // TestTableOfWhatWasNotMeasured: a block that has not left its producer has no latency.
 func TestTableOfWhatWasNotMeasured(t *testing.T) {
 	facts := []Fact{
-		{Peer: 0, Height: 1, ID: idA, Via: ViaOwn, Latency: time.Millisecond},
-		{Peer: 0, Height: 2, ID: idB, Via: ViaOwn, Latency: time.Millisecond},
-		{Peer: 1, Height: 2, ID: idB, Via: ViaPull, Latency: 100 * time.Nanosecond},
+		{Peer: 0, Height: 1, ID: idA, Via: arrival.Own, Latency: time.Millisecond},
+		{Peer: 0, Height: 2, ID: idB, Via: arrival.Own, Latency: time.Millisecond},
+		{Peer: 1, Height: 2, ID: idB, Via: arrival.Pull, Latency: 100 * time.Nanosecond},
 	}
 	for name, c := range map[string]struct {
 		facts []Fact
@@ -242,8 +243,8 @@ func TestCount(t *testing.T) {
 
 func ExampleReport_WriteTable() {
 	facts := []Fact{
-		{Peer: 0, Height: 1, ID: idA, Txs: 5, Bytes: 1600, Via: ViaOwn},
-		{Peer: 1, Height: 1, ID: idA, Txs: 5, Bytes: 1600, Via: ViaPush, Hop: 1, Latency: 3 * time.Millisecond, Duplicates: 0.04},
+		{Peer: 0, Height: 1, ID: idA, Txs: 5, Bytes: 1600, Via: arrival.Own},
+		{Peer: 1, Height: 1, ID: idA, Txs: 5, Bytes: 1600, Via: arrival.Push, Hop: 1, Latency: 3 * time.Millisecond, Duplicates: 0.04},
 	}
 	var b strings.Builder
 	r := Report{Peers: 2, Asked: 2, Height: 1, Agree: true, Blocks: Merge(facts)}

@@ -4,6 +4,8 @@ import (
 	"math"
 	"slices"
 	"time"
+
+	"grapevine/dissemination/arrival"
 )
 
 // Spread sums up how blocks came to peers that had not made them: one block, or many.
@@ -11,20 +13,20 @@ import (
 type Spread struct {
 	latencies []time.Duration
 	sorted    bool
-	roads     map[string]int
+	roads     map[arrival.Via]int
 }
 
 // Add adds an arrival: the road by which it came, and how long after the block's time.
-func (s *Spread) Add(via string, latency time.Duration) {
+func (s *Spread) Add(via arrival.Via, latency time.Duration) {
 	if s.roads == nil {
-		s.roads = map[string]int{}
+		s.roads = map[arrival.Via]int{}
 	}
 	s.roads[via]++
 	s.latencies, s.sorted = append(s.latencies, latency), false
 }
 
 // Came returns how many came by these roads.
-func (s *Spread) Came(roads ...string) int {
+func (s *Spread) Came(roads ...arrival.Via) int {
 	n := 0
 	for _, via := range roads {
 		n += s.roads[via]

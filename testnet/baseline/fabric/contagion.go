@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"grapevine/dissemination/arrival"
 	"grapevine/p2p/wire"
 )
 
@@ -72,5 +73,5 @@ func (p *Peer) answered(now time.Time, from *neighbour, m Answer) {
 		p.stats.Ignored++
 		return
 	}
-	p.take(now, arrival{m.Block, ViaPush, from.id, m.Hop})
+	p.take(now, received{m.Block, arrival.Push, from.id, m.Hop})
 }

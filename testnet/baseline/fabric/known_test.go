@@ -4,6 +4,8 @@ import (
 	"math"
 	"testing"
 	"time"
+
+	"grapevine/dissemination/arrival"
 )
 
 // What simulations and papers say of the two protocols comes out here.
@@ -64,7 +66,7 @@ func TestLargeKnownFabricPullBringsTheRest(t *testing.T) {
 	if got := w.at(blocks); got != peers {
 		t.Fatalf("%d of %d peers accepted all of %d blocks", got, peers, blocks)
 	}
-	ways, slowest := [4]float64{}, time.Duration(0)
+	ways, slowest := [arrival.CatchUp + 1]float64{}, time.Duration(0)
 	var again uint64
 	for _, x := range w.nodes {
 		again += x.peer.Stats().Again
@@ -73,10 +75,10 @@ func TestLargeKnownFabricPullBringsTheRest(t *testing.T) {
 			slowest = max(slowest, x.at[i].Sub(made[i]))
 		}
 	}
-	copies := 1 - ways[ViaOwn] + float64(again)/(blocks*peers)
-	t.Logf("%.4f pushed, %.4f pulled, %.4f by state transfer, the slowest after %v; %.3f copies a peer", ways[ViaPush]+ways[ViaOwn], ways[ViaPull], ways[ViaCatchup], slowest, copies)
-	if math.Abs(ways[ViaPush]+ways[ViaOwn]-0.944) > 0.006 || ways[ViaPull] < 0.03 {
-		t.Errorf("%.3f were pushed, %.3f pulled: want 0.944, and most of the rest", ways[ViaPush]+ways[ViaOwn], ways[ViaPull])
+	copies := 1 - ways[arrival.Own] + float64(again)/(blocks*peers)
+	t.Logf("%.4f pushed, %.4f pulled, %.4f by state transfer, the slowest after %v; %.3f copies a peer", ways[arrival.Push]+ways[arrival.Own], ways[arrival.Pull], ways[arrival.CatchUp], slowest, copies)
+	if math.Abs(ways[arrival.Push]+ways[arrival.Own]-0.944) > 0.006 || ways[arrival.Pull] < 0.03 {
+		t.Errorf("%.3f were pushed, %.3f pulled: want 0.944, and most of the rest", ways[arrival.Push]+ways[arrival.Own], ways[arrival.Pull])
 	}
 	if copies < 2.75 || copies > 2.95 {
 		t.Errorf("%.3f copies a peer, want 2.86", copies)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"grapevine/block"
+	"grapevine/dissemination/arrival"
 	"grapevine/p2p/wire"
 )
 
@@ -73,20 +74,6 @@ type Block struct {
 	Size   int // of its body, in bytes
 }
 
-// Via says how a block reached this peer.
-type Via uint8
-
-// The ways.
-const (
-	ViaOwn Via = iota
-	ViaPush
-	ViaPull
-	ViaCatchup // state transfer
-)
-
-// String returns the way as reports spell it.
-func (v Via) String() string { return [...]string{"own", "push", "pull", "catch-up"}[v] }
-
 // Effect is something that the peer wants done: Send or Accept.
 //
 //sumtype:decl
@@ -101,7 +88,7 @@ type Send struct {
 // Accept says that a block is the chain's next. Hop is -1 when the way has no hops.
 type Accept struct {
 	Block Block
-	Via   Via
+	Via   arrival.Via
 	From  wire.PeerID // who sent the body; "" for the peer's own
 	Hop   int
 }
@@ -135,10 +122,10 @@ type neighbour struct {
 	nonceUntil time.Time // when that is no longer heeded
 }
 
-// arrival is a block that is here, and how it came.
-type arrival struct {
+// received is a block that is here, and how it came.
+type received struct {
 	block Block
-	via   Via
+	via   arrival.Via
 	from  wire.PeerID
 	hop   int
 }
@@ -148,9 +135,9 @@ type arrival struct {
 type Peer struct {
 	cfg     Config
 	rng     *rand.Rand
-	peers   []*neighbour       // ascending by id
-	chain   []Block            // block h at h-1
-	ahead   map[uint64]arrival // blocks above the next one, by height: less than Config.Buffer
+	peers   []*neighbour        // ascending by id
+	chain   []Block             // block h at h-1
+	ahead   map[uint64]received // blocks above the next one, by height: less than Config.Buffer
 	store   store
 	emitter emitter
 	puller  puller
@@ -165,7 +152,7 @@ type Peer struct {
 func New(cfg Config, seed uint64, now time.Time, chain []Block) *Peer {
 	p := &Peer{
 		cfg: cfg, rng: rand.New(rand.NewPCG(seed, 0x666162726963)), chain: slices.Clone(chain),
-		ahead: map[uint64]arrival{}, store: store{keep: cfg.Keep},
+		ahead: map[uint64]received{}, store: store{keep: cfg.Keep},
 	}
 	p.emitter.phase = p.phase(now, cfg.EmitEvery)
 	p.puller.at = p.phase(now, cfg.PullEvery)

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"grapevine/dissemination/arrival"
 	"grapevine/p2p/wire"
 )
 
@@ -229,7 +230,7 @@ func TestPull(t *testing.T) {
 	if got := accepted(effects); !slices.Equal(got, []uint64{2, 3}) {
 		t.Errorf("%v were accepted", got)
 	}
-	if a := effects[0].(Accept); a.Via != ViaPull || a.From != "a" || a.Hop != -1 {
+	if a := effects[0].(Accept); a.Via != arrival.Pull || a.From != "a" || a.Hop != -1 {
 		t.Errorf("%+v", a)
 	}
 	if p.Receive(end, "b", Digest{asked["b"], []uint64{4}}); p.Stats().Ignored != 3 {
@@ -325,7 +326,7 @@ func TestWants(t *testing.T) {
 	if list, to := sent[Answer](effects); len(list) != 1 || list[0] != (Answer{all[0], 4}) || to[0][0] != "c" {
 		t.Errorf("%v goes to %v, want one to c", list, to)
 	}
-	if got := effects[len(effects)-1]; got != (Accept{all[0], ViaPush, "a", 3}) {
+	if got := effects[len(effects)-1]; got != (Accept{all[0], arrival.Push, "a", 3}) {
 		t.Errorf("the last effect is %+v", got)
 	}
 	p.Receive(start, "d", Want{1, 6})

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"grapevine/dissemination/arrival"
 	"grapevine/p2p/wire"
 )
 
@@ -111,6 +112,6 @@ func (p *Peer) requested(now time.Time, from *neighbour, m Request) {
 // responded takes blocks that were pulled. They are not pushed on.
 func (p *Peer) responded(now time.Time, from *neighbour, m Response) {
 	for _, b := range m.Blocks {
-		p.take(now, arrival{b, ViaPull, from.id, -1})
+		p.take(now, received{b, arrival.Pull, from.id, -1})
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"grapevine/dissemination/arrival"
 	"grapevine/p2p/wire"
 )
 
@@ -101,7 +102,7 @@ func (p *Peer) serve(e *entry, b Block) {
 
 // take puts a block into gossip's memory and hands it to the chain. It says whether it
 // was new to gossip, and returns nil when it is too low to be remembered.
-func (p *Peer) take(now time.Time, a arrival) (e *entry, fresh bool) {
+func (p *Peer) take(now time.Time, a received) (e *entry, fresh bool) {
 	e = p.store.open(a.block.Height)
 	if e == nil {
 		p.stats.Ignored++
@@ -121,7 +122,7 @@ func (p *Peer) take(now time.Time, a arrival) (e *entry, fresh bool) {
 }
 
 // append keeps a block for the chain, and accepts what is next.
-func (p *Peer) append(now time.Time, a arrival) {
+func (p *Peer) append(now time.Time, a received) {
 	if _, waits := p.ahead[a.block.Height]; waits || a.block.Height <= p.Height() {
 		return
 	}
@@ -151,14 +152,14 @@ func (p *Peer) Proposed(now time.Time, b Block) {
 	if b.Height != p.Height()+1 || b.Parent != p.Tip() {
 		panic("fabric: the block proposed is not the chain's next")
 	}
-	if e, _ := p.take(now, arrival{block: b}); e != nil {
+	if e, _ := p.take(now, received{block: b, via: arrival.Own}); e != nil {
 		p.spread(now, e, pass{b, 0, ""}, true)
 	}
 }
 
 // pushed takes a block that came unasked, and passes it on.
 func (p *Peer) pushed(now time.Time, from *neighbour, m Push) {
-	e, fresh := p.take(now, arrival{m.Block, ViaPush, from.id, m.Hop})
+	e, fresh := p.take(now, received{m.Block, arrival.Push, from.id, m.Hop})
 	if e != nil {
 		p.spread(now, e, pass{e.block, min(m.Hop+1, maxHop), from.id}, fresh)
 	}

@@ -2,6 +2,8 @@ package fabric
 
 import (
 	"time"
+
+	"grapevine/dissemination/arrival"
 )
 
 // info tells the neighbours of the height (gossip/gossip/channel, StateInfo).
@@ -108,7 +110,7 @@ func (p *Peer) answersState(now time.Time, from *neighbour, m StateResponse) {
 		if b.Height != s.from || b.Height > s.end {
 			break
 		}
-		p.append(now, arrival{b, ViaCatchup, from.id, -1})
+		p.append(now, received{b, arrival.CatchUp, from.id, -1})
 		s.from++
 	}
 	switch {

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"grapevine/dissemination/arrival"
 	"grapevine/p2p/wire"
 )
 
@@ -26,7 +27,7 @@ func TestStateTransfer(t *testing.T) {
 	}
 	p.Receive(now, to, StateResponse{r.Nonce, all[:4]}) // as much as it may send at once
 	effects := p.Effects()
-	if a := effects[0].(Accept); a.Via != ViaCatchup || a.From != to || a.Hop != -1 {
+	if a := effects[0].(Accept); a.Via != arrival.CatchUp || a.From != to || a.Hop != -1 {
 		t.Errorf("%+v", a)
 	}
 	next, dest := sent[StateRequest](effects)
@@ -154,11 +155,11 @@ func TestWhoWasCutOffCatchesUp(t *testing.T) {
 		if got := late.peer.Height(); got != 40 {
 			t.Errorf("%s: height %d after eleven seconds", name, got)
 		}
-		ways := [4]int{}
+		ways := [arrival.CatchUp + 1]int{}
 		for _, a := range late.got {
 			ways[a.Via]++
 		}
-		if ways[ViaCatchup] < 20 {
+		if ways[arrival.CatchUp] < 20 {
 			t.Errorf("%s: the ways were %v, want most by state transfer", name, ways)
 		}
 	}

@@ -1,19 +1,24 @@
 // Package dissemination is the driver that joins the protocol cores to the world:
 // it owns their goroutine and the bytes they speak of, checks signatures and
 // hashes before a core hears of an arrival, keeps the chain growing through the
-// ledger, and serves what peers ask for.
+// ledger, and serves what peers ask for. What a peer does is decided in
+// dissemination/protocol; the simulator (testnet/events) drives the same core.
 //
 //	        p2p: a goroutine per peer and lane                GossipSub
-//	               │ decode, bound, verify                       │ decode, verify
+//	               │ receive.go, ranges.go: decode, bound, verify │ decode, verify
 //	               ▼                                             ▼
-//	┌─ Driver.Run, the loop ──────────────────────┐          mempool
-//	│  fresh   catchup   txs                       │ ◀── Match ──┘
-//	│  effects → p2p.Send (never blocks)           │
-//	│  chain: whole blocks, by height              │
-//	└──────┬────────────────────────────▲──────────┘
+//	┌─ driver.go, the loop ───────────────────────┐          mempool ◀── intake.go: submitters
+//	│  protocol.Peer        txs.Reconciler         │ ◀── Match ──┘            │
+//	│  effects → p2p.Send (never blocks)           │                 publish.go: batches
+//	│  bodies.go: the bytes of blocks on their way │                          ▼
+//	└──────┬────────────────────────────▲──────────┘                      GossipSub
 //	       ▼ one block at a time        │ accepted, durable
-//	   committer: Check ─ accepted ─ Append (synced) ─ pool.Committed
+//	   commit.go: Check ─ accepted ─ Append (synced) ─ pool.Committed
 //
 // Every message is verified in its reader's goroutine, so the work of many peers
 // spreads over the processors and a flood from one holds up that peer's lane only.
+//
+// A new message between peers: declare it in dissemination/message, which says what
+// belongs to it; take it in protocol.Peer.Receive; check it in Driver.check. The
+// compiler and scripts/test.sh lint name what is forgotten.
 package dissemination

@@ -7,9 +7,10 @@
 // of its own, up and down, on which the connections take turns, and a way to every
 // other peer that takes time and may lose packets. A connection paces and limits what
 // it sends as QUIC's sender does, and sends again what was lost. What is simulated of
-// a node (peer.go, serve.go): the work that the drivers do between the cores, with
-// signatures always right and the disk at no cost. Messages have the sizes that the
-// real encoding gives them (sizes.go, held against it by a test).
+// a node is what its driver does, with signatures always right and the disk at no cost:
+// grapevine.go drives dissemination/protocol, and fabric.go the cores of others, each
+// through the interface mind (peer.go). Messages have the sizes that the real encoding
+// gives them (message.Size, held against it by a test).
 //
 // What is left out: processor time, the handshake's bytes, names and routes, the
 // transactions' own gossip. Pools are as warm as the scenario says (scenario.Warm).

@@ -38,6 +38,7 @@ type target struct {
 	linked   bool
 	next     time.Time // when to dial
 	failures int       // in a row
+	loudAt   int       // how many of them are worth the next line in the log
 	since    time.Time // of the first of them
 }
 
@@ -109,7 +110,7 @@ func (d *dials) disconnected(now time.Time, p peer.ID, lived time.Duration) {
 	}
 	t.linked = false
 	if lived >= steadyFor {
-		t.failures = 0
+		t.failures, t.loudAt = 0, 0
 	}
 	d.failed(now, t)
 }
@@ -141,11 +142,19 @@ func (d *dials) failed(now time.Time, t *target) {
 	t.next = now.Add(delay/2 + time.Duration(d.rng.Int64N(int64(delay/2))))
 }
 
-// loud says whether a failure is worth a line in the log: the first, the second,
-// the fourth, and so on.
+// loud says whether a failure is worth a line in the log, which it then gets: when they
+// are twice as many as at the last one. Some connections that end at once count as two,
+// so that it is no matter of powers of two.
 func (d *dials) loud(p peer.ID) bool {
 	t := d.find(p)
-	return t == nil || t.failures&(t.failures-1) == 0
+	switch {
+	case t == nil:
+		return true
+	case t.failures < t.loudAt:
+		return false
+	}
+	t.loudAt = max(1, 2*t.failures)
+	return true
 }
 
 func (d *dials) find(p peer.ID) *target {

@@ -108,3 +108,18 @@ func TestLoudAboutFewFailures(t *testing.T) {
 		t.Errorf("1000 failures gave %d lines", loud)
 	}
 }
+
+// A connection that is closed at once may count as two failures: they are told of all
+// the same.
+func TestFailuresThatCountTwiceAreLoud(t *testing.T) {
+	d := dialsOf(peer.AddrInfo{ID: "p"})
+	target, lines := d.find("p"), 0
+	for target.failures = 3; target.failures < 1000; target.failures += 2 {
+		if d.loud("p") {
+			lines++
+		}
+	}
+	if lines < 8 || lines > 10 {
+		t.Errorf("500 failures that count twice gave %d lines, want one each time that they have doubled", lines)
+	}
+}

@@ -112,7 +112,7 @@ var guards = []struct {
 	{"github.com/libp2p", "p2p testnet/packets testnet/baseline", "one package knows the network: cores and drivers run over any"},
 	{"github.com/multiformats", "p2p testnet/packets testnet/baseline", "addresses are text everywhere else"},
 	{"github.com/quic-go", "p2p testnet/packets testnet/baseline", "transports are libp2p's business"},
-	{"go.uber.org/fx", "p2p testnet/packets testnet/baseline", "it is needed for the socket's seam alone (STYLE §6)"},
+	{"go.uber.org/fx", "p2p testnet/packets testnet/baseline", "it is needed for the socket's seam alone, below libp2p"},
 	{"github.com/marcopolo/simnet", "p2p node dissemination testnet/packets testnet/baseline", "simulated links are for tests and testnets; a check below keeps it out of the node itself"},
 	{"connectrpc.com/connect", "api api/apipb/apipbconnect cmd/internal/cli cmd/peer", "RPC is the API's business, and the exit codes'"},
 	{"github.com/prometheus", "api node p2p dissemination testnet/packets", "metrics are read from Stats by drivers, and by whoever runs nodes; cores and stores have no registry"},

@@ -132,7 +132,7 @@ func (d *Driver) durable(b *block.Block) {
 	delete(d.bodies.whole, b.Height)
 	d.core.Durable(id)
 	d.requests.end(id)
-	d.proposed(id, nil)
+	d.answerProposer(id, nil)
 	if len(d.neighbours) > 0 {
 		d.pools.askWanted(d.neighbours)
 	}
@@ -141,12 +141,12 @@ func (d *Driver) durable(b *block.Block) {
 // refused tells of a block that is right in itself and wrong in this chain.
 func (d *Driver) refused(now time.Time, b *block.Block, why error) {
 	d.core.Refused(now, b.ID())
-	d.proposed(b.ID(), fmt.Errorf("the chain refuses the block: %w", why))
+	d.answerProposer(b.ID(), fmt.Errorf("the chain refuses the block: %w", why))
 	d.halt(b.Height, fmt.Errorf("the orderer signed block %s, which this chain cannot take: %w", b.ID(), why))
 }
 
-// proposed tells whoever proposed a block what became of it.
-func (d *Driver) proposed(id block.ID, err error) {
+// answerProposer tells whoever proposed a block what became of it.
+func (d *Driver) answerProposer(id block.ID, err error) {
 	if done := d.proposals[id]; done != nil {
 		done <- err
 		delete(d.proposals, id)

@@ -1,6 +1,7 @@
 // Package dissemination is the driver that joins the protocol cores to the world:
 // it owns their goroutine and the bytes they speak of, checks signatures and
-// hashes before a core hears of an arrival, keeps the chain growing through the
+// hashes before a core hears of an arrival (those against a block that is not whole in
+// the loop, all others in the readers), keeps the chain growing through the
 // ledger, and serves what peers ask for. What a peer does is decided in
 // dissemination/protocol; the simulator (testnet/events) drives the same core.
 //
@@ -20,5 +21,5 @@
 //
 // A new message between peers: declare it in dissemination/message, which says what
 // belongs to it; take it in protocol.Peer.Receive; check it in Driver.check. The
-// compiler and scripts/test.sh lint name what is forgotten.
+// compiler, scripts/test.sh lint and that package's tests name what is forgotten.
 package dissemination

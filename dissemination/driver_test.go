@@ -200,8 +200,8 @@ func TestBlockIsRebuiltFromThePoolAndWhatIsFetched(t *testing.T) {
 		d.receive("a", &message.Part{Number: fetches[0].Number, Block: b.ID(), At: []uint32{3, 4}, Txs: txs[3:]})
 		d.wantNoCharge()
 		f := <-d.facts
-		if f.Height != 1 || f.Via != arrival.Push || f.From != "a" || f.Missing != 3 || f.Latency < 20*time.Millisecond {
-			t.Errorf("fact is %+v: want height 1 by push from a, 3 missing, 20 ms or more", f)
+		if f.Height != 1 || f.Via != arrival.Push || f.From != "a" || f.Missing != 2 || f.Latency < 20*time.Millisecond {
+			t.Errorf("fact is %+v: want height 1 by push from a, 2 fetched, 20 ms or more", f)
 		}
 		if tip := d.ledger.Tip(); tip.ID != b.ID() {
 			t.Errorf("tip is %+v, want block %s", tip, b.ID())

@@ -30,7 +30,7 @@ func newMetrics(r prometheus.Registerer, d *Driver) metrics {
 			Name: "grapevine_block_latency_seconds", Help: "From a block's header time until it was accepted here, by the way it came.", Buckets: latencyBuckets,
 		}, []string{"via"}),
 		missing: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "grapevine_block_missing_txs_total", Help: "Transactions of accepted blocks that the pool lacked when the block was announced.",
+			Name: "grapevine_block_missing_txs_total", Help: "Transactions of accepted blocks that had to be fetched.",
 		}),
 		repeats: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "grapevine_block_repeated_announcements_total", Help: "Announcements that came after a block's first, before the block was accepted.",
@@ -116,7 +116,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	}
 	gauge(heightDesc, float64(s.Height), "accepted")
 	gauge(heightDesc, float64(c.d.cfg.Ledger.Tip().Height), "durable")
-	gauge(knownDesc, float64(s.Known))
+	gauge(knownDesc, float64(s.Pending))
 	ch <- prometheus.MustNewConstMetric(againDesc, prometheus.CounterValue, float64(s.Again))
 	for _, x := range []struct {
 		core, event string

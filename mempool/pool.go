@@ -213,13 +213,6 @@ func (p *Pool) Pending() (count, bytes int, oldest time.Time) {
 	return len(p.shelf.offers), p.shelf.offered, oldest
 }
 
-// Height returns that of the last block that the pool was told of.
-func (p *Pool) Height() uint64 {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.shelf.height
-}
-
 // Stats returns the pool's numbers.
 func (p *Pool) Stats() Stats {
 	p.mu.Lock()

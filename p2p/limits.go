@@ -40,8 +40,8 @@ func MaxMessage(lane wire.Lane, l block.Limits) int {
 }
 
 // queueBytes returns the default bound of the outgoing queue of a neighbour's lane.
-// The bulk lanes hold the answers to a few requests; whoever serves them waits for
-// room rather than losing a part. The blocks lane holds the announcements of many
+// The bulk lanes hold the answers to a few requests; what does not fit is refused, or
+// cut short and said to be. The blocks lane holds the announcements of many
 // seconds. All of them hold at least four messages.
 func queueBytes(lane wire.Lane, l block.Limits) int {
 	sizes := [wire.NumLanes]int{

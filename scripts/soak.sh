@@ -22,7 +22,8 @@ Usage: scripts/soak.sh --ledger
   --simulate N  instead of a testnet: N random scenarios (default 4000) in the event
                 world, others than those of scripts/test.sh
   --worlds      instead of a testnet: do the two simulated worlds agree on bodies of
-                1 MiB? (scripts/test.sh asks of 128 KiB)
+                1 MiB? (scripts/test.sh asks of 128 KiB) And are 1,000 blocks of
+                fabric-enhanced as they are known to be?
   -n PEERS      how many peers (default 20)
   --rate R      transactions a second (default 500)
   --duration D  how long, as Go writes it (default 30s)
@@ -68,7 +69,10 @@ simulate() {
 	GRAPEVINE_SIM_SEEDS=1001-$((1000 + count)) exec go test -count=1 -v -run '^TestLargeRandomScenarios$' -timeout 24h ./testnet/events
 }
 
-worlds() { exec go test -count=1 -v -run '^TestLargeWorldsAgree$' -timeout 24h ./testnet/packets -agree-size 1048576; }
+worlds() {
+	go test -count=1 -v -run '^TestLargeFabricEnhancedReachesAll$' ./testnet/events -known-blocks 1000 &&
+		exec go test -count=1 -v -run '^TestLargeWorldsAgree$' -timeout 24h ./testnet/packets -agree-size 1048576
+}
 
 alone() { # whether a way to run stands alone: its name, and what follows it
 	(($# < 2)) || die "$1 wants nothing after it, not $2"

@@ -49,7 +49,7 @@ type Facts struct {
 	From      wire.PeerID // who announced it first, or sent it; empty for its own
 	Hop       int         // peers that it passed through before it arrived here
 	FirstSeen time.Time   // when it was announced first; zero if it never was
-	Missing   int         // transactions that the pool lacked
+	Missing   int         // transactions that had to be fetched
 	Again     int         // bytes of its transactions that came though they were here
 	Repeats   int         // announcements after the first
 }

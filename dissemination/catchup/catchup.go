@@ -3,11 +3,11 @@
 // whoever is slow or wrong passed over.
 //
 //	this peer               neighbour A            neighbour B
-//	   │ GetRange(1–64) ─────────▶│                     │
-//	   │ GetRange(65–128) ────────┼────────────────────▶│
-//	   │◀──────── blocks 1 … 40 ──│ (its byte budget)   │
-//	   │◀──────── blocks 65 … ────┼─────────────────────│
-//	   │ GetRange(41–64) ────────▶│                     │
+//	   │ GetRange(1–32) ─────────▶│                     │
+//	   │ GetRange(33–64) ─────────┼────────────────────▶│
+//	   │◀──────── blocks 1 … 20 ──│ (its byte budget)   │
+//	   │◀──────── blocks 33 … ────┼─────────────────────│
+//	   │ GetRange(21–32) ────────▶│                     │
 //
 // Block sync in this manner, a range per peer with the rest returned to the list
 // of what is to do, is common to Bitcoin's and Ethereum's clients; one request at
@@ -16,7 +16,8 @@
 // Invariants:
 //
 //   - Every height above the tip and within the window is in exactly one of: to do,
-//     asked of one peer, arrived.
+//     asked of one peer, arrived; but that an answer which had timed out may come after
+//     all, of heights that another was asked for meanwhile.
 //   - A neighbour has at most one request at a time, and owes its answer until it has
 //     come or the connection is gone: a request is not lost, and a second one would
 //     only have a slow link bring the same twice. A time-out makes the heights to do
@@ -49,8 +50,8 @@ const (
 	// patience is how long a smaller gap may stand before it is caught up too: by then
 	// push and pull have had several tries (a guess).
 	patience = 2 * time.Second
-	// timeout is how long a request may go without a piece of a block at first: a few
-	// times what a full queue of 2 MiB takes over a link of 10 Mbit/s.
+	// timeout is how long a request may go without a piece of a block at first: twice
+	// what an answer of MaxBytes takes over a link of 10 Mbit/s, nearly.
 	timeout = 3 * time.Second
 	// batch is how many blocks one request asks for: few enough to spread a short gap
 	// over several peers, enough that a round trip is not what it costs.

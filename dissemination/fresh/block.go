@@ -134,12 +134,13 @@ func (e *Engine) Announced(now time.Time, from wire.PeerID, m *message.Announce,
 	b := e.add(now, m.Block)
 	b.become(Gathering)
 	b.holdings = pooled(m.Block.Txs, held)
-	b.facts.Via, b.facts.From, b.facts.Hop, b.facts.Missing = arrival.Push, from, m.Hop, b.lacks
+	b.facts.Via, b.facts.From, b.facts.Hop = arrival.Push, from, m.Hop
 	if m.Pulled {
 		b.facts.Via = arrival.Pull
 	}
 	b.addSource(from, m.Complete)
 	came = e.take(b, m.At, m.Sizes, nil, &b.prefill)
+	b.facts.Missing = b.lacks
 	if !m.Pulled {
 		e.relay(b, from)
 	}

@@ -24,7 +24,8 @@
 //     has checked its header.
 //   - At most one block per height is known above the tip; the orderer's second
 //     header for a height is evidence, and the driver's business.
-//   - At most one request per block is in flight. Every request that arrives is
+//   - At most one request per block is waited for; others have timed out, and what comes
+//     of them is taken all the same. Every request that arrives is
 //     answered with transactions or with a refusal.
 //   - The list of IDs is served only after the body was checked against the header;
 //     a transaction before that too, if it fits the block's short ID at its place.

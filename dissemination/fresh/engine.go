@@ -173,8 +173,8 @@ func (e *Engine) Again() int { return e.again }
 // Tip returns the last accepted block.
 func (e *Engine) Tip() block.Tip { return e.tip }
 
-// Known returns how many blocks are known and not accepted.
-func (e *Engine) Known() int { return len(e.above) }
+// Pending returns how many blocks are known and not accepted.
+func (e *Engine) Pending() int { return len(e.above) }
 
 // PeerUp tells of a new active neighbour and the height of its ledger.
 func (e *Engine) PeerUp(now time.Time, p wire.PeerID, tip uint64) {

@@ -206,15 +206,15 @@ func TestFetchFailsOverToTheNextSource(t *testing.T) {
 
 func TestEveryRequestIsAnswered(t *testing.T) {
 	e := engine("a", "b", "c", "d")
-	e.Wanted(at(0), "d", &message.Fetch{Number: 7, Block: blockID(1), At: []uint32{0}, Wait: time.Second})
+	e.Asked(at(0), "d", &message.Fetch{Number: 7, Block: blockID(1), At: []uint32{0}, Wait: time.Second})
 	want(t, e, refusedTo("d", 1, 7)) // unknown
 	hear(e, at(0), "a", ann(1, 1, 2, 3))
 	e.Effects()
-	e.Wanted(at(10), "b", &message.Fetch{Number: 8, Block: blockID(1), At: []uint32{0, 1}, Wait: 500 * time.Millisecond})
+	e.Asked(at(10), "b", &message.Fetch{Number: 8, Block: blockID(1), At: []uint32{0, 1}, Wait: 500 * time.Millisecond})
 	want(t, e, served("b", 1, 8, 0, 1)) // here already
-	e.Wanted(at(20), "b", &message.Fetch{Number: 9, Block: blockID(1), At: []uint32{2}, Wait: 500 * time.Millisecond})
-	e.Wanted(at(20), "c", &message.Fetch{Number: 10, Block: blockID(1), At: []uint32{2, 3}, Wait: 400 * time.Millisecond})
-	e.Wanted(at(20), "d", &message.Fetch{Number: 11, Block: blockID(1), At: nil, Wait: time.Hour})
+	e.Asked(at(20), "b", &message.Fetch{Number: 9, Block: blockID(1), At: []uint32{2}, Wait: 500 * time.Millisecond})
+	e.Asked(at(20), "c", &message.Fetch{Number: 10, Block: blockID(1), At: []uint32{2, 3}, Wait: 400 * time.Millisecond})
+	e.Asked(at(20), "d", &message.Fetch{Number: 11, Block: blockID(1), At: nil, Wait: time.Hour})
 	want(t, e) // kept
 	bring(e, at(30), "a", 1, blockID(1), 2)
 	want(t, e, served("b", 1, 9, 2))
@@ -234,7 +234,7 @@ func TestCollisionLeadsToFullIDsThenToTheBody(t *testing.T) {
 	want(t, e, effect.Assemble{Block: blockID(1)})
 	e.Mismatched(at(1), blockID(1))
 	want(t, e, fetched("a", 1, 1, 500*time.Millisecond))
-	e.Wanted(at(2), "a", &message.Fetch{Number: 5, Block: blockID(1), At: []uint32{0}, Wait: 100 * time.Millisecond})
+	e.Asked(at(2), "a", &message.Fetch{Number: 5, Block: blockID(1), At: []uint32{0}, Wait: 100 * time.Millisecond})
 	want(t, e) // nothing is served from a wrong body
 	e.Listed(at(3), blockID(1), lacking(2))
 	want(t, e, fetched("a", 1, 2, 500*time.Millisecond, 2))
@@ -342,8 +342,8 @@ func TestNeighbourHasOneRequestPerBlockWaiting(t *testing.T) {
 	e := engine("a", "b")
 	hear(e, at(0), "a", ann(1, 1, 2))
 	e.Effects()
-	e.Wanted(at(1), "b", &message.Fetch{Number: 1, Block: blockID(1), At: []uint32{2}, Wait: time.Second})
-	e.Wanted(at(2), "b", &message.Fetch{Number: 2, Block: blockID(1), At: []uint32{2}, Wait: time.Second})
+	e.Asked(at(1), "b", &message.Fetch{Number: 1, Block: blockID(1), At: []uint32{2}, Wait: time.Second})
+	e.Asked(at(2), "b", &message.Fetch{Number: 2, Block: blockID(1), At: []uint32{2}, Wait: time.Second})
 	want(t, e, refusedTo("b", 1, 1))
 }
 

@@ -253,7 +253,7 @@ func (p *peer) say(q *peer, m message.Message) {
 			})
 		})
 	case *message.Fetch:
-		w.send("fetch", p, q, len(m.At), func() { q.engine.Wanted(w.now, p.id, m) })
+		w.send("fetch", p, q, len(m.At), func() { q.engine.Asked(w.now, p.id, m) })
 	case *message.Part:
 		w.send("refuse", p, q, 0, func() { q.engine.Came(w.now, p.id, m, nil) })
 	case *message.Pull:

@@ -77,7 +77,7 @@ func (e *Engine) pullAnswered(n *neighbour) {
 	e.gapAt = time.Time{}
 }
 
-// pullPeriodic asks a random neighbour, mesh or not, whatever it is known to hold.
+// pullPeriodic asks a random neighbour, whatever it is known to hold.
 func (e *Engine) pullPeriodic(now time.Time) {
 	e.schedulePull(now)
 	for _, n := range e.sample(1, func(n *neighbour) bool { return !n.pullUntil.After(now) }) {

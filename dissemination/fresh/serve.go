@@ -18,9 +18,9 @@ type waiter struct {
 	deadline time.Time
 }
 
-// Wanted tells that a peer asks for transactions of a block (at no places: for its
+// Asked tells that a peer asks for transactions of a block (at no places: for its
 // ID list), and how long it waits.
-func (e *Engine) Wanted(now time.Time, from wire.PeerID, m *message.Fetch) {
+func (e *Engine) Asked(now time.Time, from wire.PeerID, m *message.Fetch) {
 	b := e.blocks[m.Block]
 	switch {
 	case b == nil || e.peer(from) == nil:

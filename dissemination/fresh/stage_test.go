@@ -59,7 +59,7 @@ func TestLifeOfABlock(t *testing.T) {
 		t.Errorf("stages are %v, want %v", stages, want)
 	}
 	e.Effects()
-	e.Wanted(at(5), "b", &message.Fetch{Number: 7, Block: id, At: []uint32{0}})
+	e.Asked(at(5), "b", &message.Fetch{Number: 7, Block: id, At: []uint32{0}})
 	want7 := effect.Serve{To: "b", Block: id, Number: 7, At: []uint32{0}, Stored: true}
 	if got := e.Effects(); len(got) != 1 || fmt.Sprint(got[0]) != fmt.Sprint(want7) {
 		t.Errorf("of a durable block it serves %+v, want %+v", got, want7)

@@ -20,7 +20,7 @@ type Decoder struct{ Limits block.Limits }
 func (d Decoder) Decode(lane wire.Lane, b []byte) (Message, error) {
 	l := d.Limits
 	whole := uint64(math.MaxUint32) // the lane's cap bounds it
-	var kinds []kind
+	var kinds []kind                // the place of each is its number in the lane's oneof, less one
 	switch lane {
 	case wire.Blocks:
 		kinds = []kind{

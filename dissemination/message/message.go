@@ -20,9 +20,23 @@ import (
 	"fmt"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
 	"grapevine/block"
 	"grapevine/p2p/wire"
 )
+
+// Message is any of this package's message values.
+//
+//sumtype:decl
+type Message interface {
+	// Lane says on which lane the message travels.
+	Lane() wire.Lane
+	// Kind is the message's name, as metrics spell it.
+	Kind() string
+	envelope() proto.Message // the message as protobuf, with what is attached
+	size() int               // of the message within its envelope, whether or not it is attached
+}
 
 // Block is what the cores know of a block: what its header says.
 type Block struct {

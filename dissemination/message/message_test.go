@@ -9,9 +9,11 @@ import (
 	"time"
 
 	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/proto"
 
 	"grapevine/block"
 	"grapevine/block/sig"
+	pb "grapevine/dissemination/message/messagepb"
 	"grapevine/p2p/wire"
 )
 
@@ -66,6 +68,25 @@ func TestSizesAreTheEncodings(t *testing.T) {
 	for _, m := range list {
 		if got, want := Size(m), wire.FramedSize(len(Encode(m))); got != want {
 			t.Errorf("%T%+v: size is %d, its encoding has %d", m, m, got, want)
+		}
+	}
+}
+
+// Every kind of message that the .proto files declare stands among the samples, so that
+// the tests of encoding, decoding and size forget none.
+func TestEveryKindIsSampled(t *testing.T) {
+	sampled := map[string]bool{}
+	for _, m := range samples() {
+		envelope := m.envelope().ProtoReflect()
+		one := envelope.Descriptor().Oneofs().Get(0)
+		sampled[string(envelope.WhichOneof(one).FullName())] = true
+	}
+	for _, envelope := range []proto.Message{&pb.Blocks{}, &pb.Bodies{}, &pb.Catchup{}, &pb.Pool{}} {
+		fields := envelope.ProtoReflect().Descriptor().Oneofs().Get(0).Fields()
+		for i := range fields.Len() {
+			if name := string(fields.Get(i).FullName()); !sampled[name] {
+				t.Errorf("%s has no sample: its decoding and its size are not tested", name)
+			}
 		}
 	}
 }

@@ -110,7 +110,7 @@ func (p *Peer) Receive(now time.Time, from wire.PeerID, m message.Message, held 
 		p.fresh.TipTold(now, from, m)
 		p.catchupTip(now, from, m.Height)
 	case *message.Fetch:
-		p.fresh.Wanted(now, from, m)
+		p.fresh.Asked(now, from, m)
 	case *message.Part:
 		p.progressed(p.fresh.Came(now, from, m, held))
 	case *message.Chunk:
@@ -278,13 +278,13 @@ type Stats struct {
 	Fresh   fresh.Stats
 	Catchup catchup.Stats
 	Height  uint64 // of the last accepted block
-	Known   int    // blocks above it
+	Pending int    // blocks above it that are known
 	Again   int    // bytes of blocks' transactions that came though they were here
 }
 
 // Stats returns the counts so far.
 func (p *Peer) Stats() Stats {
-	s := Stats{Fresh: p.fresh.Stats(), Height: p.fresh.Tip().Height, Known: p.fresh.Known(), Again: p.fresh.Again()}
+	s := Stats{Fresh: p.fresh.Stats(), Height: p.fresh.Tip().Height, Pending: p.fresh.Pending(), Again: p.fresh.Again()}
 	if p.catchup != nil {
 		s.Catchup = p.catchup.Stats()
 	}

@@ -64,7 +64,8 @@ type Peer struct {
 	ID     block.ID // at Height
 	Away   []Span   // when it did not run, in order; Gone and Back write it
 	// Received is all bytes that came: UDP payload in the packet world, encoded frames
-	// and 5 % in the others. Sent likewise.
+	// and what their datagrams take besides in the event world, encoded frames and 5 %
+	// with processes. Sent likewise.
 	Received, Sent int64
 	// Again is the bytes of block bodies that came though they were here already.
 	Again int64

@@ -43,6 +43,9 @@ func TestLargeWorldsAgree(t *testing.T) {
 				if c.protocol == fabricProtocol {
 					s.Load.Every = seconds(5) // its pulls take so long
 				}
+				if *agreeSize > 256<<10 {
+					s.Load.Every = seconds(12) // nothing is under way when the next is made
+				}
 			})
 			t.Logf("in events %.4g, in packets %.4g", inEvents, inPackets)
 			for i, limit := range []float64{late, late, bytes} {

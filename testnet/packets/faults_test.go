@@ -27,6 +27,7 @@ func troubled(t *testing.T) *scenario.Plan {
 const longest = 500 * time.Millisecond // that a block takes in an undisturbed network as small
 
 func TestLargeNodesLiveThroughFaults(t *testing.T) {
+	t.Parallel()
 	p := troubled(t)
 	o := playing(t, p, grapevine)
 	judge(t, p, o)
@@ -76,6 +77,7 @@ func TestLargeNodesLiveThroughFaults(t *testing.T) {
 // Those that speak Fabric's gossip keep their chain too, and state transfer brings what
 // was missed.
 func TestLargeFabricLivesThroughFaults(t *testing.T) {
+	t.Parallel()
 	for _, protocol := range []string{fabricProtocol, enhanced} {
 		p := troubled(t)
 		o := playing(t, p, protocol)
@@ -100,6 +102,7 @@ func TestLargeFabricLivesThroughFaults(t *testing.T) {
 // A peer that is back hears of the next block at once, though the others' connections to
 // its last life have not timed out.
 func TestLargeFabricHearsWhoIsBack(t *testing.T) {
+	t.Parallel()
 	p := planned(t, func(s *scenario.Scenario) {
 		s.Peers, s.Load.Blocks, s.Load.Every = 6, 3, seconds(12)
 		s.Faults = []scenario.Fault{{Kind: scenario.Crash, Peers: []int{4}, At: seconds(18), For: seconds(2)}}
@@ -118,6 +121,7 @@ func TestLargeFabricHearsWhoIsBack(t *testing.T) {
 // after. It takes its time: a peer that came back may be deaf until the connections of
 // its last life have timed out, after 30 s.
 func TestLargeGossipLivesThroughFaults(t *testing.T) {
+	t.Parallel()
 	p := planned(t, func(s *scenario.Scenario) {
 		s.Peers, s.Load.Blocks, s.Load.Every = 6, 24, seconds(5)
 		s.Faults = []scenario.Fault{
@@ -160,6 +164,7 @@ func TestLargeGossipLivesThroughFaults(t *testing.T) {
 
 // A peer that crashes says nothing more, not even goodbye.
 func TestLargeCrashIsSilent(t *testing.T) {
+	t.Parallel()
 	for _, protocol := range []string{grapevine, fabricProtocol, gossipsub} {
 		p := planned(t, func(s *scenario.Scenario) {
 			s.Peers, s.Load.Blocks = 4, 1
@@ -175,6 +180,7 @@ func TestLargeCrashIsSilent(t *testing.T) {
 
 // The orderer's crash costs the blocks that are due meanwhile, and no others.
 func TestLargeOrdererComesBack(t *testing.T) {
+	t.Parallel()
 	for _, protocol := range []string{grapevine, enhanced, chunked} {
 		p := planned(t, func(s *scenario.Scenario) {
 			s.Peers, s.Load.Blocks, s.Checks.Reach = 4, 8, seconds(10)
@@ -195,6 +201,7 @@ func TestLargeOrdererComesBack(t *testing.T) {
 }
 
 func TestLargeSlowPeer(t *testing.T) {
+	t.Parallel()
 	p := planned(t, func(s *scenario.Scenario) {
 		s.Peers, s.Load.Blocks = 6, 3
 		s.Faults = []scenario.Fault{{Kind: scenario.Slow, Peers: []int{4}, At: seconds(1.5), For: seconds(1), Rate: 2e6}}
@@ -210,6 +217,7 @@ func TestLargeSlowPeer(t *testing.T) {
 }
 
 func TestLargeLossyPeer(t *testing.T) {
+	t.Parallel()
 	p := planned(t, func(s *scenario.Scenario) {
 		s.Peers, s.Load.Blocks = 6, 3
 		s.Faults = []scenario.Fault{{Kind: scenario.Loss, Peers: []int{5}, At: seconds(0.5), Loss: 0.3}}

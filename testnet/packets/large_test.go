@@ -27,6 +27,7 @@ func (g turns) propose(number int) error {
 // the slowest two or three of all deliveries, and scatters from 1.0 s to 1.7 s. A faster
 // baseline is the harder to beat.
 func TestLargeBaselineIsTheOneMeasured(t *testing.T) {
+	t.Parallel()
 	for _, tc := range []struct {
 		protocol string
 		p50, p99 [2]float64 // ms
@@ -60,6 +61,7 @@ func TestLargeBaselineIsTheOneMeasured(t *testing.T) {
 
 // A hundred nodes, all neighbours of all, and a block of 1 MiB.
 func TestLargeHundredPeers(t *testing.T) {
+	t.Parallel()
 	p := planned(t, func(s *scenario.Scenario) {
 		*s = scenario.Defaults()
 		s.Peers, s.Load.Blocks = 100, 1

@@ -16,6 +16,7 @@ import (
 )
 
 func TestLargeEveryProtocolReachesEverybody(t *testing.T) {
+	t.Parallel()
 	for _, protocol := range Protocols() {
 		t.Run(protocol, func(t *testing.T) {
 			p := planned(t, func(s *scenario.Scenario) { s.Peers, s.Load.Blocks, s.Load.Every = 6, 3, seconds(3) })
@@ -68,6 +69,7 @@ func checkWhole(t *testing.T, p *scenario.Plan, o *outcome.Outcome) {
 }
 
 func TestLargeWarmPoolsNeedNoBodies(t *testing.T) {
+	t.Parallel()
 	for _, warm := range []float64{0.5, 1} {
 		p := planned(t, func(s *scenario.Scenario) { s.Peers, s.Load.Blocks, s.Load.Warm = 5, 2, warm })
 		o := playing(t, p, grapevine)
@@ -98,6 +100,7 @@ func TestMeshIsThatOfWholeNodes(t *testing.T) {
 }
 
 func TestLargeUsersSubmit(t *testing.T) {
+	t.Parallel()
 	p := planned(t, func(s *scenario.Scenario) {
 		s.Peers, s.Load.Blocks, s.Load.TxRate = 5, 3, 50
 		s.Faults = []scenario.Fault{{Kind: scenario.Cut, Peers: []int{3}, At: seconds(1.5), For: seconds(1)}}

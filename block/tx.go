@@ -1,6 +1,7 @@
 package block
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
@@ -126,6 +127,15 @@ func DecodeTxPrefix(b []byte) (*Tx, []byte, error) {
 		id:        sha256.Sum256(raw),
 	}
 	return t, b[end:], nil
+}
+
+// Clone returns the transaction with bytes of its own. A decoded one keeps all of what
+// it was decoded from in memory.
+func (t *Tx) Clone() *Tx {
+	c := *t
+	c.raw = bytes.Clone(t.raw)
+	c.Payload = c.raw[txHead : len(c.raw)-len(c.Signature) : len(c.raw)-len(c.Signature)]
+	return &c
 }
 
 // Check refuses a transaction that could stand in no block of a network with

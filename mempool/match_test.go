@@ -38,23 +38,23 @@ func TestMatch(t *testing.T) {
 	inBlock := []*block.Tx{have[7], lack[0], a, have[299], have[0], lack[1]}
 	shorts := testKey.List(ids(inBlock))
 	want := []*block.Tx{have[7], nil, nil, have[299], have[0], nil}
-	if got := p.Match(testKey, shorts); !slices.Equal(got, want) {
+	if got := p.Match(testKey, shorts); names(got) != names(want) {
 		t.Fatalf("matched %q, want %q", names(got), names(want))
 	}
 	p.Offer(t0, []*block.Tx{a})
 	want[2] = a
-	if got := p.Match(testKey, shorts); !slices.Equal(got, want) {
+	if got := p.Match(testKey, shorts); names(got) != names(want) {
 		t.Fatalf("matched %q, want %q", names(got), names(want))
 	}
 	p.Offer(t0, []*block.Tx{b, have[1]})
 	want[2] = nil
-	if got := p.Match(testKey, shorts); !slices.Equal(got, want) {
+	if got := p.Match(testKey, shorts); names(got) != names(want) {
 		t.Fatalf("matched %q, want %q: two of the pool have one short ID", names(got), names(want))
 	}
 	p.Committed(t0, 1, []*block.Tx{b})
 
 	twice := testKey.List(ids([]*block.Tx{have[1], a, b, have[2], have[2]}))
-	if got := p.Match(testKey, twice); !slices.Equal(got, []*block.Tx{have[1], nil, nil, nil, nil}) {
+	if got := p.Match(testKey, twice); names(got) != names([]*block.Tx{have[1], nil, nil, nil, nil}) {
 		t.Fatalf("matched %q, though two places have one short ID", names(got))
 	}
 	if got := p.Match(testKey, nil); len(got) != 0 {

@@ -103,6 +103,7 @@ func (s *shelf) hold(t *block.Tx, at time.Time) *entry {
 		s.senders[t.Sender] = of
 	}
 	of.entries++
+	t = t.Clone() // it may be one of many that came in one message
 	e := &entry{tx: t, at: at, sender: of, offer: -1}
 	s.entries[t.ID()] = e
 	s.bytes += t.Size()

@@ -229,7 +229,7 @@ func (e *Engine) step(now time.Time) {
 	best := e.tip
 	e.calm = true
 	for _, n := range e.peers {
-		if n.notBefore.IsZero() && !n.late() {
+		if n.notBefore.IsZero() && !n.late() && n.base <= min(n.tip, e.tip+window) { // it can be asked
 			best = max(best, n.tip)
 		}
 		e.calm = e.calm && n.asked == nil && n.notBefore.IsZero()

@@ -158,6 +158,21 @@ func TestLiarIsNotBelieved(t *testing.T) {
 	}
 }
 
+// A neighbour whose chain, so it says, begins beyond all that this peer could ask for is
+// never asked, hence never late. What it claims does not keep catch-up going.
+func TestWhoCannotBeAskedIsNotBelieved(t *testing.T) {
+	e := New(1, 100)
+	e.PeerUp(at(0), "honest", 100, 1)
+	e.PeerUp(at(0), "liar", 1<<40, 1<<40)
+	for i := range 50 {
+		e.PeerTip(at(300*i), "honest", 101+uint64(i)) // it has just announced that block
+		if r := requests(e); len(r) > 0 || e.Active() {
+			t.Fatalf("of block %d, just announced, asked %+v, active %v: want it left to push", 101+i, r, e.Active())
+		}
+		e.Accepted(at(300*i), 101+uint64(i))
+	}
+}
+
 // Over links on which a piece takes eight seconds the answer comes after the time-out.
 // It is taken all the same, and from then on this peer knows how long pieces take.
 func TestLateAnswersAreTaken(t *testing.T) {

@@ -231,6 +231,7 @@ func (e *Engine) peer(p wire.PeerID) *neighbour { return e.byID[p] }
 // variance left to the factor. Requests are numbered, so that a late answer counts
 // for its own request.
 func (e *Engine) learn(took time.Duration) {
+	took = min(took, e.longest())
 	if e.typical == 0 {
 		e.typical = took
 	}

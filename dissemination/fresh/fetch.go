@@ -16,7 +16,7 @@ type fetch struct {
 	number   uint32
 	sent     time.Time
 	wait     time.Duration // the time-out, when it was sent
-	deadline time.Time     // moved on by every part that arrives
+	deadline time.Time     // moved on by every part of its answer
 	answered bool
 }
 
@@ -44,7 +44,9 @@ func (e *Engine) ask(now time.Time, b *entry) {
 	more := b.facts.FirstSeen.Add(gapDelay)
 	switch {
 	case best < 0:
-		b.retryAt = now.Add(e.cfg.FetchTimeout)
+		if b.retryAt.IsZero() { // who announces it again does not put the next round off
+			b.retryAt = now.Add(e.cfg.FetchTimeout)
+		}
 		e.watchGap(now)
 		return
 	case shunned && now.Before(more):
@@ -159,11 +161,10 @@ func (e *Engine) take(b *entry, at []uint32, sizes []int, held Held, brought *pr
 	return came
 }
 
-// progressed gives more time to whatever is to bring the rest of a block, of which a
-// part has come. If it answers a request that had timed out, that one is coming after
-// all: to ask others for the same would only keep it back.
+// progressed gives more time to a request of which a part has come. If it had timed
+// out, it is coming after all: to ask others for the same would only keep it back.
 func (e *Engine) progressed(now time.Time, b *entry, number uint32) {
-	if b.fetch != nil {
+	if b.fetch != nil && b.fetch.number == number {
 		b.fetch.deadline = now.Add(e.patience)
 	}
 	if slices.ContainsFunc(b.late, func(f *fetch) bool { return f.number == number }) {

@@ -92,3 +92,76 @@ func TestWhoOwesABodyIsNotAskedAgain(t *testing.T) {
 		t.Errorf("over a new connection %q is asked, want a", f.To)
 	}
 }
+
+// requests ticks for a while, announcing what again says at its time, and returns what
+// is asked of whom. A request to somebody of refusing is refused at once.
+func requests(e *Engine, from, upto int, refusing wire.PeerID, again func(ms int) (news, bool)) (asked []told[*message.Fetch], when []int) {
+	for ms := from; ms < upto; ms += 10 {
+		if a, ok := again(ms); ok {
+			e.Announced(at(ms), "hostile", &a.Announce, nil)
+		}
+		if d := e.Deadline(); !d.IsZero() && !d.After(at(ms)) {
+			e.Tick(at(ms))
+		}
+		for _, f := range tells[*message.Fetch](e.Effects()) {
+			asked, when = append(asked, f), append(when, ms)
+			if f.To[0] == refusing {
+				refuse(e, at(ms), refusing, f.Msg.Number, f.Msg.Block)
+			}
+		}
+	}
+	return asked, when
+}
+
+// Whoever announces a block again and again does not put the next round of asking off.
+func TestAnnouncementsDoNotPutTheNextRoundOff(t *testing.T) {
+	e := New(Config{Fanout: 10, Mode: PushOnly}, 1, start, block.Tip{})
+	e.PeerUp(start, "honest", 0)
+	e.PeerUp(start, "hostile", 0)
+	hear(e, at(0), "honest", cold(1))
+	f, _ := nextFetch(t, e, at(0))
+	refuse(e, at(1), "honest", f.Msg.Number, f.Msg.Block) // its queue was full
+	asked, when := requests(e, 10, 2000, "hostile", func(ms int) (news, bool) { return cold(1), ms%400 == 0 })
+	for i, f := range asked {
+		if f.To[0] == "honest" {
+			if when[i] > 1000 { // a time-out after the one that announced it last was asked
+				t.Errorf("the peer that has the block is asked again after %d ms, want 900", when[i])
+			}
+			return
+		}
+	}
+	t.Error("the peer that has the block is not asked again")
+}
+
+// Transactions that come along with announcements do not give more time to a silent peer
+// that was asked.
+func TestPrefillGivesASilentPeerNoTime(t *testing.T) {
+	e := New(Config{Fanout: 10}, 1, start, block.Tip{})
+	for _, p := range []wire.PeerID{"silent", "honest", "hostile"} {
+		e.PeerUp(start, p, 0)
+	}
+	a := cold(1)
+	a.Block.Txs = 200
+	e.Announced(at(0), "silent", &a.Announce, nil)
+	e.Announced(at(1), "honest", &a.Announce, nil)
+	asked, when := requests(e, 10, 5000, "", func(ms int) (news, bool) {
+		again := a
+		again.At, again.Sizes = []uint32{uint32(ms / 400)}, []int{txBytes}
+		return again, ms%400 == 0
+	})
+	if len(asked) < 2 || asked[1].To[0] != "honest" || when[1] > 510 {
+		t.Errorf("asked are %+v at %v ms: want the silent peer, and the honest one 500 ms later", asked, when)
+	}
+}
+
+// An answer that comes after ten minutes tells little of what the next ones take.
+func TestOneVeryLateAnswer(t *testing.T) {
+	e := engine("a")
+	e.learn(10 * time.Minute)
+	for range 15 {
+		e.learn(10 * time.Millisecond)
+	}
+	if e.patience > DefaultFetchTimeout {
+		t.Errorf("after 15 answers within 10 ms the time-out is %v", e.patience)
+	}
+}

@@ -63,6 +63,7 @@ func (e *Engine) Listed(now time.Time, id block.ID, held Held) {
 	b.fetch, b.late = nil, nil
 	b.holdings = pooled(b.places, held)
 	b.facts.Missing += b.lacks
+	b.prefill = prefill{} // some of it may not be here any more
 	b.untry()
 	e.advance(now, b)
 }

@@ -116,7 +116,7 @@ func (d *Driver) announced(now time.Time, from wire.PeerID, m *message.Announce,
 		if !d.takePlaces(now, from, 0, b, m.At, m.Txs) {
 			m.At, m.Sizes = nil, nil
 		}
-	case b == nil && first && m.Block.Height > d.cfg.Ledger.Tip().Height:
+	case b == nil && first: // whether its height is free the core says: the ledger is ahead of it now and then
 		if d.contradicts(&m.Header, m.Block.ID) {
 			return
 		}
@@ -220,24 +220,35 @@ func (d *Driver) assemble(now time.Time, id block.ID) {
 // serve answers a peer's Fetch of a block that the core knows.
 func (d *Driver) serve(x effect.Serve) {
 	ask := &message.Fetch{Number: x.Number, Block: x.Block, At: x.At}
-	if x.Stored {
-		d.serveStored(x.To, ask)
+	b := d.bodies.byID[x.Block]
+	if !x.Stored {
+		d.answer(x.To, ask, b.txs)
+	} else if whole := d.cfg.Ledger.Recent(b.header.Height); whole != nil { // the loop does not wait for the disk
+		d.answer(x.To, ask, whole.Txs)
 	} else {
-		d.answer(x.To, ask, d.bodies.byID[x.Block].txs)
+		d.send(x.To, message.Refusal(x.Number, x.Block))
 	}
 }
 
-// serveStored answers a Fetch from the ledger, in any goroutine.
-func (d *Driver) serveStored(to wire.PeerID, m *message.Fetch) {
-	height, err := d.cfg.Ledger.HeightOf(m.Block)
-	if err == nil {
-		var b *block.Block
-		if b, err = d.cfg.Ledger.Block(height); err == nil {
+// queuedMost is how many bytes may wait for a peer that asks for transactions of a
+// block from the disk: half of what the lane's queue holds.
+const queuedMost = 4 << 20
+
+// serveStored answers a Fetch from the ledger, in the goroutine of the asker's lane.
+func (d *Driver) serveStored(to wire.PeerID, m *message.Fetch, height uint64) {
+	if b := d.cfg.Ledger.Recent(height); b != nil {
+		d.answer(to, m, b.Txs)
+		return
+	}
+	d.stored.wait(to)
+	if d.cfg.Host.Queued(to, wire.Bodies) <= queuedMost {
+		b, err := d.cfg.Ledger.Block(height)
+		if err == nil {
 			d.answer(to, m, b.Txs)
 			return
 		}
+		d.log.Error("reading a block to serve it", "height", height, "id", m.Block, "err", err)
 	}
-	d.log.Error("reading a block to serve it", "id", m.Block, "err", err)
 	d.send(to, message.Refusal(m.Number, m.Block))
 }
 

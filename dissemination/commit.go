@@ -16,6 +16,9 @@ import (
 // errFilled says that a height has a block already, the same one or another.
 var errFilled = errors.New("the height is filled")
 
+// errRefused says that the chain can take neither a block nor what stands on it.
+var errRefused = errors.New("the chain refuses the block")
+
 // Propose disseminates a block that this peer made and signed, and returns once it
 // is durable in the own ledger.
 func (d *Driver) Propose(ctx context.Context, b *block.Block) error {
@@ -73,7 +76,8 @@ func (d *Driver) propose(now time.Time, b *block.Block, done chan<- error) {
 }
 
 // committer is the one goroutine that writes to the ledger. A block that it has
-// checked is accepted, and told so before the synced write.
+// checked is accepted, and told so before the synced write. With one that the chain
+// refuses its work is over.
 func (d *Driver) committer(ctx context.Context, in <-chan *block.Block) error {
 	for {
 		var b *block.Block
@@ -82,7 +86,10 @@ func (d *Driver) committer(ctx context.Context, in <-chan *block.Block) error {
 			return nil
 		case b = <-in:
 		}
-		if err := d.commit(b); err != nil {
+		switch err := d.commit(b); {
+		case errors.Is(err, errRefused): // the loop may hand over what stands on it before it hears of that
+			return nil
+		case err != nil:
 			return err
 		}
 	}
@@ -95,7 +102,7 @@ func (d *Driver) commit(b *block.Block) error {
 			return fmt.Errorf("checking the block at height %d: %w", b.Height, err)
 		}
 		d.post(func(now time.Time) { d.refused(now, b, err) })
-		return nil
+		return errRefused
 	}
 	at := time.Now()
 	d.post(func(now time.Time) { d.accepted(now, b, at) })

@@ -12,7 +12,6 @@ import (
 
 	"grapevine/block"
 	"grapevine/dissemination/message"
-	"grapevine/dissemination/txs"
 )
 
 // The chain may have one of them from catch-up, where the fresh-block engine does
@@ -129,11 +128,11 @@ func TestQuestionsAboutThePoolArePaced(t *testing.T) {
 		for range 10 {
 			d.receive("a", &message.Inventory{High: ^uint64(0)})
 		}
-		if took := time.Since(start); took != 9*txs.AnswerGap {
-			t.Errorf("ten questions took %v, want nine gaps of %v", took, txs.AnswerGap)
+		if took := time.Since(start); took != 9*poolGap {
+			t.Errorf("ten questions took %v, want nine gaps of %v", took, poolGap)
 		}
 		d.receive("b", &message.Inventory{High: ^uint64(0)})
-		if took := time.Since(start); took != 9*txs.AnswerGap {
+		if took := time.Since(start); took != 9*poolGap {
 			t.Error("another peer's question was held up")
 		}
 	})

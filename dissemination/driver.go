@@ -34,6 +34,8 @@ type Host interface {
 	Charge(p wire.PeerID, o p2p.Offence, detail string)
 	// Publish sends a message to everybody by GossipSub.
 	Publish(data []byte) error
+	// Queued returns how many bytes wait for a peer on a lane.
+	Queued(to wire.PeerID, lane wire.Lane) int
 	// Overflows returns how many messages GossipSub has dropped because a neighbour's
 	// queue was full.
 	Overflows() uint64
@@ -99,6 +101,8 @@ type Driver struct {
 	headers  headers
 	requests requests
 	ranges   ranges
+	stored   *turns // of those that ask for what only the disk has
+	reading  *turns // of those that ask for ranges
 	pools    *pools
 	outgoing *publisher
 }
@@ -122,10 +126,11 @@ func New(cfg Config) *Driver {
 		bodies:    newBodies(),
 		proposals: map[block.ID]chan<- error{},
 		headers:   headers{known: map[block.ID]bool{}},
-		requests:  requests{open: map[uint32]request{}},
+		requests:  requests{open: map[request]uint32{}},
 		ranges:    ranges{reads: map[wire.PeerID]*rangeRead{}},
 	}
 	d.metrics = newMetrics(cfg.Registerer, d)
+	d.stored, d.reading = newTurns(storedGap, d.done), newTurns(rangeGap, d.done)
 	d.pools = newPools(d, now)
 	d.outgoing = newPublisher(cfg.Host, d.metrics, d.log, now)
 	if e := cfg.Evidence; e != nil {
@@ -293,6 +298,8 @@ func (d *Driver) PeerDown(p wire.PeerID) {
 		d.core.PeerDown(now, p)
 		d.pools.peerDown(p)
 		d.ranges.end(p)
+		d.stored.forget(p)
+		d.reading.forget(p)
 	})
 }
 

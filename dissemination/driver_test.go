@@ -38,6 +38,7 @@ type desk struct {
 	halted  chan error
 
 	overflows atomic.Uint64
+	queued    atomic.Int64 // bytes that wait for everybody, on each lane
 	ended     chan error
 }
 
@@ -62,7 +63,8 @@ func (d *desk) Charge(p wire.PeerID, o p2p.Offence, detail string) {
 
 func (d *desk) Publish([]byte) error { return nil }
 
-func (d *desk) Overflows() uint64 { return d.overflows.Load() }
+func (d *desk) Queued(wire.PeerID, wire.Lane) int { return int(d.queued.Load()) }
+func (d *desk) Overflows() uint64                 { return d.overflows.Load() }
 
 // poolMax is how many transactions the desk's pool holds.
 const poolMax = 20

@@ -25,18 +25,18 @@ type pools struct {
 	send func(to wire.PeerID, m message.Message) bool
 	take func([]*block.Tx) (added int, err error)
 	post func(event)
-	done <-chan struct{} // the loop has ended
+
+	turns *turns
 
 	mu    sync.Mutex
 	wants map[wire.PeerID]int // guarded by mu; transactions that were asked for and are not here yet
-	pace  txs.Pace            // guarded by mu
 }
 
 func newPools(d *Driver, now time.Time) *pools {
 	return &pools{
 		core: txs.NewReconciler(d.cfg.Txs, d.cfg.Seed, now), pool: d.cfg.Pool,
-		send: d.send, take: d.takeTxs, post: d.post, done: d.done,
-		wants: map[wire.PeerID]int{},
+		send: d.send, take: d.takeTxs, post: d.post,
+		turns: newTurns(poolGap, d.done), wants: map[wire.PeerID]int{},
 	}
 }
 
@@ -57,27 +57,10 @@ func (p *pools) drain(now time.Time) bool {
 
 func (p *pools) peerDown(peer wire.PeerID) {
 	p.core.PeerDown(peer)
+	p.turns.forget(peer)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	delete(p.wants, peer)
-	p.pace.PeerDown(peer)
-}
-
-// wait holds up a peer's lane until its next question may be answered.
-func (p *pools) wait(from wire.PeerID) {
-	now := time.Now()
-	p.mu.Lock()
-	at := p.pace.Turn(now, from)
-	p.mu.Unlock()
-	if !at.After(now) {
-		return
-	}
-	timer := time.NewTimer(at.Sub(now))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-p.done:
-	}
 }
 
 // settled leaves out the hashes of what gossip may still be bringing.
@@ -102,7 +85,7 @@ func (p *pools) compare(now time.Time, x txs.Compare) {
 
 // onInventory asks for what this pool lacks, and answers with what the other lacks.
 func (p *pools) onInventory(from wire.PeerID, m *message.Inventory) {
-	p.wait(from)
+	p.turns.wait(from)
 	mine, covered := p.pool.Inventory(m.Salt, m.Low, m.High, message.MaxHashes)
 	lack := subtract(upto(m.Hashes, covered), mine)
 	if p.pool.Room() { // else it would be refused: the next comparison finds it again
@@ -143,7 +126,7 @@ func (p *pools) askWanted(neighbours []wire.PeerID) {
 
 // onWant sends the transactions asked for, as far as the lane's queue has room.
 func (p *pools) onWant(from wire.PeerID, m *message.Want) {
-	p.wait(from)
+	p.turns.wait(from)
 	batch, size := []*block.Tx(nil), 0
 	flush := func() bool {
 		sent := len(batch) == 0 || p.send(from, &message.Txs{Txs: batch})

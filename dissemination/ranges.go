@@ -14,14 +14,16 @@ import (
 )
 
 // onGetRange answers with blocks from the ledger, in pieces. The asker has one
-// request at a time, for which the lane's queue has room; who asks for more finds
-// his answers cut short.
+// request at a time, for which the lane's queue has room; who asks for more before he
+// has taken that gets nothing, and costs no reading.
 func (d *Driver) onGetRange(from wire.PeerID, m *message.GetRange) {
+	d.reading.wait(from)
+	room := d.cfg.Host.Queued(from, wire.Catchup) <= catchup.MaxBytes
 	l := d.cfg.Ledger
 	tip := l.Tip().Height
 	var raw [][]byte
 	var sizes []int
-	if upto := min(m.Upto, tip); m.From >= l.Base() && m.From <= upto {
+	if upto := min(m.Upto, tip); room && m.From >= l.Base() && m.From <= upto {
 		blocks, err := l.Range(m.From, upto, min(m.MaxBytes, catchup.MaxBytes))
 		if err != nil && !errors.Is(err, ledger.ErrNotFound) {
 			d.log.Error("reading blocks to serve them", "from", m.From, "upto", upto, "err", err)
@@ -45,13 +47,13 @@ func (d *Driver) onGetRange(from wire.PeerID, m *message.GetRange) {
 // rangeRead is an answer for a range, as far as it has come. Only the goroutine of its
 // peer's catch-up lane uses what is below the line.
 type rangeRead struct {
-	number     uint32
-	from, upto uint64
-	dropped    bool // what comes is thrown away
+	number  uint32
+	upto    uint64
+	dropped bool // what comes is thrown away
 
-	height uint64
-	size   int
-	buf    []byte
+	next uint64 // the height of the block that comes, or is coming
+	size int
+	buf  []byte
 }
 
 // ranges are the answers that are on their way: at most one per peer, the one that was
@@ -64,7 +66,7 @@ type ranges struct {
 func (r *ranges) begin(from wire.PeerID, m *message.GetRange) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.reads[from] = &rangeRead{number: m.Number, from: m.From, upto: m.Upto}
+	r.reads[from] = &rangeRead{number: m.Number, upto: m.Upto, next: m.From}
 }
 
 // of returns the answer that a message belongs to; nil: nobody asked for it.
@@ -130,13 +132,13 @@ func (d *Driver) onChunk(from wire.PeerID, m *message.Chunk) error {
 // right.
 func (d *Driver) joinChunk(r *rangeRead, m *message.Chunk) (*block.Block, error) {
 	if m.Offset == 0 && len(r.buf) == 0 {
-		r.height, r.size = m.Height, m.Size
+		r.size = m.Size
 	}
 	switch {
-	case m.Height != r.height || m.Size != r.size || m.Offset != len(r.buf) || len(m.Data) == 0:
+	case m.Height != r.next || m.Size != r.size || m.Offset != len(r.buf) || len(m.Data) == 0:
 		return nil, fmt.Errorf("%w: chunk at %d of the block at height %d out of order", wire.ErrMalformed, m.Offset, m.Height)
-	case m.Height < r.from || m.Height > r.upto:
-		return nil, fmt.Errorf("%w: chunk of the block at height %d, asked were %d to %d", wire.ErrMalformed, m.Height, r.from, r.upto)
+	case m.Height > r.upto:
+		return nil, fmt.Errorf("%w: chunk of the block at height %d, asked were heights up to %d", wire.ErrMalformed, m.Height, r.upto)
 	}
 	r.buf = append(r.buf, m.Data...) // grows with what has come, not with what is claimed
 	if len(r.buf) < r.size {
@@ -144,6 +146,7 @@ func (d *Driver) joinChunk(r *rangeRead, m *message.Chunk) (*block.Block, error)
 	}
 	raw := r.buf
 	r.buf = nil
+	r.next++
 	b, err := block.Decode(raw)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", wire.ErrMalformed, err)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -128,11 +129,15 @@ func (d *Driver) verifyNew(list []*block.Tx) error {
 // onFetch serves a block that is in the ledger at once, and leaves one that is on
 // its way to the core.
 func (d *Driver) onFetch(from wire.PeerID, m *message.Fetch) {
-	if _, err := d.cfg.Ledger.HeightOf(m.Block); errors.Is(err, ledger.ErrNotFound) {
+	switch height, err := d.cfg.Ledger.HeightOf(m.Block); {
+	case err == nil:
+		d.serveStored(from, m, height)
+	case errors.Is(err, ledger.ErrNotFound):
 		d.tell(from, m)
-		return
+	default:
+		d.log.Error("looking for a block to serve it", "id", m.Block, "err", err)
+		d.send(from, message.Refusal(m.Number, m.Block))
 	}
-	d.serveStored(from, m)
 }
 
 // request is a Fetch of ours.
@@ -145,27 +150,29 @@ type request struct {
 // forgotten.
 type requests struct {
 	mu   sync.Mutex
-	open map[uint32]request // guarded by mu; by number
+	open map[request]uint32 // guarded by mu; the number of the last of each
 }
 
 func (r *requests) begin(number uint32, x request) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.open[number] = x
+	r.open[x] = number
 }
 
-// has says whether a request of that number was sent.
+// has says whether the last request for a block to a peer was of that number. The core
+// sends no other before that is answered, or given up.
 func (r *requests) has(number uint32, x request) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.open[number] == x
+	open, ok := r.open[x]
+	return ok && open == number
 }
 
 // end forgets the requests for a block: what still comes is not wanted.
 func (r *requests) end(id block.ID) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	maps.DeleteFunc(r.open, func(_ uint32, x request) bool { return x.block == id })
+	maps.DeleteFunc(r.open, func(x request, _ uint32) bool { return x.block == id })
 }
 
 // onPart checks the signatures of what a request brought. Which place each belongs
@@ -191,7 +198,8 @@ func sizeOf(list []*block.Tx) (bytes int) {
 }
 
 // Validate is the GossipSub topic's validator: it takes a batch of transactions
-// into the pool, and passes it on only if one of them was new here.
+// into the pool, and passes it on only if one of them was new here, and all of them may
+// stand in the next block. What is not passed on the comparisons of pools spread.
 func (d *Driver) Validate(_ context.Context, from wire.PeerID, data []byte) p2p.Verdict {
 	m, err := d.decoder.Decode(wire.Txs, data)
 	batch, ok := m.(*message.Txs)
@@ -208,10 +216,16 @@ func (d *Driver) Validate(_ context.Context, from wire.PeerID, data []byte) p2p.
 	case err != nil:
 		d.charge(from, err)
 		return p2p.VerdictReject
-	case added == 0:
+	case added == 0 || !d.allTimely(batch.Txs): // what nobody keeps is not to travel with what is new
 		return p2p.VerdictIgnore
 	}
 	return p2p.VerdictAccept
+}
+
+// allTimely says whether each of the transactions may stand in the next block.
+func (d *Driver) allTimely(list []*block.Tx) bool {
+	next := d.cfg.Ledger.Tip().Height + 1
+	return !slices.ContainsFunc(list, func(t *block.Tx) bool { return t.CheckExpiry(next, d.limits) != nil })
 }
 
 // takeTxs puts transactions from other peers into the pool, and returns how many were

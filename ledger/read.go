@@ -28,7 +28,7 @@ func (l *Ledger) Header(height uint64) (block.SignedHeader, error) {
 
 // Block returns the block at a height.
 func (l *Ledger) Block(height uint64) (*block.Block, error) {
-	if b := l.recent.get(height); b != nil {
+	if b := l.Recent(height); b != nil {
 		return b, nil
 	}
 	var b *block.Block
@@ -42,6 +42,10 @@ func (l *Ledger) Block(height uint64) (*block.Block, error) {
 	})
 	return b, err
 }
+
+// Recent returns the block at a height if it is one of the last, which are at hand, or
+// nil: it never reads the disk.
+func (l *Ledger) Recent(height uint64) *block.Block { return l.recent.get(height) }
 
 // HeightOf returns the height of the block with that ID.
 func (l *Ledger) HeightOf(id block.ID) (uint64, error) {

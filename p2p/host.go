@@ -321,6 +321,18 @@ func (h *Host) Send(to wire.PeerID, lane wire.Lane, msg []byte) bool {
 	return l.send(lane, msg)
 }
 
+// Queued returns how many bytes wait for a peer on a lane; none do for one that is no
+// neighbour.
+func (h *Host) Queued(to wire.PeerID, lane wire.Lane) int {
+	h.mu.RLock()
+	l := h.neighbours[to]
+	h.mu.RUnlock()
+	if l == nil {
+		return 0
+	}
+	return l.out[lane].size()
+}
+
 // Charge lowers a peer's score for an offence. When it is too low the peer is told
 // so, disconnected, and refused for a while.
 func (h *Host) Charge(p wire.PeerID, o Offence, detail string) {

@@ -65,6 +65,11 @@ type exchange struct {
 	deadline time.Time
 }
 
+// SettleAge is for how long a transaction is left to gossip before the repair plane
+// names it: several times what a batch takes through a network. Without it, a third
+// of a burst was fetched by comparison while gossip was bringing it (measured).
+const SettleAge = 1500 * time.Millisecond
+
 // Reconciler says when this peer compares its pool with whose. It is sans-IO: one
 // goroutine owns it and tells it the time.
 type Reconciler struct {

@@ -16,7 +16,7 @@ import (
 // A byte of a table or of the value log goes bad after the ledger was closed in
 // order. Verify says so and names the file or the height; whatever Open still gives
 // out is right, or an error.
-func TestFlippedBytes(t *testing.T) {
+func TestLargeFlippedBytes(t *testing.T) {
 	t.Parallel()
 	seed := uint64(time.Now().UnixNano()) & 0xffffff
 	t.Logf("seed %d", seed)

@@ -159,7 +159,7 @@ func copyFile(from, to string) error {
 }
 
 // The same for the commit that makes a directory a ledger.
-func TestCrashAtCreation(t *testing.T) {
+func TestLargeCrashAtCreation(t *testing.T) {
 	t.Parallel()
 	for _, failure := range failures {
 		for _, killed := range []bool{false, true} {
@@ -186,7 +186,7 @@ func TestCrashAtCreation(t *testing.T) {
 
 // A write-ahead log that ends anywhere in the last transaction, as power loss may
 // leave it: the last block is gone, all before it stand, Verify says so.
-func TestTornWriteAheadLog(t *testing.T) {
+func TestLargeTornWriteAheadLog(t *testing.T) {
 	t.Parallel()
 	c := newChain(t, genesis.Limits{MaxBlockTxs: 10})
 	l := c.open(t.TempDir())

@@ -317,7 +317,7 @@ func TestKilledPeerComesBack(t *testing.T) {
 }
 
 // A burst that GossipSub's own queue sizes lose most of comes through whole.
-func TestBurstOnTheTopicLosesNothing(t *testing.T) {
+func TestLargeBurstOnTheTopicLosesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPackets(t)
 		w := newWorld(t, p, 6)

@@ -71,7 +71,7 @@ func TestScoresAreBounded(t *testing.T) {
 	s, now := newScores(), time.Unix(1e9, 0)
 	for !s.charge(now, "villain", Forged) {
 	}
-	for i := range 2 * maxScores {
+	for i := range maxScores + 100 {
 		s.charge(now, wire.PeerID(fmt.Sprint(i)), Silent)
 	}
 	if len(s.peers) > maxScores {

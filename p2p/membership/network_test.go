@@ -55,7 +55,7 @@ func TestLargeNetworksDrawNeighbours(t *testing.T) {
 	s.nobodyBlamed()
 }
 
-func TestNewsSpreads(t *testing.T) {
+func TestLargeNewsSpreads(t *testing.T) {
 	s := newSim(t, 4, 50, few)
 	s.run(60 * time.Second)
 	info := Info{Addrs: []string{addrOf(7)}, Software: "sim", Height: 99}
@@ -68,7 +68,7 @@ func TestNewsSpreads(t *testing.T) {
 	}
 }
 
-func TestLeavingIsToldEverybody(t *testing.T) {
+func TestLargeLeavingIsToldEverybody(t *testing.T) {
 	s := newSim(t, 5, 50, few)
 	s.run(60 * time.Second)
 	s.leave(7)
@@ -127,7 +127,7 @@ func TestLargePartitionHeals(t *testing.T) {
 }
 
 // Even when the bootstrap peer is gone for good.
-func TestPartitionHealsWithoutBootstrap(t *testing.T) {
+func TestLargePartitionHealsWithoutBootstrap(t *testing.T) {
 	s := newSim(t, 8, 24, few)
 	s.run(90 * time.Second)
 	s.kill(0)
@@ -205,7 +205,7 @@ func TestSameSeedSameTrace(t *testing.T) {
 	}
 }
 
-func TestQuietNetworksAreCheap(t *testing.T) {
+func TestLargeQuietNetworksAreCheap(t *testing.T) {
 	s := newSim(t, 10, 50, few)
 	s.run(60 * time.Second)
 	before := s.bytes

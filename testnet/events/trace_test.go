@@ -76,7 +76,7 @@ func TestSameSeedSameTrace(t *testing.T) {
 }
 
 // A protocol's change is committed with its figures.
-func TestTheCommittedFiguresAreOfThisCode(t *testing.T) {
+func TestLargeTheCommittedFiguresAreOfThisCode(t *testing.T) {
 	text, err := os.ReadFile("../bench/results.json")
 	if err != nil {
 		t.Fatal(err)

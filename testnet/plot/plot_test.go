@@ -126,7 +126,7 @@ func TestSVG(t *testing.T) {
 	}
 }
 
-func TestPNG(t *testing.T) {
+func TestLargePNG(t *testing.T) {
 	for runs, want := range map[int]int{1: 1200, 3: 1200, 4: 1800} { // points of height × 144/72
 		var all []*outcome.Outcome
 		for i := range runs {
@@ -175,7 +175,7 @@ func TestHTML(t *testing.T) {
 	}
 }
 
-func TestEveryFormatOfNothing(t *testing.T) {
+func TestLargeEveryFormatOfNothing(t *testing.T) {
 	empty := &outcome.Outcome{Protocol: "one", World: "events", Peers: make([]outcome.Peer, 3)}
 	for _, extension := range []string{".svg", ".png", ".html"} {
 		if len(write(t, extension, empty)) == 0 || len(write(t, extension)) == 0 {

@@ -48,7 +48,7 @@ var packages = []struct {
 	{"api/codec", "api/apipb", "what strangers send is decoded in a small package, which is quick to fuzz"},
 	{"api/apipb", "", "generated"},
 	{"api/apipb/apipbconnect", "api/apipb", "generated"},
-	{"node", "api block block/sig dissemination dissemination/arrival dissemination/fresh dissemination/protocol genesis ledger mempool ordering p2p p2p/membership p2p/wire",
+	{"node", "api block block/sig dissemination dissemination/arrival dissemination/fresh dissemination/message dissemination/protocol genesis ledger mempool ordering p2p p2p/membership p2p/wire",
 		"the composition root imports every part, and no part imports it"},
 
 	{"internal/spelling", "", "errors that say what was probably meant, for whatever has names"},

@@ -3,6 +3,7 @@ package dissemination
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -12,6 +13,7 @@ import (
 
 	"grapevine/block"
 	"grapevine/dissemination/message"
+	"grapevine/p2p/wire"
 )
 
 // The chain may have one of them from catch-up, where the fresh-block engine does
@@ -166,6 +168,29 @@ func TestWhatComesAgainIsCounted(t *testing.T) {
 		fact := <-d.facts
 		if want := 4 * txs[0].Size(); fact.Again != want || fact.Bytes != want || fact.Duplicates() != 1 {
 			t.Errorf("%d bytes of %d came again, %.2f bodies: want %d, one body", fact.Again, fact.Bytes, fact.Duplicates(), want)
+		}
+	})
+}
+
+// What orderers say to each other is theirs to understand, and to refuse.
+func TestOrderersWordsAreCarried(t *testing.T) {
+	open(t, func(d *desk) {
+		if !d.driver.Tell("b", []byte("vote")) {
+			t.Error("a word to b found no room")
+		}
+		if said := find[*message.Ordering](d.settle(), "b"); len(said) != 1 || string(said[0].Data) != "vote" {
+			t.Errorf("b is told %+v, want the vote", said)
+		}
+		d.receive("a", &message.Ordering{Data: []byte("vote")}) // this peer orders nothing
+		if len(d.charged) != 0 {
+			t.Errorf("charged: %s", <-d.charged)
+		}
+		d.driver.cfg.Hear = func(from wire.PeerID, msg []byte) error {
+			return fmt.Errorf("%s has no vote, and says %s", from, msg)
+		}
+		d.receive("a", &message.Ordering{Data: []byte("vote")})
+		if len(d.charged) != 1 {
+			t.Error("who has no vote was not charged")
 		}
 	})
 }

@@ -62,7 +62,11 @@ type Config struct {
 	KeepEvidence func(proof []byte) error
 	// Evidence is a proof that was kept before: the driver is halted from the start,
 	// and spreads it. Nil: there is none.
-	Evidence   *ordering.Evidence
+	Evidence *ordering.Evidence
+	// Hear is told what another peer's orderer says to this one's, in the goroutine of that
+	// peer's lane, which waits for it. An error charges that peer. Nil: this peer orders
+	// nothing, or alone, and passes over what it is told.
+	Hear       func(from wire.PeerID, msg []byte) error
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer // nil: metrics go nowhere
 }
@@ -255,7 +259,7 @@ func (d *Driver) dispatch(now time.Time, x effect.Send) {
 	case *message.GetRange:
 		d.ranges.begin(x.To[0], m)
 	case *message.Pull, *message.Part:
-	case *message.Chunk, *message.Evidence, *message.Inventory, *message.Want, *message.Txs: // sent elsewhere
+	case *message.Chunk, *message.Evidence, *message.Ordering, *message.Inventory, *message.Want, *message.Txs: // sent elsewhere
 	}
 	b := message.Encode(x.Msg)
 	for _, to := range x.To {
@@ -279,6 +283,12 @@ func (d *Driver) sendBytes(to wire.PeerID, m message.Message, b []byte) bool {
 		d.metrics.message(m.Kind(), "dropped", len(b))
 	}
 	return sent
+}
+
+// Tell sends a neighbour's orderer what this peer's says, at most message.MaxOrdering
+// bytes, and says whether it did; it never blocks.
+func (d *Driver) Tell(to wire.PeerID, msg []byte) bool {
+	return d.send(to, &message.Ordering{Data: msg})
 }
 
 // PeerUp implements p2p.Handler.

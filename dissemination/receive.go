@@ -39,6 +39,10 @@ func (d *Driver) check(from wire.PeerID, m message.Message) error {
 		d.tell(from, m)
 	case *message.Evidence:
 		return d.onEvidence(m)
+	case *message.Ordering:
+		if d.cfg.Hear != nil {
+			return d.cfg.Hear(from, m.Data)
+		}
 	case *message.Fetch:
 		d.onFetch(from, m)
 	case *message.Part:

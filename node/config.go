@@ -14,6 +14,7 @@ import (
 	"grapevine/block/sig"
 	"grapevine/dissemination/arrival"
 	"grapevine/dissemination/fresh"
+	"grapevine/dissemination/message"
 	"grapevine/dissemination/protocol"
 	"grapevine/genesis"
 	"grapevine/ledger"
@@ -111,6 +112,24 @@ type Accepted = arrival.Accepted
 type Orderer interface {
 	Run(ctx context.Context, propose func(context.Context, *block.Block) error) error
 }
+
+// Consenter is an Orderer that is one of several, which agree on the next block by
+// messages of their own.
+type Consenter interface {
+	Orderer
+	// Join is told once, before Run, how to reach the others. Tell sends a message, at
+	// most MaxOrdering bytes, to the orderer of a neighbour (of up to 128 members all are),
+	// and says whether there was room for it; it never blocks, and nothing tells whether
+	// the message arrives.
+	Join(tell func(to wire.PeerID, msg []byte) bool)
+	// Hear is told of another's message, which it may keep, in the goroutine that reads
+	// what that peer sends: it should not take long. Who may speak is the Consenter's to
+	// say. An error charges the peer: no honest one could have sent that.
+	Hear(from wire.PeerID, msg []byte) error
+}
+
+// MaxOrdering is the most that a Consenter tells another at once, in bytes.
+const MaxOrdering = message.MaxOrdering
 
 // protocol returns the settings of the block protocol.
 func (c Config) protocol() (protocol.Config, error) {

@@ -143,16 +143,27 @@ func (n *Node) openHost() error {
 	n.driver = dissemination.New(dissemination.Config{
 		Genesis: n.cfg.Genesis, Self: h.ID(), Ledger: n.ledger, Pool: n.pool, Host: h,
 		Protocol: n.protocol, Seed: n.cfg.Seed,
-		OnAccepted: n.onAccepted, Halted: n.onHalted, KeepEvidence: keep, Evidence: evidence,
+		OnAccepted: n.onAccepted, Halted: n.onHalted, KeepEvidence: keep, Evidence: evidence, Hear: n.hear,
 		Logger: n.cfg.Logger, Registerer: n.cfg.Registry,
 	})
 	n.intake = &dissemination.Intake{Genesis: n.cfg.Genesis, Ledger: n.ledger, Pool: n.pool, Driver: n.driver, Check: n.cfg.CheckTx}
 	return nil
 }
 
+// hear tells the orderer what another says. One that orders alone is told nothing.
+func (n *Node) hear(from wire.PeerID, msg []byte) error {
+	if c, ok := n.orderer.(Consenter); ok {
+		return c.Hear(from, msg)
+	}
+	return nil
+}
+
 // openOrderer makes this node the orderer if the genesis names its key.
 func (n *Node) openOrderer() error {
 	n.orderer = n.cfg.Orderer
+	if c, ok := n.orderer.(Consenter); ok {
+		c.Join(n.driver.Tell)
+	}
 	if n.orderer != nil || !n.cfg.Genesis.Produces(n.cfg.Key.Public()) {
 		return nil
 	}

@@ -14,6 +14,7 @@ func (*Announce) Lane() wire.Lane  { return wire.Blocks }
 func (*Pull) Lane() wire.Lane      { return wire.Blocks }
 func (*Tip) Lane() wire.Lane       { return wire.Blocks }
 func (*Evidence) Lane() wire.Lane  { return wire.Blocks }
+func (*Ordering) Lane() wire.Lane  { return wire.Blocks }
 func (*Fetch) Lane() wire.Lane     { return wire.Bodies }
 func (*Part) Lane() wire.Lane      { return wire.Bodies }
 func (*GetRange) Lane() wire.Lane  { return wire.Catchup }
@@ -27,6 +28,7 @@ func (*Announce) Kind() string  { return "announce" }
 func (*Pull) Kind() string      { return "pull" }
 func (*Tip) Kind() string       { return "tip" }
 func (*Evidence) Kind() string  { return "evidence" }
+func (*Ordering) Kind() string  { return "ordering" }
 func (*Fetch) Kind() string     { return "fetch" }
 func (*Part) Kind() string      { return "part" }
 func (*GetRange) Kind() string  { return "get-range" }
@@ -61,6 +63,10 @@ func (m *Tip) envelope() proto.Message {
 
 func (m *Evidence) envelope() proto.Message {
 	return &pb.Blocks{Message: &pb.Blocks_Evidence{Evidence: m.Proof}}
+}
+
+func (m *Ordering) envelope() proto.Message {
+	return &pb.Blocks{Message: &pb.Blocks_Ordering{Ordering: m.Data}}
 }
 
 func (m *Fetch) envelope() proto.Message {

@@ -31,6 +31,7 @@ func (d Decoder) Decode(lane wire.Lane, b []byte) (Message, error) {
 			{decodePull, []wire.FieldRule{varint(1, block.MaxHeight), field(2, MaxHave*32), varint(3, block.MaxHeight)}},
 			{decodeTip, []wire.FieldRule{varint(1, block.MaxHeight), varint(2, block.MaxHeight)}},
 			{decodeEvidence, nil},
+			{decodeOrdering, nil},
 		}
 	case wire.Bodies:
 		kinds = []kind{
@@ -157,6 +158,13 @@ func decodeEvidence(b []byte, _ block.Limits) (Message, error) {
 		return nil, malformed("evidence of %d bytes, want at most %d", len(b), maxEvidence)
 	}
 	return &Evidence{Proof: b}, nil
+}
+
+func decodeOrdering(b []byte, _ block.Limits) (Message, error) {
+	if len(b) > MaxOrdering {
+		return nil, malformed("%d bytes of ordering, want at most %d", len(b), MaxOrdering)
+	}
+	return &Ordering{Data: b}, nil
 }
 
 func decodeFetch(b []byte, l block.Limits) (Message, error) {

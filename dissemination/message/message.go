@@ -84,6 +84,10 @@ type Tip struct {
 // Evidence is a proof against a producer, in its canonical bytes.
 type Evidence struct{ Proof []byte }
 
+// Ordering is what those say to each other who make the blocks, where they are several.
+// Only they know what it means.
+type Ordering struct{ Data []byte }
+
 // Fetch asks for the transactions of a block at some places, or with none for the
 // list of its transactions' IDs.
 type Fetch struct {
@@ -160,7 +164,10 @@ const (
 	PartBytes = 60 << 10
 	// PrefillBytes bounds what an announcement prefills.
 	PrefillBytes = 32 << 10
-	_            = uint(wire.MaxPayload - max(PartBytes, PrefillBytes)) // or it does not compile
+	// MaxOrdering bounds what orderers say to each other at once: what travels besides a
+	// block is votes and IDs, and with the rest of the message it fits a frame.
+	MaxOrdering = 32 << 10
+	_           = uint(wire.MaxPayload - max(PartBytes, PrefillBytes, MaxOrdering)) // or it does not compile
 	// maxEvidence bounds a proof's bytes.
 	maxEvidence = 16 << 10
 	// MaxHop bounds the hop count, which no honest path of infect-and-die reaches.

@@ -35,6 +35,7 @@ func samples() []Message {
 		&Pull{Tip: 9, Upto: 12, Have: ids},
 		&Tip{Height: 4, Base: 1},
 		&Evidence{Proof: []byte{1, 2, 3}},
+		&Ordering{Data: []byte{1, 2, 3}},
 		&Fetch{Number: 7, Block: ids[0], At: []uint32{0, 1, 5, 99}, Wait: 500 * time.Millisecond},
 		&Part{Number: 7, Block: ids[0], At: []uint32{5}, Sizes: sizesOf(txs[2:]), Txs: txs[2:]},
 		&Part{Number: 7, Block: ids[0], From: 3, IDs: ids},

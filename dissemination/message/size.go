@@ -25,6 +25,8 @@ func (m *Tip) size() int { return sizeOfNumber(m.Height) + sizeOfNumber(m.Base) 
 
 func (m *Evidence) size() int { return len(m.Proof) }
 
+func (m *Ordering) size() int { return len(m.Data) }
+
 func (m *Fetch) size() int {
 	return sizeOfFixed32(m.Number) + sizeOfBytes(32) + sizeOfBytes(sizeOfPlaces(m.At)) + sizeOfNumber(uint64(m.Wait/time.Millisecond))
 }

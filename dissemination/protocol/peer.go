@@ -117,7 +117,7 @@ func (p *Peer) Receive(now time.Time, from wire.PeerID, m message.Message, held 
 		if p.catchup != nil {
 			p.catchup.Came(now, from, m)
 		}
-	case *message.GetRange, *message.Evidence, *message.Inventory, *message.Want, *message.Txs:
+	case *message.GetRange, *message.Evidence, *message.Ordering, *message.Inventory, *message.Want, *message.Txs:
 	}
 }
 
@@ -151,7 +151,7 @@ func (p *Peer) Dropped(now time.Time, to wire.PeerID, m message.Message) {
 	case *message.GetRange:
 		p.RangeFailed(now, to, m.Number)
 	case *message.Announce, *message.Pull, *message.Tip, *message.Part, *message.Chunk,
-		*message.Evidence, *message.Inventory, *message.Want, *message.Txs: // repaired by pulls and time-outs
+		*message.Evidence, *message.Ordering, *message.Inventory, *message.Want, *message.Txs: // repaired by pulls and time-outs
 	}
 }
 

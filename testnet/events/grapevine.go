@@ -174,7 +174,7 @@ func (m spoken) arrive(w *world, from, to *peer) {
 			g.core.RangeBlock(w.time(), from.id, m.Number, w.blocks[m.Height-1].describe())
 		}
 		return
-	case *message.Pull, *message.Tip, *message.Part, *message.Evidence, *message.Inventory, *message.Want, *message.Txs:
+	case *message.Pull, *message.Tip, *message.Part, *message.Evidence, *message.Ordering, *message.Inventory, *message.Want, *message.Txs:
 	}
 	g.core.Receive(w.time(), from.id, m.Message, held)
 }

@@ -240,6 +240,7 @@ type Blocks struct {
 	//	*Blocks_Pull
 	//	*Blocks_Tip
 	//	*Blocks_Evidence
+	//	*Blocks_Ordering
 	Message       isBlocks_Message `protobuf_oneof:"message"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -318,6 +319,15 @@ func (x *Blocks) GetEvidence() []byte {
 	return nil
 }
 
+func (x *Blocks) GetOrdering() []byte {
+	if x != nil {
+		if x, ok := x.Message.(*Blocks_Ordering); ok {
+			return x.Ordering
+		}
+	}
+	return nil
+}
+
 type isBlocks_Message interface {
 	isBlocks_Message()
 }
@@ -338,6 +348,10 @@ type Blocks_Evidence struct {
 	Evidence []byte `protobuf:"bytes,4,opt,name=evidence,proto3,oneof"` // proof against the producer, in its canonical bytes
 }
 
+type Blocks_Ordering struct {
+	Ordering []byte `protobuf:"bytes,5,opt,name=ordering,proto3,oneof"` // from orderer to orderer, in their own words
+}
+
 func (*Blocks_Announce) isBlocks_Message() {}
 
 func (*Blocks_Pull) isBlocks_Message() {}
@@ -345,6 +359,8 @@ func (*Blocks_Pull) isBlocks_Message() {}
 func (*Blocks_Tip) isBlocks_Message() {}
 
 func (*Blocks_Evidence) isBlocks_Message() {}
+
+func (*Blocks_Ordering) isBlocks_Message() {}
 
 // Fetch asks for transactions of an announced block.
 type Fetch struct {
@@ -1154,12 +1170,13 @@ const file_dissemination_message_messagepb_message_proto_rawDesc = "" +
 	"\x04upto\x18\x03 \x01(\x04R\x04upto\"1\n" +
 	"\x03Tip\x12\x16\n" +
 	"\x06height\x18\x01 \x01(\x04R\x06height\x12\x12\n" +
-	"\x04base\x18\x02 \x01(\x04R\x04base\"\xd0\x01\n" +
+	"\x04base\x18\x02 \x01(\x04R\x04base\"\xee\x01\n" +
 	"\x06Blocks\x12<\n" +
 	"\bannounce\x18\x01 \x01(\v2\x1e.grapevine.message.v1.AnnounceH\x00R\bannounce\x120\n" +
 	"\x04pull\x18\x02 \x01(\v2\x1a.grapevine.message.v1.PullH\x00R\x04pull\x12-\n" +
 	"\x03tip\x18\x03 \x01(\v2\x19.grapevine.message.v1.TipH\x00R\x03tip\x12\x1c\n" +
-	"\bevidence\x18\x04 \x01(\fH\x00R\bevidenceB\t\n" +
+	"\bevidence\x18\x04 \x01(\fH\x00R\bevidence\x12\x1c\n" +
+	"\bordering\x18\x05 \x01(\fH\x00R\borderingB\t\n" +
 	"\amessage\"^\n" +
 	"\x05Fetch\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\aR\x06number\x12\x14\n" +
@@ -1272,6 +1289,7 @@ func file_dissemination_message_messagepb_message_proto_init() {
 		(*Blocks_Pull)(nil),
 		(*Blocks_Tip)(nil),
 		(*Blocks_Evidence)(nil),
+		(*Blocks_Ordering)(nil),
 	}
 	file_dissemination_message_messagepb_message_proto_msgTypes[6].OneofWrappers = []any{
 		(*Bodies_Fetch)(nil),

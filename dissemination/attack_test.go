@@ -43,7 +43,7 @@ func (d *desk) hold(receive func(), from wire.PeerID, then *block.Block) {
 func TestAnnouncementOfWhatTheLedgerHasJustTaken(t *testing.T) {
 	open(t, func(d *desk) {
 		txs := d.txs(15)
-		d.receive("a", &message.Tip{Height: 100, Base: 1})
+		d.receive("a", &message.Tip{Height: 100})
 		tip := d.ledger.Tip()
 		for i := range txs { // each is an even chance: the loop draws among what is ready
 			b := d.blockOn(tip, txs[i:i+1])
@@ -127,10 +127,10 @@ func TestRangeOutOfOrder(t *testing.T) {
 	open(t, func(d *desk) {
 		txs := d.txs(2)
 		second := d.blockOn(d.block(txs[:1]).Tip(), txs[1:])
-		f := find[*message.GetRange](d.receive("a", &message.Tip{Height: 100, Base: 1}), "a")[0]
+		f := find[*message.GetRange](d.receive("a", &message.Tip{Height: 100}), "a")[0]
 		raw := second.Bytes()
 		d.receive("a", &message.Chunk{Number: f.Number, Height: 2, Size: len(raw), Data: raw})
-		asked := find[*message.GetRange](d.receive("b", &message.Tip{Height: 100, Base: 1}), "b")
+		asked := find[*message.GetRange](d.receive("b", &message.Tip{Height: 100}), "b")
 		if len(d.charged) != 1 || len(asked) != 1 || asked[0].From != 1 {
 			t.Errorf("%d were charged, and b is asked for %+v: want a to be charged, and b asked from height 1 on", len(d.charged), asked)
 		}

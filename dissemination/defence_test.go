@@ -21,8 +21,8 @@ import (
 func TestBlockOfARangeAndAnotherAnnouncedAreProof(t *testing.T) {
 	open(t, func(d *desk) {
 		txs := d.txs(2)
-		d.receive("a", &message.Tip{Height: 100, Base: 1})
-		asked := find[*message.GetRange](d.receive("b", &message.Tip{Height: 100, Base: 1}), "b")
+		d.receive("a", &message.Tip{Height: 100})
+		asked := find[*message.GetRange](d.receive("b", &message.Tip{Height: 100}), "b")
 		if len(asked) != 1 || asked[0].From == 1 {
 			t.Fatalf("asked %+v of b: want a range above that of a", asked)
 		}

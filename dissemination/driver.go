@@ -252,13 +252,11 @@ func (d *Driver) dispatch(now time.Time, x effect.Send) {
 	switch m := x.Msg.(type) {
 	case *message.Announce:
 		d.bodies.attach(m)
-	case *message.Tip:
-		m.Base = d.cfg.Ledger.Base()
 	case *message.Fetch:
 		d.requests.begin(m.Number, request{x.To[0], m.Block})
 	case *message.GetRange:
 		d.ranges.begin(x.To[0], m)
-	case *message.Pull, *message.Part:
+	case *message.Pull, *message.Tip, *message.Part:
 	case *message.Chunk, *message.Evidence, *message.Ordering, *message.Inventory, *message.Want, *message.Txs: // sent elsewhere
 	}
 	b := message.Encode(x.Msg)

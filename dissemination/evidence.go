@@ -10,10 +10,6 @@ import (
 	"grapevine/p2p/wire"
 )
 
-// maxSpread bounds the proofs that are passed on: two headers always fit, and an
-// invalid block that does not is seen by everybody who gets it.
-const maxSpread = 16 << 10
-
 // halt ends this peer's chain: nothing more of the producer is appended. What was
 // committed stays, and is served.
 func (d *Driver) halt(height uint64, why error) {
@@ -46,7 +42,7 @@ func (d *Driver) prove(e *ordering.Evidence, why error) {
 }
 
 func (d *Driver) spreadEvidence(to wire.PeerID) {
-	if n := len(d.evidence); n > 0 && n <= maxSpread {
+	if n := len(d.evidence); n > 0 && n <= message.MaxProof {
 		d.send(to, &message.Evidence{Proof: d.evidence})
 	}
 }

@@ -58,7 +58,7 @@ func (m *Pull) envelope() proto.Message {
 }
 
 func (m *Tip) envelope() proto.Message {
-	return &pb.Blocks{Message: &pb.Blocks_Tip{Tip: &pb.Tip{Height: m.Height, Base: m.Base}}}
+	return &pb.Blocks{Message: &pb.Blocks_Tip{Tip: &pb.Tip{Height: m.Height}}}
 }
 
 func (m *Evidence) envelope() proto.Message {

@@ -29,7 +29,7 @@ func (d Decoder) Decode(lane wire.Lane, b []byte) (Message, error) {
 				field(6, 5*uint64(l.MaxBlockTxs)), field(7, PrefillBytes+uint64(l.MaxTxBytes)),
 			}},
 			{decodePull, []wire.FieldRule{varint(1, block.MaxHeight), field(2, MaxHave*32), varint(3, block.MaxHeight)}},
-			{decodeTip, []wire.FieldRule{varint(1, block.MaxHeight), varint(2, block.MaxHeight)}},
+			{decodeTip, []wire.FieldRule{varint(1, block.MaxHeight)}},
 			{decodeEvidence, nil},
 			{decodeOrdering, nil},
 		}
@@ -150,12 +150,12 @@ func decodePull(b []byte, _ block.Limits) (Message, error) {
 func decodeTip(b []byte, _ block.Limits) (Message, error) {
 	var m pb.Tip
 	err := unmarshal(b, &m)
-	return &Tip{Height: m.Height, Base: m.Base}, err
+	return &Tip{Height: m.Height}, err
 }
 
 func decodeEvidence(b []byte, _ block.Limits) (Message, error) {
-	if len(b) > maxEvidence {
-		return nil, malformed("evidence of %d bytes, want at most %d", len(b), maxEvidence)
+	if len(b) > MaxProof {
+		return nil, malformed("evidence of %d bytes, want at most %d", len(b), MaxProof)
 	}
 	return &Evidence{Proof: b}, nil
 }

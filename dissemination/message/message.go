@@ -75,11 +75,7 @@ type Pull struct {
 }
 
 // Tip tells how far the sender's chain goes.
-type Tip struct {
-	Height uint64
-
-	Base uint64 // attached: the lowest height it can serve
-}
+type Tip struct{ Height uint64 }
 
 // Evidence is a proof against a producer, in its canonical bytes.
 type Evidence struct{ Proof []byte }
@@ -168,8 +164,9 @@ const (
 	// block is votes and IDs, and with the rest of the message it fits a frame.
 	MaxOrdering = 32 << 10
 	_           = uint(wire.MaxPayload - max(PartBytes, PrefillBytes, MaxOrdering)) // or it does not compile
-	// maxEvidence bounds a proof's bytes.
-	maxEvidence = 16 << 10
+	// MaxProof bounds an Evidence: two headers always fit, and an invalid block that does
+	// not is seen by everybody who gets it.
+	MaxProof = 16 << 10
 	// MaxHop bounds the hop count, which no honest path of infect-and-die reaches.
 	MaxHop = 255
 	// maxWait bounds how long a Fetch may say that its sender waits.

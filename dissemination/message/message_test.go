@@ -33,7 +33,7 @@ func samples() []Message {
 		&Announce{Block: b, Header: header, Shorts: shorts, Pulled: true},
 		&Announce{Block: b, Header: header, Shorts: shorts, Hop: 200},
 		&Pull{Tip: 9, Upto: 12, Have: ids},
-		&Tip{Height: 4, Base: 1},
+		&Tip{Height: 4},
 		&Evidence{Proof: []byte{1, 2, 3}},
 		&Ordering{Data: []byte{1, 2, 3}},
 		&Fetch{Number: 7, Block: ids[0], At: []uint32{0, 1, 5, 99}, Wait: 500 * time.Millisecond},
@@ -65,7 +65,7 @@ func TestDecodeGivesWhatWasEncoded(t *testing.T) {
 
 // What the simulator reckons with is what the encoding takes, to the byte.
 func TestSizesAreTheEncodings(t *testing.T) {
-	list := append(samples(), &Pull{Upto: 64}, &Fetch{Number: 900, At: []uint32{0, 1, 7, 200, 299}}, &Tip{Height: 70000, Base: 1})
+	list := append(samples(), &Pull{Upto: 64}, &Fetch{Number: 900, At: []uint32{0, 1, 7, 200, 299}}, &Tip{Height: 70000})
 	for _, m := range list {
 		if got, want := Size(m), wire.FramedSize(len(Encode(m))); got != want {
 			t.Errorf("%T%+v: size is %d, its encoding has %d", m, m, got, want)

@@ -21,7 +21,7 @@ func (m *Pull) size() int {
 	return sizeOfNumber(m.Tip) + sizeOfBytes(32*len(m.Have)) + sizeOfNumber(m.Upto)
 }
 
-func (m *Tip) size() int { return sizeOfNumber(m.Height) + sizeOfNumber(m.Base) }
+func (m *Tip) size() int { return sizeOfNumber(m.Height) }
 
 func (m *Evidence) size() int { return len(m.Proof) }
 

@@ -117,9 +117,6 @@ func (g *grapevine) act(w *world) bool {
 }
 
 func (g *grapevine) send(w *world, x effect.Send) {
-	if t, ok := x.Msg.(*message.Tip); ok {
-		t.Base = base
-	}
 	size, what := int64(message.Size(x.Msg)), said(spoken{x.Msg})
 	for _, id := range x.To {
 		if !g.peer.send(w, w.peerOf(id), x.Msg.Lane(), size, what) {

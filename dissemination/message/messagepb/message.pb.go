@@ -182,7 +182,6 @@ func (x *Pull) GetUpto() uint64 {
 type Tip struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Height        uint64                 `protobuf:"varint,1,opt,name=height,proto3" json:"height,omitempty"` // the sender's accepted height
-	Base          uint64                 `protobuf:"varint,2,opt,name=base,proto3" json:"base,omitempty"`     // lowest height it can serve
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -220,13 +219,6 @@ func (*Tip) Descriptor() ([]byte, []int) {
 func (x *Tip) GetHeight() uint64 {
 	if x != nil {
 		return x.Height
-	}
-	return 0
-}
-
-func (x *Tip) GetBase() uint64 {
-	if x != nil {
-		return x.Base
 	}
 	return 0
 }
@@ -1167,10 +1159,9 @@ const file_dissemination_message_messagepb_message_proto_rawDesc = "" +
 	"\x04Pull\x12\x10\n" +
 	"\x03tip\x18\x01 \x01(\x04R\x03tip\x12\x12\n" +
 	"\x04have\x18\x02 \x01(\fR\x04have\x12\x12\n" +
-	"\x04upto\x18\x03 \x01(\x04R\x04upto\"1\n" +
+	"\x04upto\x18\x03 \x01(\x04R\x04upto\"\x1d\n" +
 	"\x03Tip\x12\x16\n" +
-	"\x06height\x18\x01 \x01(\x04R\x06height\x12\x12\n" +
-	"\x04base\x18\x02 \x01(\x04R\x04base\"\xee\x01\n" +
+	"\x06height\x18\x01 \x01(\x04R\x06height\"\xee\x01\n" +
 	"\x06Blocks\x12<\n" +
 	"\bannounce\x18\x01 \x01(\v2\x1e.grapevine.message.v1.AnnounceH\x00R\bannounce\x120\n" +
 	"\x04pull\x18\x02 \x01(\v2\x1a.grapevine.message.v1.PullH\x00R\x04pull\x12-\n" +

@@ -116,6 +116,10 @@ func DecodeBody(h *Header, raw []byte) ([]*Tx, error) {
 	return txs, nil
 }
 
+// ErrRoot says that a body is not the one that the header commits to: whoever put it
+// together erred, and not the producer.
+var ErrRoot = fmt.Errorf("%w transaction root", ErrMalformed)
+
 // Check refuses a block that could stand nowhere in this network's chain: a bad
 // header, transactions other than those the header commits to, one of them twice,
 // or one that is out of the limits. It checks no signature and nothing that needs
@@ -127,7 +131,10 @@ func (b *Block) Check(genesis ID, l Limits) error {
 	if len(b.Txs) != int(b.TxCount) {
 		return fmt.Errorf("block %s: %w: %d transactions, the header says %d", b.id.Short(), ErrMalformed, len(b.Txs), b.TxCount)
 	}
-	ids := make([]ID, len(b.Txs))
+	ids := b.TxIDs()
+	if root := TxRoot(ids); root != b.TxRoot { // before all that the producer answers for
+		return fmt.Errorf("block %s: %w %s, the header says %s", b.id.Short(), ErrRoot, root.Short(), b.TxRoot.Short())
+	}
 	seen := make(map[ID]struct{}, len(b.Txs))
 	size := 0
 	for i, t := range b.Txs {
@@ -137,7 +144,6 @@ func (b *Block) Check(genesis ID, l Limits) error {
 		if err := t.CheckExpiry(b.Height, l); err != nil {
 			return fmt.Errorf("block %s: %w", b.id.Short(), err)
 		}
-		ids[i] = t.ID()
 		if _, dup := seen[ids[i]]; dup {
 			return fmt.Errorf("block %s: %w: transaction %s stands in it twice", b.id.Short(), ErrMalformed, ids[i].Short())
 		}
@@ -146,9 +152,6 @@ func (b *Block) Check(genesis ID, l Limits) error {
 	}
 	if size != int(b.BodySize) {
 		return fmt.Errorf("block %s: %w: body of %d bytes, the header says %d", b.id.Short(), ErrMalformed, size, b.BodySize)
-	}
-	if root := TxRoot(ids); root != b.TxRoot {
-		return fmt.Errorf("block %s: %w: transaction root is %s, the header says %s", b.id.Short(), ErrMalformed, root.Short(), b.TxRoot.Short())
 	}
 	if ShortListHash(b.ShortKey().List(ids)) != b.ShortHash {
 		return fmt.Errorf("block %s: %w: the short-ID list is not the one the header commits to", b.id.Short(), ErrMalformed)

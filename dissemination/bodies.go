@@ -1,6 +1,7 @@
 package dissemination
 
 import (
+	"errors"
 	"fmt"
 	"iter"
 	"slices"
@@ -203,12 +204,11 @@ func (d *Driver) checkList(now time.Time, x effect.CheckList) {
 func (d *Driver) assemble(now time.Time, id block.ID) {
 	b := d.bodies.byID[id]
 	whole := block.New(b.header, slices.Clone(b.txs))
-	if block.TxRoot(whole.TxIDs()) != b.header.TxRoot {
+	if err := whole.Check(d.network, d.limits); errors.Is(err, block.ErrRoot) {
 		b.ids = nil
 		d.core.Mismatched(now, id)
 		return
-	}
-	if err := whole.Check(d.network, d.limits); err != nil {
+	} else if err != nil {
 		d.core.Rejected(now, id)
 		d.invalid(whole, err)
 		return

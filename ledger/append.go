@@ -32,10 +32,17 @@ func (l *Ledger) check(b *block.Block) (held bool, err error) {
 	case b.Parent != tip.ID:
 		return false, refuse(b, ErrFork, "it stands on %s, the ledger's block at height %d is %s", b.Parent.Short(), tip.Height, tip.ID.Short())
 	}
+	if l.checked.Load() == b { // by Check, a moment ago, and against the same tip
+		return false, nil
+	}
 	if err := b.CheckParent(tip); err != nil {
 		return false, refuse(b, ErrInvalid, "%v", err)
 	}
-	return false, l.checkNew(b)
+	if err := l.checkNew(b); err != nil {
+		return false, err
+	}
+	l.checked.Store(b)
+	return false, nil
 }
 
 // compare tells the block that the ledger holds from another one at its height.

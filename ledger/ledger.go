@@ -75,7 +75,8 @@ type Ledger struct {
 	db      store
 	recent  recent
 
-	tip atomic.Pointer[block.Tip] // written by the holder of writing
+	tip     atomic.Pointer[block.Tip]   // written by the holder of writing
+	checked atomic.Pointer[block.Block] // the last that may follow the tip that it stands on
 
 	// writing has room for one: Append and Close hold it. It is a channel and not a
 	// mutex because a commit waits for other goroutines, and one that waits for a

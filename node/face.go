@@ -77,8 +77,7 @@ func (n *Node) onHalted(err error) { n.halted.Store(&err) }
 // onAccepted writes the one line that every block gets.
 func (n *Node) onAccepted(f arrival.Accepted) {
 	n.facts.add(f)
-	n.cfg.Logger.Info("block accepted", "height", f.Height, "id", f.ID, "txs", f.Txs, "bytes", f.Bytes, "via", f.Via,
-		"from", f.From, "hop", f.Hop, "latency", f.Latency, "missing", f.Missing, "duplicates", f.Duplicates())
+	n.cfg.Logger.Info(arrival.Message, f.Attrs()...)
 	if n.cfg.OnAccepted != nil {
 		n.cfg.OnAccepted(f)
 	}

@@ -65,6 +65,18 @@ type Accepted struct {
 	Facts
 }
 
+// Message is that of the log line which every accepted block gets; testnet/report reads
+// it again.
+const Message = "block accepted"
+
+// Attrs returns that line's keys and values, in turn.
+func (a Accepted) Attrs() []any {
+	return []any{
+		"height", a.Height, "id", a.ID, "txs", a.Txs, "bytes", a.Bytes, "via", a.Via, "from", a.From, "hop", a.Hop,
+		"latency", a.Latency, "missing", a.Missing, "duplicates", a.Duplicates(),
+	}
+}
+
 // Duplicates returns how many bodies' worth of the block came again, to two digits.
 func (a Accepted) Duplicates() float64 {
 	return math.Round(100*float64(a.Again)/float64(max(a.Bytes, 1))) / 100

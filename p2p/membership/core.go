@@ -23,10 +23,10 @@ type Config struct {
 	Info Info
 	// Bootstrap are peers that are known without having been heard of.
 	Bootstrap []Contact
-	// MaxMembers bounds the table; zero means 16,384.
+	// MaxMembers bounds the table; zero means the default, 16,384.
 	MaxMembers int
-	// Full is up to how many members, oneself included, all are neighbours; zero
-	// means 128. Above it Active neighbours are drawn; zero means 64.
+	// Full is up to how many members, oneself included, all are neighbours. Above it
+	// Active neighbours are drawn. Zero means the defaults.
 	Full, Active int
 }
 
@@ -36,18 +36,22 @@ type Contact struct {
 	Addrs []string
 }
 
-// DefaultMaxMembers is Config.MaxMembers when that is zero.
-const DefaultMaxMembers = 16 << 10
+// The defaults of Config's fields of these names.
+const (
+	DefaultMaxMembers = 16 << 10
+	DefaultFull       = 128
+	DefaultActive     = 64
+)
 
 func (c Config) withDefaults() Config {
 	if c.MaxMembers == 0 {
 		c.MaxMembers = DefaultMaxMembers
 	}
 	if c.Full == 0 {
-		c.Full = 128
+		c.Full = DefaultFull
 	}
 	if c.Active == 0 {
-		c.Active = 64
+		c.Active = DefaultActive
 	}
 	return c
 }

@@ -89,7 +89,7 @@ func (l *live) open(ctx context.Context, w *world) error {
 			there = append(there, p)
 		}
 	}
-	if len(there) > full {
+	if len(there) > membership.DefaultFull {
 		return l.restore(ctx, w, there)
 	}
 	for _, p := range there {

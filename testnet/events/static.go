@@ -5,15 +5,12 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"grapevine/p2p/membership"
 	"grapevine/testnet/scenario"
 )
 
-// full is up to how many members all are neighbours, and active how many are above
-// that: membership's.
-const full, active = 128, 64
-
-// static is a roster drawn beforehand, as membership strives for it: up to full
-// members all are neighbours; above, everybody draws others until it has active ones.
+// static is a roster drawn beforehand, as membership strives for it: up to DefaultFull
+// members all are neighbours; above, everybody draws others until it has DefaultActive.
 // Connections are lost and made anew as in a node.
 type static struct {
 	graph  [][]int           // neighbours, of each peer those with greater numbers
@@ -32,7 +29,7 @@ func newStatic(w *world) *static {
 			}
 		}
 	}
-	if n > full {
+	if n > membership.DefaultFull {
 		s.draw(rand.New(rand.NewPCG(w.plan.Seed, 0x67726170)), n)
 		return s
 	}
@@ -53,10 +50,10 @@ func (s *static) link(i, j int) {
 func (s *static) draw(rng *rand.Rand, n int) {
 	linked := make([]map[int]bool, n)
 	for i := range linked {
-		linked[i] = make(map[int]bool, active)
+		linked[i] = make(map[int]bool, membership.DefaultActive)
 	}
 	for _, i := range rng.Perm(n) {
-		for len(linked[i]) < active {
+		for len(linked[i]) < membership.DefaultActive {
 			j := rng.IntN(n)
 			if j != i && !linked[i][j] {
 				linked[i][j], linked[j][i] = true, true

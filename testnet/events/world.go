@@ -14,6 +14,7 @@ import (
 
 	"grapevine/block"
 	"grapevine/dissemination/arrival"
+	"grapevine/p2p/membership"
 	"grapevine/p2p/wire"
 	"grapevine/testnet/outcome"
 	"grapevine/testnet/scenario"
@@ -132,7 +133,7 @@ func newWorld(plan *scenario.Plan, protocol string) (*world, error) {
 // know their neighbours, as they do in the packet world.
 func newRoster(w *world) roster {
 	ours := w.out.Protocol == scenario.Grapevine
-	if m := w.plan.Membership; ours && (m == "live" || m == "auto" && len(w.peers) <= full) {
+	if m := w.plan.Membership; ours && (m == "live" || m == "auto" && len(w.peers) <= membership.DefaultFull) {
 		return newLive(w)
 	}
 	return newStatic(w)

@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"time"
 
+	"grapevine/p2p/membership"
 	"grapevine/testnet/report"
 )
 
@@ -169,7 +170,7 @@ func awaitAll(ctx context.Context, cfg Config, starts []*Started) error {
 	cfg.Progress(0, len(starts))
 	results := make(chan error, len(starts))
 	for _, s := range starts {
-		go func() { results <- s.await(ctx, min(len(starts)-1, maxNeighbours)) }()
+		go func() { results <- s.await(ctx, min(len(starts)-1, membership.DefaultFull)) }()
 	}
 	var first error
 	for ready := range starts {

@@ -13,9 +13,6 @@ import (
 	"grapevine/api"
 )
 
-// maxNeighbours is up to how many members all are neighbours of all.
-const maxNeighbours = 128
-
 // Started is a peer whose process this one has started.
 type Started struct {
 	Peer  Peer            // as it was then

@@ -10,6 +10,7 @@ import (
 
 	"grapevine/block"
 	"grapevine/dissemination/arrival"
+	"grapevine/p2p/membership"
 	"grapevine/testnet/baseline"
 	"grapevine/testnet/baseline/fabric"
 )
@@ -89,8 +90,8 @@ func (g *gossip) dials() [][]int {
 func (g *gossip) drawMesh() [][]int {
 	n := len(g.peers)
 	want := n - 1
-	if n > full {
-		want = active
+	if n > membership.DefaultFull {
+		want = membership.DefaultActive
 	}
 	targets, linked := make([][]int, n), make([]map[int]bool, n)
 	for i := range linked {

@@ -11,16 +11,12 @@ import (
 	"grapevine/genesis"
 	"grapevine/ledger"
 	"grapevine/node"
+	"grapevine/p2p/membership"
 	"grapevine/p2p/wire"
 )
 
-const (
-	// bootstraps is how many peers everybody is told of; the others are found.
-	bootstraps = 3
-	// full is up to how many members all are neighbours, and active how many each looks
-	// for otherwise: the defaults of p2p/membership.
-	full, active = 128, 64
-)
+// bootstraps is how many peers everybody is told of; the others are found.
+const bootstraps = 3
 
 // nodes is a network of whole nodes.
 type nodes struct {
@@ -128,8 +124,8 @@ func (ns *nodes) unlinked() string {
 		}
 	}
 	want := up - 1
-	if up > full {
-		want = active
+	if up > membership.DefaultFull {
+		want = membership.DefaultActive
 	}
 	for i, l := range ns.w.lives {
 		if l == nil {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"grapevine/dissemination/arrival"
+	"grapevine/p2p/membership"
 	"grapevine/testnet/outcome"
 	"grapevine/testnet/scenario"
 )
@@ -83,11 +84,11 @@ func TestLargeWarmPoolsNeedNoBodies(t *testing.T) {
 
 // Those that speak Fabric's gossip have the neighbours that whole nodes have.
 func TestMeshIsThatOfWholeNodes(t *testing.T) {
-	for _, n := range []int{2, full, full + 1, 300} {
+	for _, n := range []int{2, membership.DefaultFull, membership.DefaultFull + 1, 300} {
 		p := planned(t, func(s *scenario.Scenario) { s.Peers = n })
 		g := newGossip(&world{plan: p}, fabricProtocol)
 		for i, list := range g.targets {
-			if len(list) < min(n-1, active) || n <= full && len(list) != n-1 || n > full && len(list) > 3*active {
+			if len(list) < min(n-1, membership.DefaultActive) || n <= membership.DefaultFull && len(list) != n-1 || n > membership.DefaultFull && len(list) > 3*membership.DefaultActive {
 				t.Errorf("of %d peers, peer %d has %d neighbours", n, i, len(list))
 			}
 			for k, j := range list {

@@ -13,10 +13,8 @@ import (
 	"grapevine/dissemination/arrival"
 )
 
-// Accepted is the message of the log line that holds a fact.
-const Accepted = "block accepted"
-
-// Fact is what one peer saw of one block that it accepted.
+// Fact is what one peer saw of one block that it accepted: the log line of
+// arrival.Message and Attrs.
 type Fact struct {
 	// Peer is the peer's number in the network.
 	Peer       int           `json:"-"`
@@ -81,15 +79,15 @@ func parseObject(peer int, raw []byte) (Line, error) {
 		return Line{}, fmt.Errorf("%w: %w", ErrNotJSON, err)
 	}
 	l := Line{Time: head.Time, Level: head.Level, Msg: head.Msg, raw: raw}
-	if head.Msg != Accepted {
+	if head.Msg != arrival.Message {
 		return l, nil
 	}
 	f := Fact{Peer: peer}
 	if err := json.Unmarshal(raw, &f); err != nil {
-		return Line{}, fmt.Errorf("%q line: %w", Accepted, err)
+		return Line{}, fmt.Errorf("%q line: %w", arrival.Message, err)
 	}
 	if f.Height == 0 || f.ID.IsZero() {
-		return Line{}, fmt.Errorf("%q line without height or id: %s", Accepted, raw)
+		return Line{}, fmt.Errorf("%q line without height or id: %s", arrival.Message, raw)
 	}
 	l.Fact = &f
 	return l, nil

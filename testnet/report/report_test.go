@@ -12,6 +12,7 @@ import (
 
 	"grapevine/block"
 	"grapevine/dissemination/arrival"
+	"grapevine/p2p/wire"
 )
 
 var idA, idB = block.ID{0xaa}, block.ID{0xbb}
@@ -21,8 +22,13 @@ func logOf(facts ...Fact) string {
 	var b strings.Builder
 	l := slog.New(slog.NewJSONHandler(&b, nil))
 	for _, f := range facts {
-		l.Info(Accepted, "height", f.Height, "id", f.ID, "txs", f.Txs, "bytes", f.Bytes, "via", f.Via,
-			"from", f.From, "hop", f.Hop, "latency", f.Latency, "missing", f.Missing, "duplicates", f.Duplicates)
+		a := arrival.Accepted{
+			Height: f.Height, ID: f.ID, Txs: f.Txs, Bytes: f.Bytes, Latency: f.Latency,
+			Facts: arrival.Facts{
+				Via: f.Via, From: wire.PeerID(f.From), Hop: f.Hop, Missing: f.Missing, Again: int(f.Duplicates * float64(f.Bytes)),
+			},
+		}
+		l.Info(arrival.Message, a.Attrs()...)
 	}
 	return b.String()
 }

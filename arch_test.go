@@ -53,7 +53,7 @@ var packages = []struct {
 
 	{"internal/spelling", "", "errors that say what was probably meant, for whatever has names"},
 
-	{"testnet/scenario", "block internal/spelling testnet/scenarios", "what is to happen is said before there is a network, and for every world alike"},
+	{"testnet/scenario", "block dissemination/fresh dissemination/protocol internal/spelling testnet/scenarios", "what is to happen is said before there is a network, and for every world alike"},
 	{"testnet/scenarios", "", "files, and the one line that embeds them"},
 	{"testnet/report", "block dissemination/arrival", "a report is made of facts, wherever the network ran"},
 	{"testnet/outcome", "block dissemination/arrival testnet/report", "what happened is data, whatever world it happened in"},
@@ -74,7 +74,7 @@ var packages = []struct {
 		"simulated peers are the cores and what stands between them: no network, no disk, no clock"},
 	{"cmd/internal/cli", "api", "what the programs have in common is the command line, not what they do"},
 	{"cmd/internal/cli/clitest", "", "a program is tested from outside"},
-	{"cmd/peer", "api api/apipb api/codec block block/sig cmd/internal/cli dissemination/arrival dissemination/fresh durable genesis internal/spelling ledger mempool node ordering p2p/membership testnet/ledgers testnet/local testnet/report testnet/traffic",
+	{"cmd/peer", "api api/apipb api/codec block block/sig cmd/internal/cli dissemination/arrival dissemination/fresh dissemination/protocol durable genesis internal/spelling ledger mempool node ordering p2p/membership testnet/ledgers testnet/local testnet/report testnet/traffic",
 		"the command line is at the top: nothing imports it"},
 	{"cmd/lab", "cmd/internal/cli cmd/lab/bench testnet/checks testnet/events testnet/local testnet/outcome testnet/packets testnet/plot testnet/processes testnet/scenario",
 		"the laboratory knows networks of peers, and starts the peers' program as anybody would"},

@@ -3,17 +3,14 @@ package node
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"grapevine/block"
 	"grapevine/block/sig"
 	"grapevine/dissemination/arrival"
-	"grapevine/dissemination/fresh"
 	"grapevine/dissemination/message"
 	"grapevine/dissemination/protocol"
 	"grapevine/genesis"
@@ -52,18 +49,8 @@ type Config struct {
 	API       string
 	APIPublic bool
 
-	// Mode is "push-pull", "push" or "pull": how fresh blocks travel; "" means push-pull.
-	Mode string
-	// NoCatchup switches catch-up off, for comparison.
-	NoCatchup bool
-	// Fanout is how many neighbours an announcement goes to; zero means ⌈ln members⌉ + 7.
-	Fanout int
-	// PullEvery is the mean time between periodic pulls; zero means
-	// fresh.DefaultPullEvery.
-	PullEvery time.Duration
-	// FetchTimeout is how long a request for transactions may go without progress at
-	// first, at most fresh.MaxFetchTimeout; zero means fresh.DefaultFetchTimeout.
-	FetchTimeout time.Duration
+	// Protocol says how blocks travel; its zero value is what everybody should use.
+	Protocol protocol.Config
 
 	// Cutter says when the orderer makes a block. Only the orderer heeds it.
 	Cutter ordering.CutterConfig
@@ -131,24 +118,6 @@ type Consenter interface {
 // MaxOrdering is the most that a Consenter tells another at once, in bytes.
 const MaxOrdering = message.MaxOrdering
 
-// protocol returns the settings of the block protocol.
-func (c Config) protocol() (protocol.Config, error) {
-	mode, err := fresh.ParseMode(c.Mode)
-	switch {
-	case err != nil:
-		return protocol.Config{}, err
-	case c.Fanout < 0:
-		return protocol.Config{}, fmt.Errorf("fanout is %d: want 0 for the default, or more", c.Fanout)
-	case c.PullEvery < 0:
-		return protocol.Config{}, fmt.Errorf("pull_every is %v: want 0 for the default, or more", c.PullEvery)
-	case c.FetchTimeout < 0 || c.FetchTimeout > fresh.MaxFetchTimeout:
-		return protocol.Config{}, fmt.Errorf("fetch_timeout is %v: want 0 for the default, or up to %v", c.FetchTimeout, fresh.MaxFetchTimeout)
-	}
-	return protocol.Config{NoCatchup: c.NoCatchup, Fresh: fresh.Config{
-		Mode: mode, Fanout: c.Fanout, PullEvery: c.PullEvery, FetchTimeout: c.FetchTimeout,
-	}}, nil
-}
-
 func (c Config) withDefaults() Config {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
@@ -177,6 +146,5 @@ func (c Config) validate() error {
 	if c.Genesis == nil {
 		return errors.New("node: Config.Genesis is nil: read one with genesis.Load")
 	}
-	_, err := c.protocol()
-	return err
+	return c.Protocol.Fresh.Validate()
 }

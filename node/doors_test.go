@@ -9,6 +9,7 @@ import (
 
 	"grapevine/block"
 	"grapevine/block/sig"
+	"grapevine/dissemination/fresh"
 	"grapevine/genesis"
 	"grapevine/mempool"
 	"grapevine/node"
@@ -60,11 +61,13 @@ func TestSettingsOfTheProtocolAreChecked(t *testing.T) {
 		set  func(*node.Config)
 		want []string
 	}{
-		{func(c *node.Config) { c.Mode = "shout" }, []string{"mode", `"shout"`, "push-pull, push, pull"}},
-		{func(c *node.Config) { c.Fanout = -1 }, []string{"fanout", "-1"}},
-		{func(c *node.Config) { c.PullEvery = -time.Second }, []string{"pull_every", "-1s"}},
-		{func(c *node.Config) { c.FetchTimeout = time.Hour }, []string{"fetch_timeout", "1h", "1m"}},
-		{func(c *node.Config) { c.Mode, c.Fanout, c.PullEvery = "push", 5, time.Second }, nil},
+		{func(c *node.Config) { c.Protocol.Fresh.Mode = 9 }, []string{"mode", "9"}},
+		{func(c *node.Config) { c.Protocol.Fresh.Fanout = -1 }, []string{"fanout", "-1"}},
+		{func(c *node.Config) { c.Protocol.Fresh.PullEvery = -time.Second }, []string{"pull_every", "-1s"}},
+		{func(c *node.Config) { c.Protocol.Fresh.FetchTimeout = time.Hour }, []string{"fetch_timeout", "1h", "1m"}},
+		{func(c *node.Config) {
+			c.Protocol.Fresh = fresh.Config{Mode: fresh.PushOnly, Fanout: 5, PullEvery: time.Second}
+		}, nil},
 	} {
 		cfg := node.Config{Genesis: g, Key: key}
 		c.set(&cfg)

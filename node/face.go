@@ -85,7 +85,7 @@ func (n *Node) onAccepted(f arrival.Accepted) {
 
 func (n *Node) status() api.Status {
 	return api.Status{
-		PeerID: string(n.ID()), Software: n.cfg.Software, Mode: n.protocol.Fresh.Mode.String(), Addrs: n.Addrs(),
+		PeerID: string(n.ID()), Software: n.cfg.Software, Mode: n.cfg.Protocol.Fresh.Mode.String(), Addrs: n.Addrs(),
 		Neighbours: len(n.Neighbours()), Started: n.started,
 	}
 }

@@ -16,7 +16,6 @@ import (
 	"grapevine/api"
 	"grapevine/block"
 	"grapevine/dissemination"
-	"grapevine/dissemination/protocol"
 	"grapevine/ledger"
 	"grapevine/mempool"
 	"grapevine/ordering"
@@ -26,22 +25,21 @@ import (
 
 // Node is one peer of a network.
 type Node struct {
-	cfg      Config
-	protocol protocol.Config
-	limits   block.Limits
-	started  time.Time
-	ledger   *ledger.Ledger
-	pool     *mempool.Pool
-	host     *p2p.Host
-	driver   *dissemination.Driver
-	intake   *dissemination.Intake
-	orderer  Orderer     // nil when this node makes no blocks
-	api      *api.Server // nil when there is none
-	facts    facts
-	halted   atomic.Pointer[error]
-	running  atomic.Bool
-	closers  []func() error
-	once     sync.Once
+	cfg     Config
+	limits  block.Limits
+	started time.Time
+	ledger  *ledger.Ledger
+	pool    *mempool.Pool
+	host    *p2p.Host
+	driver  *dissemination.Driver
+	intake  *dissemination.Intake
+	orderer Orderer     // nil when this node makes no blocks
+	api     *api.Server // nil when there is none
+	facts   facts
+	halted  atomic.Pointer[error]
+	running atomic.Bool
+	closers []func() error
+	once    sync.Once
 }
 
 // New opens a node's data and sockets. What follows is Run, or Close.
@@ -50,11 +48,7 @@ func New(cfg Config) (_ *Node, err error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	blocks, err := cfg.protocol()
-	if err != nil {
-		return nil, err
-	}
-	n := &Node{cfg: cfg, protocol: blocks, limits: cfg.Genesis.BlockLimits(), started: time.Now(), facts: newFacts()}
+	n := &Node{cfg: cfg, limits: cfg.Genesis.BlockLimits(), started: time.Now(), facts: newFacts()}
 	if cfg.Seed == 0 {
 		n.cfg.Seed = rand.Uint64()
 	}
@@ -142,7 +136,7 @@ func (n *Node) openHost() error {
 	n.closers = append(n.closers, h.Close)
 	n.driver = dissemination.New(dissemination.Config{
 		Genesis: n.cfg.Genesis, Self: h.ID(), Ledger: n.ledger, Pool: n.pool, Host: h,
-		Protocol: n.protocol, Seed: n.cfg.Seed,
+		Protocol: n.cfg.Protocol, Seed: n.cfg.Seed,
 		OnAccepted: n.onAccepted, Halted: n.onHalted, KeepEvidence: keep, Evidence: evidence, Hear: n.hear,
 		Logger: n.cfg.Logger, Registerer: n.cfg.Registry,
 	})
@@ -240,7 +234,7 @@ func (n *Node) Run(ctx context.Context) error {
 	n.addMetrics()
 	n.running.Store(true)
 	n.cfg.Logger.Info("node started", "peer", n.host.ID(), "network", n.cfg.Genesis.ChainID, "genesis", n.cfg.Genesis.ID(),
-		"height", n.ledger.Tip().Height, "orderer", n.orderer != nil, "mode", n.protocol.Fresh.Mode, "addrs", n.host.Addrs(), "api", n.APIAddr())
+		"height", n.ledger.Tip().Height, "orderer", n.orderer != nil, "mode", n.cfg.Protocol.Fresh.Mode, "addrs", n.host.Addrs(), "api", n.APIAddr())
 	err := g.Wait()
 	n.running.Store(false)
 	if errors.Is(err, errStopped) {

@@ -19,6 +19,7 @@ import (
 
 	"grapevine/block"
 	"grapevine/block/sig"
+	"grapevine/dissemination/fresh"
 	"grapevine/genesis"
 	"grapevine/mempool"
 	"grapevine/node"
@@ -264,10 +265,10 @@ func TestTransactionsStandInTheSameBlockEverywhere(t *testing.T) {
 }
 
 func TestModes(t *testing.T) {
-	for _, mode := range []string{"pull", "push"} {
-		t.Run(mode, func(t *testing.T) {
+	for _, mode := range []fresh.Mode{fresh.PullOnly, fresh.PushOnly} {
+		t.Run(mode.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				w := newWorld(t, 5, func(_ int, c *node.Config) { c.Mode, c.NoCatchup = mode, true })
+				w := newWorld(t, 5, func(_ int, c *node.Config) { c.Protocol.Fresh.Mode, c.Protocol.NoCatchup = mode, true })
 				defer w.stop()
 				var all []*block.Tx
 				for i := range 20 {

@@ -5,6 +5,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"grapevine/dissemination/fresh"
 	"grapevine/node"
 )
 
@@ -12,7 +13,7 @@ import (
 // finds although there is no pull: the members' records tell how far others are.
 func TestLastBlockIsFoundWithoutAPull(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, 5, func(_ int, c *node.Config) { c.Mode, c.Fanout = "push", 1 })
+		w := newWorld(t, 5, func(_ int, c *node.Config) { c.Protocol.Fresh = fresh.Config{Mode: fresh.PushOnly, Fanout: 1} })
 		defer w.stop()
 		w.submit(0, w.tx("the only one"))
 		w.until(5*time.Second, "the block is made", func() bool { return w.nodes[0].Tip().Height == 1 })

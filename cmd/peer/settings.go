@@ -29,11 +29,8 @@ type settings struct {
 	Bootstrap           []string
 	API                 string
 	APIPublic           bool
-	Mode                string
 	Catchup             bool
-	Fanout              int
-	PullEvery           time.Duration
-	FetchTimeout        time.Duration
+	Fresh               fresh.Config
 	MaxMembers          int
 	LogLevel            string
 	LogFormat           string
@@ -56,7 +53,6 @@ func defaultSettings() *settings {
 	return &settings{
 		Listen:    []string{"/ip4/0.0.0.0/udp/9701/quic-v1", "/ip4/0.0.0.0/tcp/9701"},
 		API:       defaultAPI,
-		Mode:      fresh.Modes()[0],
 		Catchup:   true,
 		LogLevel:  "info",
 		LogFormat: "text",
@@ -84,11 +80,11 @@ func (s *settings) table() []setting {
 		{"bootstrap", cli.List(&s.Bootstrap), "multiaddrs of peers to connect to first, each ending in /p2p/ and the peer ID"},
 		{"api", cli.Text(&s.API), "host:port of the HTTP API; \"off\" for none"},
 		{"api_public", cli.Bool(&s.APIPublic), "allow an API address that other machines can reach; whoever reaches it can submit"},
-		{"mode", cli.Text(&s.Mode, fresh.Modes()...), "how fresh blocks travel: push-pull, push or pull"},
+		{"mode", cli.Word(&s.Fresh.Mode), "how fresh blocks travel: push-pull, push or pull"},
 		{"catchup", cli.Bool(&s.Catchup), "fetch ranges of blocks when far behind"},
-		{"fanout", cli.Count(&s.Fanout, 0, 1024), "neighbours that a fresh block is pushed to; 0: as many as the network's size asks for"},
-		{"pull_every", cli.Duration(&s.PullEvery), "mean time between periodic pulls of fresh blocks; 0s: " + cli.Shortly(fresh.DefaultPullEvery)},
-		{"fetch_timeout", cli.Duration(&s.FetchTimeout), "how long a request for a block's transactions may go without progress at first, " + cli.Shortly(fresh.MaxFetchTimeout) + " at most; 0s: " + cli.Shortly(fresh.DefaultFetchTimeout)},
+		{"fanout", cli.Count(&s.Fresh.Fanout, 0, fresh.MaxFanout), "neighbours that a fresh block is pushed to; 0: as many as the network's size asks for"},
+		{"pull_every", cli.Duration(&s.Fresh.PullEvery), "mean time between periodic pulls of fresh blocks; 0s: " + cli.Shortly(fresh.DefaultPullEvery)},
+		{"fetch_timeout", cli.Duration(&s.Fresh.FetchTimeout), "how long a request for a block's transactions may go without progress at first, " + cli.Shortly(fresh.MaxFetchTimeout) + " at most; 0s: " + cli.Shortly(fresh.DefaultFetchTimeout)},
 		{"max_members", cli.Owned(cli.Count(&s.MaxMembers, 0, 1<<20), cli.Count(new(membership.DefaultMaxMembers), 0, 0)), "peers of the network to remember"},
 		{"log_level", cli.Text(&s.LogLevel, "debug", "info", "warn", "error"), "least severe log lines to write: debug, info, warn or error"},
 		{"log_format", cli.Text(&s.LogFormat, "text", "json"), "form of the log on standard error: text or json"},

@@ -14,6 +14,8 @@ import (
 
 	"grapevine/cmd/internal/cli"
 	"grapevine/cmd/internal/cli/clitest"
+	"grapevine/dissemination/fresh"
+	"grapevine/dissemination/protocol"
 	"grapevine/ordering"
 )
 
@@ -196,15 +198,15 @@ func TestAListFlagMayBeGivenTwice(t *testing.T) {
 
 func TestNodeConfig(t *testing.T) {
 	cfg := defaultSettings().nodeConfig()
-	if cfg.API != defaultAPI || cfg.NoCatchup || cfg.Mode != "push-pull" || cfg.Cutter != (ordering.CutterConfig{}) || cfg.PoolMaxTxs != 0 || cfg.MaxMembers != 0 {
+	if cfg.API != defaultAPI || cfg.Protocol != (protocol.Config{}) || cfg.Cutter != (ordering.CutterConfig{}) || cfg.PoolMaxTxs != 0 || cfg.MaxMembers != 0 {
 		t.Errorf("the defaults mean %+v", cfg)
 	}
 	s, err := loaded(t, "", "--api=off", "--catchup=false", "--block-max-txs=5", "--seed=3", "--mode=push", "--pull-every=3s", "--fetch-timeout=750ms")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if cfg = s.nodeConfig(); cfg.API != "" || !cfg.NoCatchup || cfg.Cutter.MaxTxs != 5 || cfg.Seed != 3 || cfg.Mode != "push" ||
-		cfg.PullEvery != 3*time.Second || cfg.FetchTimeout != 750*time.Millisecond {
+	if cfg = s.nodeConfig(); cfg.API != "" || !cfg.Protocol.NoCatchup || cfg.Cutter.MaxTxs != 5 || cfg.Seed != 3 ||
+		cfg.Protocol.Fresh != (fresh.Config{Mode: fresh.PushOnly, PullEvery: 3 * time.Second, FetchTimeout: 750 * time.Millisecond}) {
 		t.Errorf("other settings mean %+v", cfg)
 	}
 	// What is given counts, though it be the default: a genesis that allows less must say so.

@@ -17,6 +17,7 @@ import (
 	"grapevine/block"
 	"grapevine/block/sig"
 	"grapevine/cmd/internal/cli"
+	"grapevine/dissemination/protocol"
 	"grapevine/genesis"
 	"grapevine/ledger"
 	"grapevine/node"
@@ -105,8 +106,7 @@ func (s *settings) nodeConfig() node.Config {
 		Listen: s.Listen, Advertise: s.Advertise, Bootstrap: s.Bootstrap,
 		API: s.API, APIPublic: s.APIPublic,
 		Software: "grapevine/" + cli.Version,
-		Mode:     s.Mode, NoCatchup: !s.Catchup, Fanout: s.Fanout,
-		PullEvery: s.PullEvery, FetchTimeout: s.FetchTimeout, MaxMembers: s.MaxMembers,
+		Protocol: protocol.Config{Fresh: s.Fresh, NoCatchup: !s.Catchup}, MaxMembers: s.MaxMembers,
 		Cutter: ordering.CutterConfig{
 			Timeout:        s.BlockTimeout,
 			MaxTxs:         s.BlockMaxTxs,

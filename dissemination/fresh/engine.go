@@ -34,15 +34,22 @@ func (m Mode) String() string { return modeNames[m] }
 // MarshalText implements encoding.TextMarshaler, for logs in JSON.
 func (m Mode) MarshalText() ([]byte, error) { return []byte(m.String()), nil }
 
+// UnmarshalText implements encoding.TextUnmarshaler; "" is the default.
+func (m *Mode) UnmarshalText(text []byte) error {
+	i := slices.Index(modeNames, cmp.Or(string(text), modeNames[PushPull]))
+	if i < 0 {
+		return fmt.Errorf("want one of %s", strings.Join(modeNames, ", "))
+	}
+	*m = Mode(i)
+	return nil
+}
+
 // ParseMode reads what String wrote; "" is the default.
-func ParseMode(s string) (Mode, error) {
-	if s == "" {
-		return PushPull, nil
+func ParseMode(s string) (m Mode, err error) {
+	if err := m.UnmarshalText([]byte(s)); err != nil {
+		return 0, fmt.Errorf("mode is %q: %w", s, err)
 	}
-	if i := slices.Index(modeNames, s); i >= 0 {
-		return Mode(i), nil
-	}
-	return 0, fmt.Errorf("mode is %q: want %s", s, strings.Join(modeNames, ", "))
+	return m, nil
 }
 
 // Config sets an engine up. The zero value of a field means its default.
@@ -73,7 +80,24 @@ const (
 	DefaultFetchTimeout = 500 * time.Millisecond
 	// MaxFetchTimeout is the longest that a request may say it waits.
 	MaxFetchTimeout = time.Minute
+	// MaxFanout is more than anybody has neighbours.
+	MaxFanout = 1024
 )
+
+// Validate refuses what an engine could not work with, by the names that settings have.
+func (c Config) Validate() error {
+	switch {
+	case int(c.Mode) >= len(modeNames):
+		return fmt.Errorf("mode is %d: want one of %d", c.Mode, len(modeNames))
+	case c.Fanout < 0 || c.Fanout > MaxFanout:
+		return fmt.Errorf("fanout is %d: want 0 for the default, or up to %d", c.Fanout, MaxFanout)
+	case c.PullEvery < 0:
+		return fmt.Errorf("pull_every is %v: want 0 for the default, or more", c.PullEvery)
+	case c.FetchTimeout < 0 || c.FetchTimeout > MaxFetchTimeout:
+		return fmt.Errorf("fetch_timeout is %v: want 0 for the default, or up to %v", c.FetchTimeout, MaxFetchTimeout)
+	}
+	return nil
+}
 
 // Bounds that no setting changes.
 const (

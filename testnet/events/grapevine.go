@@ -44,13 +44,10 @@ type grapevine struct {
 
 // grapevines makes minds of our own, under a scenario's settings.
 func grapevines(s scenario.Settings) (func(w *world, p *peer, seed uint64) mind, error) {
-	mode, err := fresh.ParseMode(s.Mode)
+	cfg, err := s.Protocol()
 	if err != nil {
 		return nil, err
 	}
-	cfg := protocol.Config{NoCatchup: s.NoCatchup, Fresh: fresh.Config{
-		Mode: mode, Fanout: s.Fanout, PullEvery: s.PullEvery.D(), FetchTimeout: s.FetchTimeout.D(),
-	}}
 	return func(w *world, p *peer, seed uint64) mind {
 		return &grapevine{protocol.New(cfg, seed, w.time(), p.tip), p}
 	}, nil

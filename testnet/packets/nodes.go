@@ -75,7 +75,11 @@ func (ns *nodes) seed(purpose string, number int) (seed [32]byte) {
 }
 
 func (ns *nodes) open(i int) (runner, error) {
-	port, s := ns.w.network.ports[i], ns.w.plan.Settings
+	port := ns.w.network.ports[i]
+	blocks, err := ns.w.plan.Settings.Protocol()
+	if err != nil {
+		return nil, err
+	}
 	ns.past[i], ns.counters[i] = ns.again(i), prometheus.NewRegistry()
 	cfg := node.Config{
 		Genesis: ns.genesis, Key: ns.keys[i], Memory: ns.memories[i], Seed: ns.w.plan.Random("node", uint64(i)).Uint64(),
@@ -86,7 +90,7 @@ func (ns *nodes) open(i int) (runner, error) {
 		OnAccepted:       func(a node.Accepted) { ns.accept(i, a) },
 		OnDropped:        func(p wire.PeerID, why string) { ns.w.book.drop(i, string(p), why) },
 		Registry:         ns.counters[i],
-		Mode:             s.Mode, Fanout: s.Fanout, NoCatchup: s.NoCatchup, PullEvery: s.PullEvery.D(), FetchTimeout: s.FetchTimeout.D(),
+		Protocol:         blocks,
 	}
 	if i == 0 && ns.orderer != nil {
 		cfg.Orderer = ns.orderer

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/BurntSushi/toml"
+
+	"grapevine/dissemination/fresh"
 )
 
 // The worlds.
@@ -31,7 +33,7 @@ const Grapevine = "grapevine"
 var (
 	worlds      = []string{Events, Packets, Processes}
 	memberships = []string{Auto, Live, Static}
-	modes       = []string{"push-pull", "push", "pull"}
+	modes       = fresh.Modes()
 	protocols   = []string{Grapevine, "fabric", "fabric-enhanced", "gossipsub", "gossipsub-chunked"}
 	kinds       = []string{Cut, Crash, Loss, Slow, Join}
 )

@@ -7,6 +7,11 @@
 // from the beginning is connected. Peer 0 is the orderer.
 package scenario
 
+import (
+	"grapevine/dissemination/fresh"
+	"grapevine/dissemination/protocol"
+)
+
 // Scenario is one TOML file. What a file leaves out is what Defaults says, and so Go
 // code begins with Defaults too: a zero is a zero, where its field does not say
 // otherwise. The file's name without .toml is the name that it need not give.
@@ -42,6 +47,14 @@ type Settings struct {
 	NoCatchup    bool     `toml:"no_catchup,omitempty"`   // a peer that is far behind stays behind
 	PullEvery    Duration `toml:"pull_every,omitzero"`    // 0: the core's default
 	FetchTimeout Duration `toml:"fetch_timeout,omitzero"` // likewise
+}
+
+// Protocol returns what the settings mean to a peer.
+func (s Settings) Protocol() (protocol.Config, error) {
+	mode, err := fresh.ParseMode(s.Mode)
+	return protocol.Config{NoCatchup: s.NoCatchup, Fresh: fresh.Config{
+		Mode: mode, Fanout: s.Fanout, PullEvery: s.PullEvery.D(), FetchTimeout: s.FetchTimeout.D(),
+	}}, err
 }
 
 // Load is what the orderer makes, and what users submit.

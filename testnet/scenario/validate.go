@@ -10,6 +10,7 @@ import (
 	"unicode"
 
 	"grapevine/block"
+	"grapevine/dissemination/fresh"
 	"grapevine/internal/spelling"
 )
 
@@ -30,7 +31,6 @@ const (
 	maxItems  = 100                      // faults, classes, regions: more is no story; it bounds the plan
 	maxSizes  = 1_000
 	maxTxRate = 100_000 // ten times what a network is made for
-	maxFanout = 1_024   // as the setting of the same name
 
 	// The limits of a genesis that says nothing of them, as all worlds make it.
 	maxTx   = 64 << 10
@@ -116,9 +116,9 @@ func (s Settings) validate(v *verdict) {
 	if s.Mode != "" {
 		v.among(s.Mode, "settings.mode", modes)
 	}
-	v.want(s.Fanout >= 0 && s.Fanout <= maxFanout, "settings.fanout %d: want 0 to %d", s.Fanout, maxFanout)
+	v.want(s.Fanout >= 0 && s.Fanout <= fresh.MaxFanout, "settings.fanout %d: want 0 to %d", s.Fanout, fresh.MaxFanout)
 	v.within(s.PullEvery, "settings.pull_every", maxTime)
-	v.within(s.FetchTimeout, "settings.fetch_timeout", maxTime)
+	v.within(s.FetchTimeout, "settings.fetch_timeout", Duration(fresh.MaxFetchTimeout))
 }
 
 func (l Load) validate(v *verdict, world string) {

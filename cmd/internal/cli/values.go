@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"encoding"
 	"errors"
 	"fmt"
 	"math"
@@ -67,6 +68,28 @@ func (v textValue) FromTOML(in any) (string, error) {
 		return "", errors.New(`want text in quotes`)
 	}
 	return s, nil
+}
+
+// Word is a value that has names of its own, such as fresh.Mode.
+func Word(to interface {
+	encoding.TextMarshaler
+	encoding.TextUnmarshaler
+}) Value {
+	text, _ := to.MarshalText()
+	word := string(text)
+	return wordValue{textValue{to: &word}, to}
+}
+
+type wordValue struct {
+	textValue
+	named encoding.TextUnmarshaler
+}
+
+func (v wordValue) Set(s string) error {
+	if err := v.named.UnmarshalText([]byte(s)); err != nil {
+		return err
+	}
+	return v.textValue.Set(s)
 }
 
 // List is texts without commas. The first that is given replaces the default, others are

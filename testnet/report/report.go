@@ -34,7 +34,7 @@ type Block struct {
 	Push       int      `json:"push"` // peers that got it by push or in shards
 	Pull       int      `json:"pull"`
 	Catchup    int      `json:"catchup"`
-	Duplicates float64  `json:"duplicates"` // bodies' worth that came again, summed over the peers
+	Duplicates float64  `json:"duplicates"` // bodies' worth that came again, for each peer that got it
 }
 
 // Total is how all blocks together spread: as if they were one, whose height, ID and
@@ -105,9 +105,9 @@ func summary(facts []Fact) Block {
 			s.Add(f.Via, f.Latency)
 		}
 	}
-	b.Duplicates = math.Round(100*b.Duplicates) / 100 // adding binary fractions leaves some
 	b.Push, b.Pull, b.Catchup = s.Came(arrival.Push, arrival.Shards), s.Came(arrival.Pull), s.Came(arrival.CatchUp)
-	if b.arrivals() > 0 {
+	if n := b.arrivals(); n > 0 {
+		b.Duplicates = math.Round(100*b.Duplicates/float64(n)) / 100
 		b.P50, b.P95, b.Max = float64(s.Rank(50)), float64(s.Rank(95)), float64(s.Rank(100))
 	}
 	return b

@@ -117,7 +117,7 @@ func TestMerge(t *testing.T) {
 		{Peer: 3, Height: 1, ID: idA, Txs: 5, Bytes: 50, Via: arrival.Pull, Hop: 3, Latency: ms(20), Time: at(1)},
 		{Peer: 3, Height: 1, ID: idA, Txs: 5, Bytes: 50, Via: arrival.CatchUp, Latency: ms(9000), Time: at(9)}, // again, after a kill
 	}
-	want := `[{"height":1,"id":"` + idA.String() + `","txs":5,"bytes":50,"peers":4,"p50_ms":4,"p95_ms":20,"max_ms":20,"hop_max":3,"push":2,"pull":1,"catchup":0,"duplicates":0.3},` +
+	want := `[{"height":1,"id":"` + idA.String() + `","txs":5,"bytes":50,"peers":4,"p50_ms":4,"p95_ms":20,"max_ms":20,"hop_max":3,"push":2,"pull":1,"catchup":0,"duplicates":0.1},` +
 		`{"height":2,"id":"` + idB.String() + `","txs":1,"bytes":10,"peers":1,"p50_ms":900,"p95_ms":900,"max_ms":900,"hop_max":0,"push":0,"pull":0,"catchup":1,"duplicates":0.6}]`
 	got, err := json.Marshal(Merge(facts))
 	if err != nil || string(got) != want {
@@ -125,7 +125,7 @@ func TestMerge(t *testing.T) {
 	}
 	total := Totals(facts)
 	wantTotal := Total{Blocks: 2, Missing: 1, Block: Block{Txs: 6, Bytes: 60, P50: 4, P95: 900, Max: 900, HopMax: 3,
-		Push: 2, Pull: 1, Catchup: 1, Duplicates: 0.9}}
+		Push: 2, Pull: 1, Catchup: 1, Duplicates: 0.23}}
 	if total != wantTotal {
 		t.Errorf("totals are %+v\nwant %+v", total, wantTotal)
 	}

@@ -8,7 +8,8 @@ import (
 	"grapevine/testnet/report"
 )
 
-var columns = []report.Column[Row]{
+// Columns are what a run of blocks is shown by, in a terminal and in documents.
+var Columns = []report.Column[Row]{
 	{Head: "protocol", Cell: func(r Row) string { return r.Protocol }},
 	{Head: "world", Cell: func(r Row) string { return r.World }},
 	{Head: "peers", Cell: func(r Row) string { return strconv.Itoa(r.Peers) }},
@@ -25,14 +26,14 @@ var columns = []report.Column[Row]{
 }
 
 // quiet are the columns of runs without blocks.
-var quiet = append(slices.Clip(columns[:4]),
+var quiet = append(slices.Clip(Columns[:4]),
 	report.Column[Row]{Head: "bytes/peer/s", Cell: func(r Row) string { return r.BytesPerPeer.Size() }},
 	report.Column[Row]{Head: "crash noticed by all after", Cell: func(r Row) string { return r.noticed().Millis() }})
 
 // WriteTable writes runs for people, a row each.
 func WriteTable(w io.Writer, rows []Row) error {
 	if slices.ContainsFunc(rows, func(r Row) bool { return r.Blocks > 0 }) {
-		return report.WriteAligned(w, columns, rows)
+		return report.WriteAligned(w, Columns, rows)
 	}
 	return report.WriteAligned(w, quiet, rows)
 }

@@ -36,9 +36,11 @@ type desk struct {
 	charged chan string
 	facts   chan arrival.Accepted
 	halted  chan error
+	room    func() bool // says whether a message finds room
 
 	overflows atomic.Uint64
 	queued    atomic.Int64 // bytes that wait for everybody, on each lane
+	stop      context.CancelFunc
 	ended     chan error
 }
 
@@ -53,8 +55,11 @@ func (d *desk) Send(to wire.PeerID, lane wire.Lane, b []byte) bool {
 		d.t.Errorf("the driver sent %s something that it would not read itself: %v", to, err)
 		return true
 	}
-	d.sent <- sentMessage{to, m}
-	return true
+	room := d.room()
+	if room {
+		d.sent <- sentMessage{to, m}
+	}
+	return room
 }
 
 func (d *desk) Charge(p wire.PeerID, o p2p.Offence, detail string) {
@@ -71,6 +76,11 @@ const poolMax = 20
 
 // open runs a test at a desk with neighbours a, b and c, in a bubble.
 func open(t *testing.T, test func(d *desk)) {
+	t.Helper()
+	openSeeded(t, 1, func() bool { return true }, test)
+}
+
+func openSeeded(t *testing.T, seed uint64, room func() bool, test func(d *desk)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		orderer := sig.NewKey([32]byte{1})
@@ -94,20 +104,21 @@ func open(t *testing.T, test func(d *desk)) {
 		d := &desk{
 			t: t, pool: p, ledger: l, genesis: g, orderer: orderer,
 			sent: make(chan sentMessage, 1000), charged: make(chan string, 100), facts: make(chan arrival.Accepted, 100),
-			halted: make(chan error, 1), ended: make(chan error, 1),
+			halted: make(chan error, 1), room: room, ended: make(chan error, 1),
 		}
 		d.driver = New(Config{
-			Genesis: g, Self: "self", Ledger: l, Pool: p, Host: d, Seed: 1,
+			Genesis: g, Self: "self", Ledger: l, Pool: p, Host: d, Seed: seed,
 			OnAccepted: func(f arrival.Accepted) { d.facts <- f }, Halted: func(err error) { d.halted <- err },
 		})
-		ctx, cancel := context.WithCancel(t.Context())
+		ctx, stop := context.WithCancel(t.Context())
+		d.stop = stop
 		go func() { d.ended <- d.driver.Run(ctx) }()
 		for _, p := range []wire.PeerID{"a", "b", "c"} {
 			d.driver.PeerUp(p, wire.Hello{Base: 1})
 		}
 		d.settle()
 		test(d)
-		cancel()
+		stop()
 		if err := <-d.ended; !errors.Is(err, context.Canceled) {
 			t.Errorf("the driver ended with %v", err)
 		}

@@ -32,9 +32,17 @@ type accepted struct {
 }
 
 func newBook(peers int) *book {
-	return &book{
-		news: make(chan struct{}, 1), names: map[string]int{},
-		out: outcome.Outcome{World: "packets", Peers: make([]outcome.Peer, peers)},
+	return &book{news: make(chan struct{}, 1), names: map[string]int{}, out: outcome.Outcome{Peers: make([]outcome.Peer, peers)}}
+}
+
+// begin opens an empty book on a run.
+func (b *book) begin(protocol string, seed uint64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.closed = false
+	b.out = outcome.Outcome{
+		World: "packets", Protocol: protocol, Seed: seed, NoChain: protocol == gossipsub || protocol == chunked,
+		Peers: make([]outcome.Peer, len(b.out.Peers)),
 	}
 }
 
@@ -118,7 +126,8 @@ func (b *book) close() *outcome.Outcome {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.closed = true
-	return &b.out
+	out := b.out
+	return &out
 }
 
 // blocks returns how many were made.

@@ -70,18 +70,11 @@ const (
 
 // play runs the plan. It must be called in a bubble, and leaves no goroutine behind.
 func play(plan *scenario.Plan, protocol string, peers func(*world, string) (kind, error), progress func(float64)) (*outcome.Outcome, error) {
-	w := &world{
-		plan: plan, network: newNetwork(plan), book: newBook(plan.Peers), lives: make([]*life, plan.Peers), up: make([]atomic.Bool, plan.Peers),
-		told: make(chan func() error, plan.Peers+1), // room for every peer's end, and the users'
-	}
-	w.course = &course.Course{Plan: plan, Stage: w, Told: w.told, News: w.book.news, Progress: progress}
-	defer w.network.sim.Close()
-	w.book.out.Protocol, w.book.out.Seed = protocol, plan.Seed
-	w.book.out.NoChain = protocol == gossipsub || protocol == chunked
-	var err error
-	if w.kind, err = peers(w, protocol); err != nil {
+	w, err := newWorld(plan, protocol, peers, progress)
+	if err != nil {
 		return nil, err
 	}
+	defer w.network.sim.Close()
 	var out *outcome.Outcome
 	if err = w.stand(); err == nil {
 		if err = w.course.Run(context.Background()); err == nil {
@@ -92,6 +85,26 @@ func play(plan *scenario.Plan, protocol string, peers func(*world, string) (kind
 		return nil, err
 	}
 	return out, nil
+}
+
+// newWorld makes the network, and what runs it, and starts nobody.
+func newWorld(plan *scenario.Plan, protocol string, peers func(*world, string) (kind, error), progress func(float64)) (*world, error) {
+	w := &world{
+		plan: plan, network: newNetwork(plan), book: newBook(plan.Peers), lives: make([]*life, plan.Peers), up: make([]atomic.Bool, plan.Peers),
+		told: make(chan func() error, plan.Peers+1), // room for every peer's end, and the users'
+	}
+	w.book.begin(protocol, plan.Seed)
+	w.course = w.newCourse(progress)
+	var err error
+	if w.kind, err = peers(w, protocol); err != nil {
+		w.network.sim.Close()
+		return nil, err
+	}
+	return w, nil
+}
+
+func (w *world) newCourse(progress func(float64)) *course.Course {
+	return &course.Course{Plan: w.plan, Stage: w, Told: w.told, News: w.book.news, Progress: progress}
 }
 
 // stand starts whoever is there from the beginning, and waits until they are connected.

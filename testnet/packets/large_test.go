@@ -64,7 +64,7 @@ func TestLargeHundredPeers(t *testing.T) {
 	t.Parallel()
 	p := planned(t, func(s *scenario.Scenario) {
 		*s = scenario.Defaults()
-		s.Peers, s.Load.Blocks = 100, 1
+		s.Peers, s.Load.Blocks, s.Load.TxSize = 100, 1, 1000 // every node checks every signature
 	})
 	o, err := Run(t.Context(), p, grapevine, nil)
 	if err != nil {

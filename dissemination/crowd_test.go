@@ -142,9 +142,11 @@ func (c *crowd) lie(r *rand.Rand, from wire.PeerID, lane wire.Lane) {
 }
 
 func (c *crowd) lieOfBlocks(r *rand.Rand, from wire.PeerID, b *block.Block) {
-	switch r.IntN(8) {
+	switch r.IntN(9) {
 	case 0:
 		c.write(from, &message.Pull{Tip: r.Uint64N(20), Upto: r.Uint64N(90)})
+	case 2:
+		c.write(from, &message.Ordering{Data: []byte("vote")})
 	case 1:
 		c.write(from, &message.Tip{Height: r.Uint64N(200)})
 	default:

@@ -175,7 +175,7 @@ func TestWhatComesAgainIsCounted(t *testing.T) {
 // What orderers say to each other is theirs to understand, and to refuse.
 func TestOrderersWordsAreCarried(t *testing.T) {
 	open(t, func(d *desk) {
-		if !d.driver.Tell("b", []byte("vote")) {
+		if !d.driver.TellOrderer("b", []byte("vote")) {
 			t.Error("a word to b found no room")
 		}
 		if said := find[*message.Ordering](d.settle(), "b"); len(said) != 1 || string(said[0].Data) != "vote" {

@@ -16,10 +16,10 @@
 //	       ▼ one block at a time        │ accepted, durable
 //	   commit.go: Check ─ accepted ─ Append (synced) ─ pool.Committed
 //
-// Every message is verified in its reader's goroutine, so the work of many peers
+// Signatures are verified in the reader's goroutine, so the work of many peers
 // spreads over the processors and a flood from one holds up that peer's lane only.
+// Methods whose names begin with on, and what they call, run there; those that are
+// told the time (now) run in the loop, which owns all that is not said to be guarded.
 //
-// A new message between peers: declare it in dissemination/message, which says what
-// belongs to it; take it in protocol.Peer.Receive; check it in Driver.check. The
-// compiler, scripts/test.sh lint and that package's tests name what is forgotten.
+// A new message between peers: dissemination/message says what belongs to it.
 package dissemination

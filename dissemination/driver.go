@@ -283,9 +283,9 @@ func (d *Driver) sendBytes(to wire.PeerID, m message.Message, b []byte) bool {
 	return sent
 }
 
-// Tell sends a neighbour's orderer what this peer's says, at most message.MaxOrdering
+// TellOrderer sends a neighbour's orderer what this peer's says, at most message.MaxOrdering
 // bytes, and says whether it did; it never blocks.
-func (d *Driver) Tell(to wire.PeerID, msg []byte) bool {
+func (d *Driver) TellOrderer(to wire.PeerID, msg []byte) bool {
 	return d.send(to, &message.Ordering{Data: msg})
 }
 

@@ -219,7 +219,7 @@ func TestBlockIsRebuiltFromThePoolAndWhatIsFetched(t *testing.T) {
 		if tip := d.ledger.Tip(); tip.ID != b.ID() {
 			t.Errorf("tip is %+v, want block %s", tip, b.ID())
 		}
-		if d.pool.Has(txs[0].ID()) && len(d.pool.Select(2, 10, 1000, 1000)) > 0 {
+		if d.pool.Has(txs[0].ID()) && len(d.pool.Select(time.Time{}, 2, 10, 1000, 1000)) > 0 {
 			t.Error("committed transactions are still on offer")
 		}
 		// A request for it is served from the ledger from now on.

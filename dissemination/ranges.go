@@ -107,7 +107,7 @@ func (d *Driver) onChunk(from wire.PeerID, m *message.Chunk) error {
 		d.ranges.end(from)
 	}
 	if m.Size == 0 || read.dropped {
-		d.tell(from, m)
+		d.toCore(from, m)
 		return nil
 	}
 	b, err := d.joinChunk(read, m)
@@ -118,12 +118,12 @@ func (d *Driver) onChunk(from wire.PeerID, m *message.Chunk) error {
 	}
 	piece := *m
 	piece.Data, piece.Last = nil, false
-	d.tell(from, &piece)
+	d.toCore(from, &piece)
 	if b != nil {
 		d.post(func(now time.Time) { d.rangeBlock(now, from, m.Number, b) })
 	}
 	if m.Last {
-		d.tell(from, &message.Chunk{Number: m.Number, Last: true, Tip: m.Tip, Base: m.Base})
+		d.toCore(from, &message.Chunk{Number: m.Number, Last: true, Tip: m.Tip, Base: m.Base})
 	}
 	return nil
 }

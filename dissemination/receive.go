@@ -24,19 +24,20 @@ func (d *Driver) Receive(from wire.PeerID, lane wire.Lane, msg []byte) {
 	m, err := d.decoder.Decode(lane, msg)
 	if err == nil {
 		d.metrics.message(m.Kind(), "in", len(msg))
-		err = d.check(from, m)
+		err = d.take(from, m)
 	}
 	if err != nil {
 		d.charge(from, err)
 	}
 }
 
-func (d *Driver) check(from wire.PeerID, m message.Message) error {
+// take checks what a message says, and hands it to whom it concerns.
+func (d *Driver) take(from wire.PeerID, m message.Message) error {
 	switch m := m.(type) {
 	case *message.Announce:
 		return d.onAnnounce(from, m)
 	case *message.Pull, *message.Tip:
-		d.tell(from, m)
+		d.toCore(from, m)
 	case *message.Evidence:
 		return d.onEvidence(m)
 	case *message.Ordering:
@@ -61,8 +62,8 @@ func (d *Driver) check(from wire.PeerID, m message.Message) error {
 	return nil
 }
 
-// tell hands a message to the core as it is.
-func (d *Driver) tell(from wire.PeerID, m message.Message) {
+// toCore hands a message to the core as it is.
+func (d *Driver) toCore(from wire.PeerID, m message.Message) {
 	d.post(func(now time.Time) { d.core.Receive(now, from, m, nil) })
 }
 
@@ -137,7 +138,7 @@ func (d *Driver) onFetch(from wire.PeerID, m *message.Fetch) {
 	case err == nil:
 		d.serveStored(from, m, height)
 	case errors.Is(err, ledger.ErrNotFound):
-		d.tell(from, m)
+		d.toCore(from, m)
 	default:
 		d.log.Error("looking for a block to serve it", "id", m.Block, "err", err)
 		d.send(from, message.Refusal(m.Number, m.Block))

@@ -47,7 +47,7 @@ func BenchmarkOffer(b *testing.B) {
 		i++
 		if count, _, _ := p.Pending(); count > 90_000 {
 			height++
-			p.Committed(t0, height, p.Select(height, 10_000, 4<<20, 4<<20))
+			p.Committed(t0, height, p.Select(time.Time{}, height, 10_000, 4<<20, 4<<20))
 		}
 	}
 }
@@ -55,7 +55,7 @@ func BenchmarkOffer(b *testing.B) {
 func BenchmarkSelect10000(b *testing.B) {
 	p, _ := filled(b, 100_000)
 	for b.Loop() {
-		if got := p.Select(1, 10_000, 4<<20, 4<<20); len(got) != 10_000 {
+		if got := p.Select(time.Time{}, 1, 10_000, 4<<20, 4<<20); len(got) != 10_000 {
 			b.Fatalf("%d selected", len(got))
 		}
 	}

@@ -3,6 +3,7 @@ package mempool
 import (
 	"sync"
 	"testing"
+	"time"
 
 	"grapevine/block"
 )
@@ -54,7 +55,7 @@ func TestManyAtOnce(t *testing.T) {
 			if height == 50 {
 				continue // what comes now stays
 			}
-			txs := p.Select(height+1, 7, 1<<20, 1<<20)
+			txs := p.Select(time.Time{}, height+1, 7, 1<<20, 1<<20)
 			height++
 			ledger.Lock()
 			for _, tx := range txs {

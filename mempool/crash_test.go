@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"grapevine/block"
 )
@@ -204,7 +205,7 @@ func (s *story) check(t *testing.T) {
 			t.Errorf("%s was acknowledged and is gone", names([]*block.Tx{tx}))
 		}
 	}
-	for _, tx := range p.Select(s.cfg.Height+1, 100, 1<<20, 1<<20) {
+	for _, tx := range p.Select(time.Time{}, s.cfg.Height+1, 100, 1<<20, 1<<20) {
 		if !s.submitted[tx.ID()] || s.committed[tx.ID()] {
 			t.Errorf("%s is on offer", names([]*block.Tx{tx}))
 		}

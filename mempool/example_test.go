@@ -34,7 +34,7 @@ func Example() {
 		panic(err)
 	}
 	defer pool.Close()
-	for _, t := range pool.Select(1, 10, 1<<20, 4<<20) {
+	for _, t := range pool.Select(time.Time{}, 1, 10, 1<<20, 4<<20) {
 		fmt.Printf("%s\n", t.Payload)
 	}
 	pool.Committed(time.Now(), 1, []*block.Tx{tx})

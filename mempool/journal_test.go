@@ -310,7 +310,7 @@ func TestWhileItIsJournalled(t *testing.T) {
 	tx := newTx(1, 0, 7, 0)
 	t.Run("it is not on offer", func(t *testing.T) {
 		p, v := during(t, tx, nil, func(p *Pool) {
-			if count, bytes, _ := p.Pending(); count != 0 || bytes != 0 || p.Has(tx.ID()) || len(p.Journalled()) != 0 || len(p.Select(1, 10, 1000, 1000)) != 0 {
+			if count, bytes, _ := p.Pending(); count != 0 || bytes != 0 || p.Has(tx.ID()) || len(p.Journalled()) != 0 || len(p.Select(time.Time{}, 1, 10, 1000, 1000)) != 0 {
 				t.Error("on offer before it is journalled")
 			}
 			want1(t, p.Offer(t0, []*block.Tx{tx}), Duplicate, nil)

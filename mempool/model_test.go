@@ -170,7 +170,7 @@ func playRandom(t *testing.T, rng *rand.Rand) {
 			}
 		case k < 18:
 			limit := rng.IntN(12)
-			txs := p.Select(m.height+1, limit, 1<<20, 1<<20)
+			txs := p.Select(time.Time{}, m.height+1, limit, 1<<20, 1<<20)
 			check("select", m.checkSelection(txs, limit))
 			if rng.IntN(3) == 0 { // a block may have what this pool never saw
 				txs = append(txs, newTx('x', rng.Uint64(), 99, 0))

@@ -189,13 +189,13 @@ func (p *Pool) Room() bool {
 const usualBytes = 1 << 10
 
 // Settled returns how much of what is pending came no later than a time.
-func (p *Pool) Settled(after time.Time) (count, bytes int) {
+func (p *Pool) Settled(by time.Time) (count, bytes int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	count, bytes = len(p.shelf.offers), p.shelf.offered
 	for el := p.shelf.arrival.Back(); el != nil; el = el.Prev() {
 		e := el.Value.(*entry)
-		if !e.at.After(after) {
+		if !e.at.After(by) {
 			break
 		}
 		count, bytes = count-1, bytes-e.tx.Size()

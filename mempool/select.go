@@ -10,28 +10,23 @@ import (
 // Select chooses transactions for the block at height: fairly among senders, a
 // sender's own in order of arrival, at most maxCount, and no more than
 // preferredBytes in all, except that the first may be larger, up to
-// absoluteBytes, and then stands alone. It removes nothing: Committed does.
+// absoluteBytes, and then stands alone. What came later than by is left out, for
+// others may not have it yet; with a zero time nothing is. It removes nothing:
+// Committed does.
 //
 // It chooses nothing for any height but the one above the last block that the
 // pool was told of, for it would offer again what a block has that the pool has
 // not heard of. Changed tells when the pool hears of one.
-func (p *Pool) Select(height uint64, maxCount, preferredBytes, absoluteBytes int) []*block.Tx {
-	return p.choose(selection{height: height, count: maxCount, preferred: preferredBytes, absolute: absoluteBytes})
-}
-
-// SelectSettled is Select without what came after a time: others may not have it
-// yet. A sender's transactions still do not overtake each other.
-func (p *Pool) SelectSettled(after time.Time, height uint64, maxCount, preferredBytes, absoluteBytes int) []*block.Tx {
-	return p.choose(selection{height: height, count: maxCount, preferred: preferredBytes, absolute: absoluteBytes, after: after})
-}
-
-func (p *Pool) choose(s selection) []*block.Tx {
+func (p *Pool) Select(by time.Time, height uint64, maxCount, preferredBytes, absoluteBytes int) []*block.Tx {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if s.height != p.shelf.height+1 {
+	if height != p.shelf.height+1 {
 		return nil
 	}
-	s.life = p.cfg.Limits.MaxLifetime
+	s := selection{
+		height: height, life: p.cfg.Limits.MaxLifetime,
+		count: maxCount, preferred: preferredBytes, absolute: absoluteBytes, by: by,
+	}
 	return s.fill(&p.shelf.ring)
 }
 
@@ -39,7 +34,7 @@ func (p *Pool) choose(s selection) []*block.Tx {
 type selection struct {
 	height, life               uint64
 	count, preferred, absolute int
-	after                      time.Time // what came later is left out; zero: nothing is
+	by                         time.Time // what came later is left out; zero: nothing is
 	bytes                      int
 	txs                        []*block.Tx
 }
@@ -80,7 +75,7 @@ func (s *selection) turn(el *list.Element) *list.Element {
 		if !s.possible(t) {
 			continue
 		}
-		if !s.after.IsZero() && e.at.After(s.after) {
+		if !s.by.IsZero() && e.at.After(s.by) {
 			return nil
 		}
 		if !s.fits(t.Size()) {

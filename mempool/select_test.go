@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"grapevine/block"
 )
@@ -80,7 +81,7 @@ func TestSelect(t *testing.T) {
 				p.shelf.height, height = 4, 5 // as if expired ones had not been removed
 			}
 			for range 2 { // selecting changes nothing
-				if got := names(p.Select(height, tt.count, tt.preferred, tt.absolute)); got != tt.want {
+				if got := names(p.Select(time.Time{}, height, tt.count, tt.preferred, tt.absolute)); got != tt.want {
 					t.Fatalf("selected %q, want %q", got, tt.want)
 				}
 			}
@@ -93,12 +94,12 @@ func TestSelectOnlyAboveTheLastBlock(t *testing.T) {
 	txs := parse(t, "a0 b0")
 	p.Offer(t0, txs)
 	for height := uint64(1); height < 7; height++ {
-		if got := p.Select(height, 10, 1000, 1000); (len(got) > 0) != (height == 4) {
+		if got := p.Select(time.Time{}, height, 10, 1000, 1000); (len(got) > 0) != (height == 4) {
 			t.Errorf("at height %d: %q", height, names(got))
 		}
 	}
 	p.Committed(t0, 4, txs[:1])
-	if got := names(p.Select(5, 10, 1000, 1000)); got != "b0" {
+	if got := names(p.Select(time.Time{}, 5, 10, 1000, 1000)); got != "b0" {
 		t.Errorf("after the block: %q", got)
 	}
 }
@@ -115,7 +116,7 @@ func TestSelectStarvesNobody(t *testing.T) {
 	}
 	got := make(map[byte]int)
 	for height := uint64(1); height <= 50; height++ {
-		txs := p.Select(height, places, 1<<20, 1<<20)
+		txs := p.Select(time.Time{}, height, places, 1<<20, 1<<20)
 		for _, tx := range txs {
 			if tx.Nonce != uint64(got[tx.Sender[0]]) {
 				t.Fatalf("sender %d: nonce %d is selected as its number %d", tx.Sender[0], tx.Nonce, got[tx.Sender[0]])
@@ -141,7 +142,7 @@ func TestSelectStarvesNoLargeTransaction(t *testing.T) {
 	large := newTx('z', 0, 1000, 5000)
 	p.Offer(t0, []*block.Tx{large})
 	for height := uint64(1); height < 5; height++ {
-		txs := p.Select(height, 10, 4*block.TxOverhead, 10_000)
+		txs := p.Select(time.Time{}, height, 10, 4*block.TxOverhead, 10_000)
 		if len(txs) == 1 && txs[0].ID() == large.ID() {
 			return
 		}

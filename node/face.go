@@ -8,6 +8,7 @@ import (
 	"grapevine/api"
 	"grapevine/block"
 	"grapevine/dissemination/arrival"
+	"grapevine/internal/logline"
 	"grapevine/mempool"
 	"grapevine/p2p/membership"
 	"grapevine/p2p/wire"
@@ -77,7 +78,7 @@ func (n *Node) onHalted(err error) { n.halted.Store(&err) }
 // onAccepted writes the one line that every block gets.
 func (n *Node) onAccepted(f arrival.Accepted) {
 	n.facts.add(f)
-	n.cfg.Logger.Info(arrival.Message, f.Attrs()...)
+	n.cfg.Logger.Info(logline.BlockAccepted, f.Attrs()...)
 	if n.cfg.OnAccepted != nil {
 		n.cfg.OnAccepted(f)
 	}

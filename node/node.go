@@ -16,6 +16,7 @@ import (
 	"grapevine/api"
 	"grapevine/block"
 	"grapevine/dissemination"
+	"grapevine/internal/logline"
 	"grapevine/ledger"
 	"grapevine/mempool"
 	"grapevine/ordering"
@@ -57,7 +58,7 @@ func New(cfg Config) (_ *Node, err error) {
 			err = errors.Join(err, n.Close())
 		}
 	}()
-	for _, open := range []func() error{n.openLedger, n.openPool, n.openHost, n.openOrderer, n.openAPI} {
+	for _, open := range []func() error{n.openLedger, n.openPool, n.openHost, n.openDriver, n.openOrderer, n.openAPI} {
 		if err := open(); err != nil {
 			return nil, err
 		}
@@ -108,15 +109,6 @@ func (n *Node) openPool() error {
 }
 
 func (n *Node) openHost() error {
-	var evidence *ordering.Evidence
-	var keep func([]byte) error
-	if path := n.path("evidence"); path != "" { // beside the ledger, so that all later lives halt too
-		kept, err := ordering.KeptEvidence(path, n.cfg.Genesis)
-		if err != nil {
-			return err
-		}
-		evidence, keep = kept, func(proof []byte) error { return ordering.KeepEvidence(path, proof) }
-	}
 	h, err := p2p.Listen(p2p.Config{
 		Key: n.cfg.Key, Genesis: n.cfg.Genesis,
 		Listen: n.cfg.Listen, Advertise: n.cfg.Advertise, Bootstrap: n.cfg.Bootstrap,
@@ -134,8 +126,23 @@ func (n *Node) openHost() error {
 	}
 	n.host = h
 	n.closers = append(n.closers, h.Close)
+	return nil
+}
+
+// openDriver reads the proof against the orderer, if one was kept, and makes what holds
+// no files open itself.
+func (n *Node) openDriver() error {
+	var evidence *ordering.Evidence
+	var keep func([]byte) error
+	if path := n.path("evidence"); path != "" { // beside the ledger, so that all later lives halt too
+		kept, err := ordering.KeptEvidence(path, n.cfg.Genesis)
+		if err != nil {
+			return err
+		}
+		evidence, keep = kept, func(proof []byte) error { return ordering.KeepEvidence(path, proof) }
+	}
 	n.driver = dissemination.New(dissemination.Config{
-		Genesis: n.cfg.Genesis, Self: h.ID(), Ledger: n.ledger, Pool: n.pool, Host: h,
+		Genesis: n.cfg.Genesis, Self: n.host.ID(), Ledger: n.ledger, Pool: n.pool, Host: n.host,
 		Protocol: n.cfg.Protocol, Seed: n.cfg.Seed,
 		OnAccepted: n.onAccepted, Halted: n.onHalted, KeepEvidence: keep, Evidence: evidence, Hear: n.hear,
 		Logger: n.cfg.Logger, Registerer: n.cfg.Registry,
@@ -156,7 +163,7 @@ func (n *Node) hear(from wire.PeerID, msg []byte) error {
 func (n *Node) openOrderer() error {
 	n.orderer = n.cfg.Orderer
 	if c, ok := n.orderer.(Consenter); ok {
-		c.Join(n.driver.Tell)
+		c.Join(n.driver.TellOrderer)
 	}
 	if n.orderer != nil || !n.cfg.Genesis.Produces(n.cfg.Key.Public()) {
 		return nil
@@ -233,7 +240,7 @@ func (n *Node) Run(ctx context.Context) error {
 	}
 	n.addMetrics()
 	n.running.Store(true)
-	n.cfg.Logger.Info("node started", "peer", n.host.ID(), "network", n.cfg.Genesis.ChainID, "genesis", n.cfg.Genesis.ID(),
+	n.cfg.Logger.Info(logline.NodeStarted, "peer", n.host.ID(), "network", n.cfg.Genesis.ChainID, "genesis", n.cfg.Genesis.ID(),
 		"height", n.ledger.Tip().Height, "orderer", n.orderer != nil, "mode", n.cfg.Protocol.Fresh.Mode, "addrs", n.host.Addrs(), "api", n.APIAddr())
 	err := g.Wait()
 	n.running.Store(false)

@@ -137,7 +137,7 @@ func (s *Solo) settled(now, oldest time.Time) time.Time {
 // of tip yet.
 func (s *Solo) make(now, settled time.Time, tip block.Tip) (*block.Block, error) {
 	c := s.cfg.Cutter
-	txs := s.cfg.Pool.SelectSettled(settled, tip.Height+1, c.MaxTxs, c.PreferredBytes, c.AbsoluteBytes)
+	txs := s.cfg.Pool.Select(settled, tip.Height+1, c.MaxTxs, c.PreferredBytes, c.AbsoluteBytes)
 	if len(txs) == 0 {
 		return nil, nil
 	}

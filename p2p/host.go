@@ -19,6 +19,7 @@ import (
 	"github.com/libp2p/go-libp2p/p2p/net/swarm"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"grapevine/internal/logline"
 	"grapevine/p2p/wire"
 )
 
@@ -353,7 +354,7 @@ func (h *Host) charge(p wire.PeerID, o Offence, detail string) *wire.Goodbye {
 	if !cut {
 		return nil
 	}
-	h.log.Warn("peer cut off", "peer", p, "offence", o.String(), "detail", detail, "score", text)
+	h.log.Warn(logline.PeerCutOff, "peer", p, "offence", o.String(), "detail", detail, "score", text)
 	h.cfg.OnDropped(p, o.String()+": "+detail)
 	return &wire.Goodbye{Code: wire.Misbehaved, Text: o.String() + ": " + detail + "; " + text}
 }

@@ -33,9 +33,9 @@ func MaxMessage(lane wire.Lane, l block.Limits) int {
 	case wire.Control:
 		return wire.MaxControl
 	case wire.Blocks:
-		return block.SignedHeaderSize + block.ShortSize*l.MaxBlockTxs + wire.MaxPayload + l.MaxTxBytes + slack
+		return block.SignedHeaderSize + block.ShortSize*l.MaxBlockTxs + wire.MaxContent + l.MaxTxBytes + slack
 	default:
-		return wire.MaxPayload + l.MaxTxBytes + slack
+		return wire.MaxContent + l.MaxTxBytes + slack
 	}
 }
 

@@ -65,11 +65,8 @@ type Accepted struct {
 	Facts
 }
 
-// Message is that of the log line which every accepted block gets; testnet/report reads
-// it again.
-const Message = "block accepted"
-
-// Attrs returns that line's keys and values, in turn.
+// Attrs returns the keys and values, in turn, of the log line that every accepted block
+// gets, logline.BlockAccepted. testnet/report reads them again.
 func (a Accepted) Attrs() []any {
 	return []any{
 		"height", a.Height, "id", a.ID, "txs", a.Txs, "bytes", a.Bytes, "via", a.Via, "from", a.From, "hop", a.Hop,

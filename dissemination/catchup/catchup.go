@@ -47,9 +47,9 @@ import (
 const Gap = 24
 
 const (
-	// patience is how long a smaller gap may stand before it is caught up too: by then
+	// gapPatience is how long a smaller gap may stand before it is caught up too: by then
 	// push and pull have had several tries (a guess).
-	patience = 2 * time.Second
+	gapPatience = 2 * time.Second
 	// timeout is how long a request may go without a piece of a block at first: twice
 	// what an answer of MaxBytes takes over a link of 10 Mbit/s, nearly.
 	timeout = 3 * time.Second
@@ -57,6 +57,7 @@ const (
 	// over several peers, enough that a round trip is not what it costs.
 	batch = 32
 	// parallel is how many requests are in flight, each to another neighbour (a guess).
+	// More than 16 would not be sent: budget and window are 16 answers.
 	parallel = 8
 	// MaxBytes is the most that one answer brings, unless its first block is larger. The
 	// lane's queue holds one such answer and the largest block.
@@ -66,9 +67,9 @@ const (
 	// budget bounds the bytes of blocks that have arrived or are asked for and wait
 	// for one below them. The next block is asked for whatever waits.
 	budget = 32 << 20
-	// maxPatience is how many times its first value the time-out may grow to: a piece
+	// maxWaits is how many times its first value the time-out may grow to: a piece
 	// of 60 KiB within it is a kilobyte a second.
-	maxPatience = 16
+	maxWaits = 16
 	// slowest is what a request must bring in a second, once it has had two time-outs:
 	// a hundredth of a link of 50 Mbit/s. Pieces alone do not keep a peer that
 	// trickles in its place.
@@ -206,7 +207,7 @@ func (e *Engine) Deadline() time.Time {
 		}
 	}
 	if !e.active && !e.sinceAt.IsZero() {
-		next(e.sinceAt.Add(patience))
+		next(e.sinceAt.Add(gapPatience))
 	}
 	return at
 }
@@ -241,8 +242,8 @@ func (e *Engine) step(now time.Time) {
 	case e.sinceAt.IsZero():
 		e.since(now)
 	}
-	over := !now.Before(e.sinceAt.Add(patience))
-	if over && time.Duration(e.came) >= slowest*patience/time.Second {
+	over := !now.Before(e.sinceAt.Add(gapPatience))
+	if over && time.Duration(e.came) >= slowest*gapPatience/time.Second {
 		e.since(now)
 		over = false
 	}

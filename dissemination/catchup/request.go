@@ -23,7 +23,7 @@ type request struct {
 	dropped  bool          // it was late, and the driver keeps nothing of it
 }
 
-// progress moves the deadline of a request on, of which a piece has come. Patience is
+// progress moves the deadline of a request on, of which a piece has come. The wait is
 // three times what pieces take, on average, and no less than the first time-out; it
 // doubles with every time-out in between (RFC 6298 §5.5): when links are full or
 // lossy, asking others only fills them more, and what was asked for comes too late.
@@ -33,7 +33,7 @@ func (e *Engine) progress(now time.Time, r *request, size int) {
 			e.typical = now.Sub(r.last)
 		}
 		e.typical += (now.Sub(r.last) - e.typical) / 4
-		e.wait = min(max(3*e.typical, timeout), maxPatience*timeout)
+		e.wait = min(max(3*e.typical, timeout), maxWaits*timeout)
 		r.last = now
 	}
 	r.came += size
@@ -124,7 +124,7 @@ func (e *Engine) timedOut(now time.Time, n *neighbour) {
 		return
 	}
 	e.stats.Timeouts++
-	e.wait = min(max(e.wait, 2*r.wait), maxPatience*timeout)
+	e.wait = min(max(e.wait, 2*r.wait), maxWaits*timeout)
 	r.late, r.deadline = true, now.Add(owed)
 	e.boundLate()
 }

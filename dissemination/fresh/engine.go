@@ -10,6 +10,7 @@ import (
 
 	"grapevine/block"
 	"grapevine/dissemination/effect"
+	"grapevine/dissemination/message"
 	"grapevine/p2p/wire"
 )
 
@@ -79,7 +80,7 @@ const (
 	// DefaultFetchTimeout is several round trips of a wide link (a guess).
 	DefaultFetchTimeout = 500 * time.Millisecond
 	// MaxFetchTimeout is the longest that a request may say it waits.
-	MaxFetchTimeout = time.Minute
+	MaxFetchTimeout = message.MaxWait
 	// MaxFanout is more than anybody has neighbours.
 	MaxFanout = 1024
 )
@@ -102,8 +103,9 @@ func (c Config) Validate() error {
 // Bounds that no setting changes.
 const (
 	// Window is how far above the tip an announcement may be. A block takes up to
-	// a body of memory; at the usual rates this is several seconds of blocks.
-	Window = 64
+	// a body of memory; at the usual rates this is several seconds of blocks. A pull
+	// names all of it.
+	Window = message.MaxHave
 	// keep is how many accepted blocks the engine remembers, to answer pulls: a few
 	// times what the window holds (a guess).
 	keep = 256
@@ -113,18 +115,18 @@ const (
 	// pullSpan is how many announcements one pull may bring: 16 of the largest
 	// (60 kB of short IDs) are a megabyte.
 	pullSpan = 16
-	// pullGap is the shortest time between two pulls of one peer that are
+	// pullSpacing is the shortest time between two pulls of one peer that are
 	// answered: a pull is small and its answer is not.
-	pullGap = 20 * time.Millisecond
+	pullSpacing = 20 * time.Millisecond
 	// shunTime is for how long a neighbour that left a request unanswered is asked
 	// only when there is nobody else (a guess): a peer that always announces first
 	// and never answers costs a time-out this often, and not with every block.
 	shunTime = 30 * time.Second
-	// owed is for how long a request counts as one that will be answered. None is lost
+	// owedFor is for how long a request counts as one that will be answered. None is lost
 	// while its connection stands, and who cannot serve it refuses; to repeat it would
 	// only have a slow link bring twice what it has not brought once. So this bounds
 	// what a peer with a fault of its own costs (a guess).
-	owed = 10 * time.Minute
+	owedFor = 10 * time.Minute
 	// maxPatience is how many times its first value the fetch time-out may grow to.
 	maxPatience = 16
 	// sourcesMax bounds the announcers remembered per block; more than a few are

@@ -21,7 +21,7 @@ type fetch struct {
 }
 
 // owed says that a request may yet be answered.
-func (f *fetch) owed(now time.Time) bool { return now.Before(f.sent.Add(owed)) }
+func (f *fetch) owed(now time.Time) bool { return now.Before(f.sent.Add(owedFor)) }
 
 // advance moves a block on: to Checking when nothing is lacking, else to a request
 // when none is in flight.

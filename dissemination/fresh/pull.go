@@ -107,7 +107,7 @@ func (e *Engine) Pulled(now time.Time, from wire.PeerID, m *message.Pull) {
 	}
 	n.tip = max(n.tip, m.Tip)
 	defer e.watchGap(now)
-	if now.Sub(n.servedAt) < pullGap {
+	if now.Sub(n.servedAt) < pullSpacing {
 		e.stats.PullsIgnored++
 		return
 	}

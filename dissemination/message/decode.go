@@ -35,7 +35,7 @@ func (d Decoder) Decode(lane wire.Lane, b []byte) (Message, error) {
 		}
 	case wire.Bodies:
 		kinds = []kind{
-			{decodeFetch, []wire.FieldRule{fixed32(1), field(2, 32), field(3, 5*uint64(l.MaxBlockTxs)), varint(4, uint64(maxWait/time.Millisecond))}},
+			{decodeFetch, []wire.FieldRule{fixed32(1), field(2, 32), field(3, 5*uint64(l.MaxBlockTxs)), varint(4, uint64(MaxWait/time.Millisecond))}},
 			{decodePart, []wire.FieldRule{
 				fixed32(1), field(2, 32), field(3, 5*uint64(l.MaxBlockTxs)), field(4, PartBytes+uint64(l.MaxTxBytes)),
 				field(5, 32*uint64(l.MaxBlockTxs)), varint(6, uint64(l.MaxBlockTxs)), varint(7, 1),

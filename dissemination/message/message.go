@@ -7,9 +7,13 @@
 // attached are bytes, which whoever carries a message adds to it on the way out, and
 // which a core never looks at; the simulator has none, and Size tells what they weigh.
 //
-// A new message is declared here, with its lane and its kind; it gets an encoding, a
-// decoding and a size (codec.go, decode.go, size.go), a method of the core that takes
-// it, and a case in each switch over all messages, which a linter finds.
+// A new message is declared in message.proto, as the next of its lane, and here, with its
+// lane and its kind; it gets an encoding, a decoding and a size (codec.go, decode.go,
+// size.go), and a sample among those of the tests, which name what lacks one. It is
+// checked in the driver's Receive and taken in protocol.Peer.Receive; every switch over all
+// messages wants a case for it, as scripts/test.sh lint says. What neighbours make up at
+// random (hostile_test.go of the driver and of protocol) does not know of it by itself.
+// A peer of before takes it for malformed, and charges its sender.
 //
 // What the values carry is decoded and in the network's limits, and nothing more:
 // no signature, hash or root is checked here.
@@ -153,7 +157,7 @@ type Txs struct{ Txs []*block.Tx }
 const (
 	// MaxHave bounds the blocks that a Pull names: the fresh-block window.
 	MaxHave = 64
-	// MaxHashes bounds an Inventory and a Want: 8,192 hashes are one frame.
+	// MaxHashes bounds an Inventory and a Want: 8,192 hashes are two frames.
 	MaxHashes = 8192
 	// PartBytes is how much a Part, a Chunk or a Txs carries, but for a single
 	// transaction that is larger: with the rest of the message it fits a frame.
@@ -163,14 +167,14 @@ const (
 	// MaxOrdering bounds what orderers say to each other at once: what travels besides a
 	// block is votes and IDs, and with the rest of the message it fits a frame.
 	MaxOrdering = 32 << 10
-	_           = uint(wire.MaxPayload - max(PartBytes, PrefillBytes, MaxOrdering)) // or it does not compile
+	_           = uint(wire.MaxContent - max(PartBytes, PrefillBytes, MaxOrdering)) // or it does not compile
 	// MaxProof bounds an Evidence: two headers always fit, and an invalid block that does
 	// not is seen by everybody who gets it.
 	MaxProof = 16 << 10
 	// MaxHop bounds the hop count, which no honest path of infect-and-die reaches.
 	MaxHop = 255
-	// maxWait bounds how long a Fetch may say that its sender waits.
-	maxWait = time.Minute
+	// MaxWait bounds how long a Fetch may say that its sender waits.
+	MaxWait = time.Minute
 )
 
 // packPlaces writes ascending places as differences.

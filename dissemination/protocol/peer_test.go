@@ -210,7 +210,7 @@ func TestOtherMessagesAreNotThePeers(t *testing.T) {
 	p := open(Config{}, 0)
 	p.Effects()
 	before := p.Stats()
-	for _, m := range []message.Message{&message.GetRange{From: 1, Upto: 2}, &message.Evidence{}, &message.Inventory{}, &message.Want{}, &message.Txs{}} {
+	for _, m := range []message.Message{&message.GetRange{From: 1, Upto: 2}, &message.Evidence{}, &message.Ordering{}, &message.Inventory{}, &message.Want{}, &message.Txs{}} {
 		p.Receive(at(0), "a", m, nil)
 		p.Dropped(at(0), "a", m)
 	}

@@ -11,18 +11,18 @@ import (
 // a lane can put ahead of everything else on the connection.
 const MaxFrame = 64 << 10
 
-// MaxPayload is how much the protocols put into a message, and the most that an
-// announcement's prefill may have, before one last transaction or piece.
-const MaxPayload = 64 << 10
+// MaxContent is how much the protocols put into a message besides what their lists of
+// limits say, before one last transaction or piece.
+const MaxContent = 64 << 10
 
 // A frame is a header of four bytes, big endian, and a payload. The header's top
 // bit says that the message goes on in the next frame; the other bits are the
 // payload's length. Only the last frame of a message may be less than full, and no
 // frame is empty, so that there is one way to write a message.
 const (
-	headerSize = 4
-	maxPayload = MaxFrame - headerSize
-	moreBit    = 1 << 31
+	headerSize   = 4
+	framePayload = MaxFrame - headerSize
+	moreBit      = 1 << 31
 )
 
 // ErrOversize is matched when a message is larger than its lane allows.
@@ -44,7 +44,7 @@ func (w *Writer) Write(msg []byte) error {
 		panic("wire: empty message")
 	}
 	for len(msg) > 0 {
-		n := min(len(msg), maxPayload)
+		n := min(len(msg), framePayload)
 		header := uint32(n)
 		if n < len(msg) {
 			header |= moreBit
@@ -60,7 +60,7 @@ func (w *Writer) Write(msg []byte) error {
 }
 
 // FramedSize returns how many bytes a message of n bytes takes on its stream.
-func FramedSize(n int) int { return n + headerSize*((n+maxPayload-1)/maxPayload) }
+func FramedSize(n int) int { return n + headerSize*((n+framePayload-1)/framePayload) }
 
 // Reader joins frames into messages. It never reads beyond the message it was
 // asked for, and its memory grows with the bytes that have arrived, whatever a
@@ -120,9 +120,9 @@ func (r *Reader) readHeader() (size int, more bool, err error) {
 	switch {
 	case size == 0:
 		return 0, false, fmt.Errorf("%w: empty frame", ErrMalformed)
-	case size > maxPayload:
-		return 0, false, fmt.Errorf("%w: frame of %d bytes, want at most %d", ErrMalformed, size, maxPayload)
-	case more && size < maxPayload:
+	case size > framePayload:
+		return 0, false, fmt.Errorf("%w: frame of %d bytes, want at most %d", ErrMalformed, size, framePayload)
+	case more && size < framePayload:
 		return 0, false, fmt.Errorf("%w: frame of %d bytes is neither full nor the last", ErrMalformed, size)
 	}
 	return size, more, nil

@@ -30,7 +30,7 @@ func pattern(n int) []byte {
 
 func TestFramesJoinToTheSameMessages(t *testing.T) {
 	var msgs [][]byte
-	for _, n := range []int{1, 2, maxPayload - 1, maxPayload, maxPayload + 1, 2 * maxPayload, 5*maxPayload + 3} {
+	for _, n := range []int{1, 2, framePayload - 1, framePayload, framePayload + 1, 2 * framePayload, 5*framePayload + 3} {
 		msgs = append(msgs, pattern(n))
 	}
 	raw := framed(t, msgs...)
@@ -46,7 +46,7 @@ func TestFramesJoinToTheSameMessages(t *testing.T) {
 		"byte a time": iotest.OneByteReader(bytes.NewReader(raw)),
 		"data + EOF":  iotest.DataErrReader(bytes.NewReader(raw)),
 	} {
-		r := NewReader(src, 6*maxPayload)
+		r := NewReader(src, 6*framePayload)
 		for i, m := range msgs {
 			got, err := r.Next()
 			if err != nil || !bytes.Equal(got, m) {
@@ -60,7 +60,7 @@ func TestFramesJoinToTheSameMessages(t *testing.T) {
 }
 
 func TestReaderRefuses(t *testing.T) {
-	full := append([]byte{0x80, 0, 0xff, 0xfc}, make([]byte, maxPayload)...)
+	full := append([]byte{0x80, 0, 0xff, 0xfc}, make([]byte, framePayload)...)
 	tests := []struct {
 		name string
 		in   []byte
@@ -79,8 +79,8 @@ func TestReaderRefuses(t *testing.T) {
 	}
 	for _, test := range tests {
 		limit := 50_000
-		if len(test.in) > maxPayload {
-			limit = maxPayload + 20_000
+		if len(test.in) > framePayload {
+			limit = framePayload + 20_000
 		}
 		src := bytes.NewReader(test.in)
 		if _, err := NewReader(src, limit).Next(); !errors.Is(err, test.want) {
@@ -97,7 +97,7 @@ func TestReaderMemoryFollowsArrival(t *testing.T) {
 	in := []byte{0, 0, 0xff, 0xfc, 1, 2, 3}
 	allocated := testing.AllocsPerRun(10, func() {
 		var msg []byte
-		msg, err := readPayload(bytes.NewReader(in[4:]), nil, maxPayload)
+		msg, err := readPayload(bytes.NewReader(in[4:]), nil, framePayload)
 		if err == nil || cap(msg) > firstRead {
 			t.Errorf("error %v with room for %d bytes", err, cap(msg))
 		}
@@ -125,10 +125,10 @@ func TestAwaitReadsNoMoreThanAHeader(t *testing.T) {
 
 func FuzzReader(f *testing.F) {
 	f.Add([]byte{0, 0, 0, 1, 7})
-	f.Add(framed(f, pattern(3), pattern(maxPayload+1)))
+	f.Add(framed(f, pattern(3), pattern(framePayload+1)))
 	f.Add([]byte{0x80, 0, 0xff, 0xfc, 1})
 	f.Fuzz(func(t *testing.T, in []byte) {
-		const limit = 2 * maxPayload
+		const limit = 2 * framePayload
 		src := bytes.NewReader(in)
 		r := NewReader(src, limit)
 		var again []byte

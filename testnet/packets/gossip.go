@@ -59,17 +59,17 @@ func newGossip(w *world, protocol string) *gossip {
 		g.chains[i], g.ledgers[i] = &baseline.Chain{}, &baseline.Ledger{}
 		fill(g.seeds[i][:], w.plan.Random("identity", uint64(i)))
 	}
-	if g.mesh() {
-		g.targets = g.drawMesh()
+	if g.likeNodes() {
+		g.targets = g.drawNeighbours()
 	} else {
 		g.targets = g.dials()
 	}
 	return g
 }
 
-// mesh says whether the peers know no limit to their neighbours of their own: GossipSub
-// does.
-func (g *gossip) mesh() bool { return g.protocol != gossipsub && g.protocol != chunked }
+// likeNodes says whether the peers connect as whole nodes do; those of GossipSub have
+// bounds of their own.
+func (g *gossip) likeNodes() bool { return g.protocol != gossipsub && g.protocol != chunked }
 
 // dials has everybody dial some.
 func (g *gossip) dials() [][]int {
@@ -85,9 +85,9 @@ func (g *gossip) dials() [][]int {
 	return targets
 }
 
-// drawMesh gives the peers the connections that whole nodes have: all of them, or, where
+// drawNeighbours gives the peers the connections that whole nodes have: all of them, or, where
 // there are too many, everybody draws others until it has enough. Both ends keep one.
-func (g *gossip) drawMesh() [][]int {
+func (g *gossip) drawNeighbours() [][]int {
 	n := len(g.peers)
 	want := n - 1
 	if n > membership.DefaultFull {
@@ -142,7 +142,7 @@ func (g *gossip) speaker(i int) (speaker, error) {
 	port := g.w.network.ports[i]
 	door := baseline.Door{Seed: g.seeds[i], Listen: listenAddr(port.ip), SourceIP: port.ip, ListenPacket: port.listen}
 	onBlock := func(r baseline.Received) { g.accept(i, r) }
-	if !g.mesh() {
+	if !g.likeNodes() {
 		return baseline.New(baseline.Config{
 			Door: door, Chunked: g.protocol == chunked, MaxBody: g.largest, Chain: g.chains[i], OnBlock: onBlock,
 		})
@@ -198,7 +198,7 @@ func fill(b []byte, rng *rand.Rand) {
 }
 
 func (g *gossip) chain(i int) (uint64, block.ID) {
-	if g.mesh() {
+	if g.likeNodes() {
 		return g.ledgers[i].Tip()
 	}
 	return g.chains[i].Tip()

@@ -8,6 +8,7 @@ import (
 
 	"grapevine/block"
 	"grapevine/dissemination/arrival"
+	"grapevine/internal/logline"
 	"grapevine/testnet/outcome"
 	"grapevine/testnet/report"
 )
@@ -52,22 +53,16 @@ func (d *diary) height() uint64 {
 	return 0
 }
 
-// What a peer's log says besides which blocks came.
-const (
-	nodeStarted = "node started"
-	peerCutOff  = "peer cut off"
-)
-
 func (d *diary) line(l report.Line) {
 	at := l.Time.Sub(d.course.Began())
 	switch {
 	case l.Fact != nil:
 		d.accepted(l.Fact, at)
-	case l.Msg == nodeStarted:
+	case l.Msg == logline.NodeStarted:
 		var of struct{ Height uint64 }
 		d.err = errors.Join(d.err, l.Decode(&of))
 		d.fill(of.Height, d.died(at))
-	case l.Msg == peerCutOff:
+	case l.Msg == logline.PeerCutOff:
 		var of struct{ Peer, Offence, Detail string }
 		d.err = errors.Join(d.err, l.Decode(&of))
 		dropped, known := d.numbers[of.Peer]

@@ -11,10 +11,11 @@ import (
 
 	"grapevine/block"
 	"grapevine/dissemination/arrival"
+	"grapevine/internal/logline"
 )
 
-// Fact is what one peer saw of one block that it accepted: the log line of
-// arrival.Message and Attrs.
+// Fact is what one peer saw of one block that it accepted: the log line
+// with arrival.Accepted.Attrs.
 type Fact struct {
 	// Peer is the peer's number in the network.
 	Peer       int           `json:"-"`
@@ -79,15 +80,15 @@ func parseObject(peer int, raw []byte) (Line, error) {
 		return Line{}, fmt.Errorf("%w: %w", ErrNotJSON, err)
 	}
 	l := Line{Time: head.Time, Level: head.Level, Msg: head.Msg, raw: raw}
-	if head.Msg != arrival.Message {
+	if head.Msg != logline.BlockAccepted {
 		return l, nil
 	}
 	f := Fact{Peer: peer}
 	if err := json.Unmarshal(raw, &f); err != nil {
-		return Line{}, fmt.Errorf("%q line: %w", arrival.Message, err)
+		return Line{}, fmt.Errorf("%q line: %w", logline.BlockAccepted, err)
 	}
 	if f.Height == 0 || f.ID.IsZero() {
-		return Line{}, fmt.Errorf("%q line without height or id: %s", arrival.Message, raw)
+		return Line{}, fmt.Errorf("%q line without height or id: %s", logline.BlockAccepted, raw)
 	}
 	l.Fact = &f
 	return l, nil

@@ -12,6 +12,7 @@ import (
 
 	"grapevine/block"
 	"grapevine/dissemination/arrival"
+	"grapevine/internal/logline"
 	"grapevine/p2p/wire"
 )
 
@@ -28,7 +29,7 @@ func logOf(facts ...Fact) string {
 				Via: f.Via, From: wire.PeerID(f.From), Hop: f.Hop, Missing: f.Missing, Again: int(f.Duplicates * float64(f.Bytes)),
 			},
 		}
-		l.Info(arrival.Message, a.Attrs()...)
+		l.Info(logline.BlockAccepted, a.Attrs()...)
 	}
 	return b.String()
 }

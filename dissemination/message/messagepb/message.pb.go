@@ -122,7 +122,7 @@ type Pull struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Tip           uint64                 `protobuf:"varint,1,opt,name=tip,proto3" json:"tip,omitempty"`   // the sender's accepted height
 	Have          []byte                 `protobuf:"bytes,2,opt,name=have,proto3" json:"have,omitempty"`  // 32 bytes each: blocks above the tip it already knows of
-	Upto          uint64                 `protobuf:"varint,3,opt,name=upto,proto3" json:"upto,omitempty"` // highest height it wants; 0: what the receiver has
+	Upto          uint64                 `protobuf:"varint,3,opt,name=upto,proto3" json:"upto,omitempty"` // highest height it wants
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -178,7 +178,7 @@ func (x *Pull) GetUpto() uint64 {
 	return 0
 }
 
-// Tip answers a Pull that asks for nothing the receiver has, and tells of progress.
+// Tip answers a Pull that asks for nothing the receiver has.
 type Tip struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Height        uint64                 `protobuf:"varint,1,opt,name=height,proto3" json:"height,omitempty"` // the sender's accepted height

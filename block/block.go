@@ -128,12 +128,12 @@ func (b *Block) Check(genesis ID, l Limits) error {
 	if err := b.Header.Check(genesis, l); err != nil {
 		return err
 	}
-	if len(b.Txs) != int(b.TxCount) {
-		return fmt.Errorf("block %s: %w: %d transactions, the header says %d", b.id.Short(), ErrMalformed, len(b.Txs), b.TxCount)
-	}
 	ids := b.TxIDs()
 	if root := TxRoot(ids); root != b.TxRoot { // before all that the producer answers for
 		return fmt.Errorf("block %s: %w %s, the header says %s", b.id.Short(), ErrRoot, root.Short(), b.TxRoot.Short())
+	}
+	if len(b.Txs) != int(b.TxCount) {
+		return fmt.Errorf("block %s: %w: %d transactions, the header says %d", b.id.Short(), ErrMalformed, len(b.Txs), b.TxCount)
 	}
 	seen := make(map[ID]struct{}, len(b.Txs))
 	size := 0

@@ -14,8 +14,8 @@ import (
 	"grapevine/p2p/wire"
 )
 
-// busy posts an event that the loop does not come out of before free is called, and
-// returns; at is called when the loop is in it.
+// busy posts an event that holds the loop until free is called. At returns when the loop
+// has come to it.
 func (d *desk) busy() (at, free func()) {
 	in, out := make(chan bool), make(chan bool)
 	d.driver.post(func(time.Time) { close(in); <-out })

@@ -210,6 +210,48 @@ func (t *tracer) holds(p peer.ID) bool {
 	return t.mesh[p]
 }
 
+// A lane that is not used has no stream, and the first message on it takes no round trip
+// more than the others.
+func TestStreamComesWithTheFirstMessage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPackets(t)
+		w := newWorld(t, p, 2)
+		time.Sleep(5 * time.Second)
+		a, b := w.nodes[0], w.nodes[1]
+		streams := func() (n int) {
+			for _, c := range a.libp2p.Network().ConnsToPeer(b.self) {
+				for _, s := range c.GetStreams() {
+					if s.Protocol() == a.protocol(wire.Bodies) {
+						n++
+					}
+				}
+			}
+			return n
+		}
+		if n := streams(); n != 0 || len(a.Neighbours()) != 1 {
+			t.Errorf("%d streams on an idle lane, to %d neighbours", n, len(a.Neighbours()))
+		}
+		var took []time.Duration
+		for _, msg := range []string{"the first", "the second"} {
+			begun := time.Now()
+			a.Send(b.ID(), wire.Bodies, []byte(msg))
+			b.awaitSeen(t, seen{"bodies", a.ID(), msg})
+			took = append(took, time.Since(begun))
+		}
+		if n := streams(); n != 1 {
+			t.Errorf("%d streams on a lane that is used", n)
+		}
+		if took[0] > took[1]*3/2 {
+			t.Errorf("the first message took %v, the second %v", took[0], took[1])
+		}
+		for _, n := range w.nodes {
+			n.cancel()
+			<-n.ended
+		}
+		p.net.Close()
+	})
+}
+
 // Whole hosts over simulated links: they connect, exchange messages on every lane
 // and on the topic, live through cuts of up to 26 seconds with their connections, and
 // stop. That no goroutine outlives Run, the bubble itself checks.

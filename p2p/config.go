@@ -91,7 +91,7 @@ type timing struct {
 	hello   time.Duration // to open the control streams and exchange Hellos
 	begin   time.Duration // from Hello to Begin: longer than a cut that QUIC survives
 	probe   time.Duration // to answer a Probe
-	open    time.Duration // to open the lanes' streams
+	open    time.Duration // to open a stream
 	message time.Duration // for the rest of a message once it has begun, and to write one
 	parting time.Duration // for a Goodbye to arrive
 }

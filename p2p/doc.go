@@ -13,7 +13,6 @@
 //	  ── Hello ──▶                   ◀── Hello ──
 //	  (other network, no common version: Goodbye, close)
 //	  ── Begin ──▶                                      "this connection is the one"
-//	  opens the other lanes' streams       opens the other lanes' streams
 //	  PeerUp                               PeerUp
 //	  ◀──────────── messages, a stream for each lane and direction ────────────▶
 //
@@ -31,11 +30,12 @@
 //
 // # Lanes
 //
-// Each lane has a stream in each direction, a queue bounded in bytes, a goroutine
-// that writes and one that reads. What does not fit into a queue is refused (Send
-// returns false); a control message that does not fit costs the connection. So a
-// slow peer holds up nobody, and a lane holds up no other lane. A stream that fails
-// takes the connection with it: PeerDown follows, and the dialler tries again.
+// Each lane has a stream in each direction, which its first message opens, a queue
+// bounded in bytes, a goroutine that writes and one that reads. What does not fit into
+// a queue is refused (Send returns false); a control message that does not fit costs
+// the connection. So a slow peer holds up nobody, and a lane holds up no other lane. A
+// stream that fails takes the connection with it: PeerDown follows, and the dialler
+// tries again.
 //
 // # Goroutines
 //
@@ -44,7 +44,7 @@
 //	link.run                1 per connection     the link is to end; it waits for all below
 //	link.writeLane          1 per lane and link  its stream fails, or the queue is closed
 //	stream handlers         1 per lane and link  its stream fails
-//	link.start              1 per link in use    the lanes are open
+//	link.start              1 per link in use    PeerUp has returned
 //	dial                    1 per dial, 16 at most   the dial ends
 //	topic.follow            1                    Run's context is done
 //

@@ -79,7 +79,7 @@ func (l *link) run(ctx context.Context) {
 	l.sendControl(l.host.hello()) // before the loop can say anything else
 	l.host.post(linkUp{l})
 	close(l.known)
-	l.wg.Go(func() { l.writeLane(ctx, wire.Control, func() {}) })
+	l.wg.Go(func() { l.writeLane(ctx, wire.Control) })
 	l.live(ctx)
 	l.host.unlist(l)
 	l.host.post(linkDown{l}) // the next may be put into use, and waits for done
@@ -115,17 +115,14 @@ func (l *link) live(ctx context.Context) {
 	}
 }
 
-// start opens the lanes' streams and announces the neighbour.
+// start puts the lanes to work and announces the neighbour.
 func (l *link) start(ctx context.Context, p promotion) {
 	if p.begin {
 		l.sendControl(wire.Begin{})
 	}
-	var opened sync.WaitGroup
 	for lane := wire.Control + 1; lane < wire.NumLanes; lane++ {
-		opened.Add(1)
-		l.wg.Go(func() { l.writeLane(ctx, lane, opened.Done) })
+		l.wg.Go(func() { l.writeLane(ctx, lane) })
 	}
-	opened.Wait()
 	if p.after != nil {
 		<-p.after
 	}
@@ -140,20 +137,18 @@ func (l *link) start(ctx context.Context, p promotion) {
 	close(l.up)
 }
 
-// writeLane opens the lane's stream, and writes what is put into its queue until
-// that is closed or the stream fails. It calls opened once, whatever happens.
-func (l *link) writeLane(ctx context.Context, lane wire.Lane, opened func()) {
-	s, err := l.openStream(ctx, l.host.protocol(lane))
-	if err != nil {
-		l.fail(fmt.Errorf("opening the %s stream: %w", lane, err))
-	}
-	opened()
-	if err != nil {
-		return
-	}
-	w, o := wire.NewWriter(s), l.out[lane]
+// writeLane writes what is put into the lane's queue, until that is closed or the stream
+// fails. It opens the stream for the first message: most neighbours never need them all.
+func (l *link) writeLane(ctx context.Context, lane wire.Lane) {
+	var s network.Stream
+	var w *wire.Writer
+	o := l.out[lane]
 	for {
 		msgs, closed := o.take()
+		var err error
+		if len(msgs) > 0 && s == nil {
+			s, w, err = l.openLane(ctx, lane)
+		}
 		for _, m := range msgs {
 			if err == nil {
 				err = l.writeMessage(s, w, lane, m)
@@ -161,18 +156,40 @@ func (l *link) writeLane(ctx context.Context, lane wire.Lane, opened func()) {
 			o.release(len(m))
 		}
 		if err != nil {
-			s.Reset()
 			l.fail(fmt.Errorf("writing on the %s stream: %w", lane, err))
+			if s != nil {
+				s.Reset()
+			}
 			return
 		}
 		if len(msgs) == 0 && closed {
-			s.CloseWrite()
+			if s != nil {
+				s.CloseWrite()
+			}
 			return
 		}
 		if len(msgs) == 0 {
 			<-o.wake
 		}
 	}
+}
+
+// openLane opens the lane's stream. On the control lane, which is the first, it waits
+// for the peer to say that it speaks the protocol; on the others the first message goes
+// along with the protocol's name.
+func (l *link) openLane(ctx context.Context, lane wire.Lane) (network.Stream, *wire.Writer, error) {
+	id := l.host.protocol(lane)
+	if lane == wire.Control {
+		s, err := l.openStream(ctx, id)
+		return s, wire.NewWriter(s), err
+	}
+	ctx, cancel := context.WithTimeout(ctx, l.host.timing.open)
+	defer cancel()
+	s, err := l.conn.NewStream(ctx)
+	if err == nil {
+		err = s.SetProtocol(id)
+	}
+	return s, wire.NewWriter(msmux.NewMSSelect(s, id)), err
 }
 
 func (l *link) writeMessage(s network.Stream, w *wire.Writer, lane wire.Lane, m []byte) error {

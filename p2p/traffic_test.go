@@ -179,6 +179,8 @@ func TestOversizeMessageCostsTheConnection(t *testing.T) {
 
 func TestSecondStreamOfALaneIsRefused(t *testing.T) {
 	a, b := pairOf(t, nil, nil)
+	b.Send(a.ID(), wire.Bodies, []byte("the first"))
+	a.awaitSeen(t, seen{"bodies", b.ID(), "the first"})
 	s := rawStream(t, b, a, wire.Bodies)
 	wire.NewWriter(s).Write([]byte("x"))
 	if _, err := s.Read(make([]byte, 1)); err == nil {

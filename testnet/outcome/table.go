@@ -8,12 +8,16 @@ import (
 	"grapevine/testnet/report"
 )
 
-// Columns are what a run of blocks is shown by, in a terminal and in documents.
-var Columns = []report.Column[Row]{
+// played are the columns that say what was run.
+var played = []report.Column[Row]{
 	{Head: "protocol", Cell: func(r Row) string { return r.Protocol }},
 	{Head: "world", Cell: func(r Row) string { return r.World }},
 	{Head: "peers", Cell: func(r Row) string { return strconv.Itoa(r.Peers) }},
 	{Head: "blocks", Cell: func(r Row) string { return strconv.Itoa(r.Blocks) }},
+}
+
+// Columns are what a run of blocks is shown by, in a terminal and in documents.
+var Columns = slices.Concat(played, []report.Column[Row]{
 	{Head: "by push", Cell: func(r Row) string { return r.Coverage.Percent() }},
 	{Head: "p50", Cell: func(r Row) string { return r.P50.Millis() }},
 	{Head: "p90", Cell: func(r Row) string { return r.P90.Millis() }},
@@ -23,12 +27,13 @@ var Columns = []report.Column[Row]{
 	{Head: "per body byte", Cell: func(r Row) string { return r.Redundancy.Times() }},
 	{Head: "duplicates", Cell: func(r Row) string { return r.Duplicates.Times() }},
 	{Head: "hops", Cell: func(r Row) string { return r.HopMax.Count() }},
-}
+})
 
 // quiet are the columns of runs without blocks.
-var quiet = append(slices.Clip(Columns[:4]),
-	report.Column[Row]{Head: "bytes/peer/s", Cell: func(r Row) string { return r.BytesPerPeer.Size() }},
-	report.Column[Row]{Head: "crash noticed by all after", Cell: func(r Row) string { return r.noticed().Millis() }})
+var quiet = slices.Concat(played, []report.Column[Row]{
+	{Head: "bytes/peer/s", Cell: func(r Row) string { return r.BytesPerPeer.Size() }},
+	{Head: "crash noticed by all after", Cell: func(r Row) string { return r.noticed().Millis() }},
+})
 
 // WriteTable writes runs for people, a row each.
 func WriteTable(w io.Writer, rows []Row) error {

@@ -107,6 +107,7 @@ func (c agreed) plan(t *testing.T, seed uint64) *scenario.Plan {
 		switch { // nothing is under way when the next is made
 		case *agreeSize > 256<<10:
 			s.Load.Every = seconds(12)
+			s.Load.Blocks = max(c.blocks, 10) // tails of large blocks vary more
 		case c.protocol == fabricProtocol: // its pulls take so long
 			s.Load.Every = seconds(5)
 		case c.protocol == grapevine && c.warm > 0 && c.young == 0:

@@ -12,10 +12,11 @@ import (
 	"grapevine/p2p/wire"
 )
 
-// The protocol versions that this software speaks.
+// The protocol versions that this software speaks. In version 2 a member record is
+// named by a hash too.
 const (
-	versionLow  = 1
-	versionHigh = 1
+	versionLow  = 2
+	versionHigh = 2
 )
 
 // ErrSameIdentity is matched by Run's error when another, older node of the network

@@ -150,6 +150,8 @@ type exchange struct {
 	asked  bool      // a Check of ours is unanswered
 	tokens float64   // messages it may send now
 	at     time.Time // when tokens was right
+	wrong  float64   // heartbeats it has passed on that fit no record, of late
+	heard  time.Time // when wrong was right
 }
 
 // grave keeps an owner's old records out.

@@ -111,7 +111,7 @@ func TestForgedHeartbeatsAreBlamed(t *testing.T) {
 	c.PeerUp(start, from)
 	c.Receive(start, from, &Delta{Records: []*Record{peer.self.Record}})
 	c.Effects()
-	beatOf := func(i int, l link) *Check { return &Check{Beats: []Beat{{peer.self.entry(), uint32(i), l}}} }
+	beatOf := func(i int, l link) *Check { return &Check{Beats: []Beat{{peer.self.entry, uint32(i), l}}} }
 	c.Receive(start, from, beatOf(3, peer.chain[3]))
 	if m := c.view.get(from); m.beat.index != 3 || len(c.blamed()) != 0 {
 		t.Errorf("a heartbeat is not taken: %d", m.beat.index)
@@ -126,6 +126,33 @@ func TestForgedHeartbeatsAreBlamed(t *testing.T) {
 	c.Receive(start, from, beatOf(2, peer.chain[4])) // old: not even looked at
 	if got := c.blamed(); len(got) != 0 {
 		t.Errorf("blamed for %v", got)
+	}
+}
+
+// Whoever passes on heartbeats that fit no record is not blamed, since he may have been
+// shown another record; but he is listened to no further, since each costs hashes.
+func TestWrongHeartbeatsOfOthersAreNotListenedTo(t *testing.T) {
+	c, owner, relay := newCore(1), newCore(2), block.PublicKey{3}
+	c.PeerUp(start, relay)
+	c.PeerUp(start, owner.cfg.Self)
+	c.Receive(start, relay, &Delta{Records: []*Record{owner.self.Record}})
+	now := start
+	say := func(index int, l link) uint32 {
+		c.Receive(now, relay, &Check{Reply: true, Beats: []Beat{{owner.self.entry, uint32(index), l}}})
+		return c.view.get(owner.cfg.Self).beat.index
+	}
+	if got := say(1, owner.chain[1]); got != 1 {
+		t.Fatal("a heartbeat is not taken")
+	}
+	for i := range wrongBeats {
+		say(5+i, link{})
+	}
+	if got := say(2, owner.chain[2]); got != 1 || len(c.blamed()) != 0 {
+		t.Errorf("after %d wrong ones: heartbeat %d, blamed for %v", wrongBeats, got, c.blamed())
+	}
+	now = now.Add(time.Second)
+	if got := say(3, owner.chain[3]); got != 3 {
+		t.Error("never listened to again")
 	}
 }
 

@@ -6,9 +6,11 @@
 //
 // What a peer says of itself is one Record under one version, signed whole. A relay
 // can neither change it nor leave out a part. Of two records of an owner the one with
-// the higher incarnation is newer, then the one with the higher version. Incarnations
-// are kept by the driver; when a record of one's own comes back that this start did
-// not write, the incarnation is raised above it.
+// the higher incarnation is newer, then the one with the higher version. A liar who
+// signs two under one version splits nobody: messages name records by a hash too, and
+// all keep the one whose hash is higher. Incarnations are kept by the driver; when a
+// record of one's own comes back that this start did not write, the incarnation is
+// raised above it.
 //
 // # Exchange
 //
@@ -29,11 +31,11 @@
 // # Life and death
 //
 // Heartbeats are no part of records or checksums. Each is a link of a hash chain that
-// the record anchors, so a relay can pass it on and not make it; each is passed on a
-// few times, as rumours are. A member that gives no sign of life is suspected, then
-// taken for dead; a live connection of one's own is always a sign of life. Leaving is
-// said, in a record. The dead are remembered for a while, and tried now and then,
-// since it may be our side that was cut off.
+// the record anchors, so a relay can pass it on and not make it, and no relay is blamed
+// for it; each is passed on a few times, as rumours are. A member that gives no sign of
+// life is suspected, then taken for dead; a live connection of one's own is always a
+// sign of life. Leaving is said, in a record. The dead are remembered for a while, and
+// tried now and then, since it may be our side that was cut off.
 //
 // # Hearsay
 //

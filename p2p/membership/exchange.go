@@ -81,10 +81,10 @@ func (c *Core) Receive(now time.Time, from block.PublicKey, m Message) {
 	}
 	switch m := m.(type) {
 	case *Check:
-		c.hearBeats(now, from, m.Beats)
+		c.hearBeats(now, from, x, m.Beats)
 		c.answer(now, from, x, m)
 	case *Digest:
-		c.hearBeats(now, from, m.Beats)
+		c.hearBeats(now, from, x, m.Beats)
 		if x.asked {
 			x.asked = false
 			c.compare(now, from, m)
@@ -120,8 +120,8 @@ func (c *Core) digest(now time.Time) *Digest {
 	size := 0
 	for _, m := range c.view.order {
 		if m.shared(now) {
-			all = append(all, m.entry())
-			size += m.entry().size()
+			all = append(all, m.entry)
+			size += m.entry.size()
 		}
 	}
 	if size <= maxEntries {
@@ -165,17 +165,17 @@ func (c *Core) compare(now time.Time, from block.PublicKey, d *Digest) {
 	var give, want []missing
 	for _, m := range c.view.order {
 		e, known := theirs[m.Owner]
-		if within(m.Owner, d.Low, d.High) && m.shared(now) && newer(m.Incarnation, m.Version, e.Incarnation, e.Version) {
-			give = append(give, missing{m.Owner, m.Record, gap(m.entry(), e, known)})
+		if within(m.Owner, d.Low, d.High) && m.shared(now) && m.entry.newer(e) {
+			give = append(give, missing{m.Owner, m.Record, gap(m.entry, e, known)})
 		}
 	}
 	for _, e := range d.Entries {
 		var ours Entry
 		m := c.view.get(e.Owner)
 		if m != nil {
-			ours = m.entry()
+			ours = m.entry
 		}
-		if newer(e.Incarnation, e.Version, ours.Incarnation, ours.Version) && c.takes(now, from, e) {
+		if e.newer(ours) && c.takes(now, from, e) {
 			want = append(want, missing{e.Owner, nil, gap(e, ours, m != nil)})
 		}
 	}
@@ -266,7 +266,7 @@ func (c *Core) take(now time.Time, from block.PublicKey, r *Record) {
 	m := c.view.get(r.Owner)
 	moved := false
 	switch {
-	case m != nil && !newer(r.Incarnation, r.Version, m.Incarnation, m.Version):
+	case m != nil && !r.entry().newer(m.entry):
 		return
 	case m != nil:
 		moved = !slices.Equal(m.Addrs, r.Addrs)
@@ -344,8 +344,7 @@ func (c *Core) dropOldest() bool {
 // ownCameBack raises the incarnation above a record of one's own that this start
 // did not write: the last start's, whose incarnation was lost, or a twin's.
 func (c *Core) ownCameBack(now time.Time, r *Record) {
-	own := c.self.entry()
-	if newer(own.Incarnation, own.Version, r.Incarnation, r.Version) || bytes.Equal(r.Bytes(), c.self.Bytes()) {
+	if it := r.entry(); c.self.entry.after(it) || it == c.self.entry {
 		return
 	}
 	if r.Incarnation == math.MaxUint64 {

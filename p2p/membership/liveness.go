@@ -1,6 +1,7 @@
 package membership
 
 import (
+	"math"
 	"slices"
 	"time"
 
@@ -92,7 +93,7 @@ func (c *Core) tellBeats(to block.PublicKey) []Beat {
 	var out []Beat
 	size := 0
 	for _, m := range fresh {
-		b := Beat{m.entry(), m.beat.index, m.beat.link}
+		b := Beat{m.entry, m.beat.index, m.beat.link}
 		if size += b.size(); size > maxBeats {
 			break
 		}
@@ -102,18 +103,33 @@ func (c *Core) tellBeats(to block.PublicKey) []Beat {
 	return out
 }
 
-// hearBeats takes heartbeats in. One of a version that is not known says nothing.
-func (c *Core) hearBeats(now time.Time, from block.PublicKey, beats []Beat) {
+// wrongBeats is how many heartbeats that do not fit their record are looked at from one
+// neighbour, and wrongPerSec how many more a second: each costs up to chainLength hashes.
+const (
+	wrongBeats  = 16
+	wrongPerSec = 1
+)
+
+// hearBeats takes heartbeats in. One of a record that is not known says nothing. One
+// that does not follow its record is its owner's fault if he says it himself; whoever
+// passes it on is not blamed for another's heartbeat, and not listened to for a while.
+func (c *Core) hearBeats(now time.Time, from block.PublicKey, x *exchange, beats []Beat) {
+	x.wrong = math.Max(0, x.wrong-wrongPerSec*now.Sub(x.heard).Seconds())
+	x.heard = now
 	for _, b := range beats {
 		c.stats.BeatsIn++
 		m := c.view.get(b.Owner)
-		if m == nil || m == c.self || m.entry() != b.Entry || b.Index <= m.beat.index {
+		if m == nil || m == c.self || m.entry != b.Entry || b.Index <= m.beat.index || x.wrong >= wrongBeats {
 			continue
 		}
 		next := beat{b.Index, b.Link}
 		if !next.follows(m.beat) {
-			c.do(Blame{from, true, "forged heartbeat"})
-			return
+			x.wrong++
+			if from == b.Owner {
+				c.do(Blame{from, true, "a heartbeat of its own that does not follow its record"})
+				return
+			}
+			continue
 		}
 		c.stats.BeatsNew++
 		m.beat, m.told, m.heard = next, 0, now

@@ -41,10 +41,11 @@ type Delta struct {
 	Want    []block.PublicKey
 }
 
-// Entry says which version of an owner's record the sender has.
+// Entry names a record: of two under one version each has a name of its own.
 type Entry struct {
 	Owner                block.PublicKey
 	Incarnation, Version uint64
+	Print                [16]byte // of SHA-256 over the record's bytes
 }
 
 // Beat is a heartbeat: a link of the chain of one version of an owner's record.
@@ -220,11 +221,12 @@ func appendKeys(b []byte, keys []block.PublicKey) []byte {
 func appendEntry(b []byte, e Entry) []byte {
 	b = append(b, e.Owner[:]...)
 	b = binary.AppendUvarint(b, e.Incarnation)
-	return binary.AppendUvarint(b, e.Version)
+	b = binary.AppendUvarint(b, e.Version)
+	return append(b, e.Print[:]...)
 }
 
 func appendEntries(b []byte, list []Entry) []byte {
-	b = slices.Grow(b, 48*len(list))
+	b = slices.Grow(b, 64*len(list))
 	for _, e := range list {
 		b = appendEntry(b, e)
 	}
@@ -232,7 +234,9 @@ func appendEntries(b []byte, list []Entry) []byte {
 }
 
 // size is how many bytes an entry takes in a list.
-func (e Entry) size() int { return 32 + uvarintSize(e.Incarnation) + uvarintSize(e.Version) }
+func (e Entry) size() int {
+	return 32 + uvarintSize(e.Incarnation) + uvarintSize(e.Version) + len(e.Print)
+}
 
 // size is how many bytes a heartbeat takes in a list.
 func (b Beat) size() int { return b.Entry.size() + uvarintSize(uint64(b.Index)) + 32 }
@@ -240,7 +244,7 @@ func (b Beat) size() int { return b.Entry.size() + uvarintSize(uint64(b.Index)) 
 func uvarintSize(n uint64) int { return (bits.Len64(n|1) + 6) / 7 }
 
 func appendBeats(b []byte, list []Beat) []byte {
-	b = slices.Grow(b, 80*len(list))
+	b = slices.Grow(b, 96*len(list))
 	for _, x := range list {
 		b = appendEntry(b, x.Entry)
 		b = binary.AppendUvarint(b, uint64(x.Index))

@@ -13,7 +13,7 @@ import (
 	"grapevine/p2p/wire"
 )
 
-func entryOf(b byte) Entry { return Entry{block.PublicKey{b}, uint64(b), 1 << b} }
+func entryOf(b byte) Entry { return Entry{block.PublicKey{b}, uint64(b), 1 << b, [16]byte{b}} }
 
 func someMessages() []Message {
 	beats := []Beat{{entryOf(1), 1, [32]byte{9}}, {entryOf(2), chainLength, [32]byte{8}}}

@@ -1,6 +1,7 @@
 package membership
 
 import (
+	"bytes"
 	"fmt"
 	"testing"
 	"time"
@@ -214,5 +215,50 @@ func TestLargeQuietNetworksAreCheap(t *testing.T) {
 	t.Logf("%.0f bytes a second and node", perSecond)
 	if perSecond > 12<<10 {
 		t.Errorf("%.0f bytes a second and node, at rest", perSecond)
+	}
+}
+
+// A member that signs two records under one version, and shows each half of the network
+// another, with heartbeats for either, turns nobody against anybody: whoever passes a
+// heartbeat on has checked it against the record that he was shown. All come to hold the
+// same one.
+func TestTwoFacesSplitNobody(t *testing.T) {
+	const liar = 20
+	s := newSim(t, 9, liar+1, nil)
+	s.run(30 * time.Second)
+	s.nodes[liar].alive = false // it speaks by this test
+	s.unlinkAll(func(a, b int) bool { return b == liar })
+	var faces [2]*Record
+	var chains [2][]link
+	for i := range faces {
+		chains[i] = newChain([32]byte{byte(i)})
+		faces[i] = &Record{
+			Owner: simKey(liar), Incarnation: 9, Version: 1, Anchor: chains[i][0],
+			Info: Info{Addrs: []string{addrOf(liar)}},
+		}
+	}
+	say := func(i int, m Message) {
+		s.nodes[i].core.Receive(s.now, simKey(liar), m)
+		s.settle(i)
+	}
+	for i := range liar {
+		s.links[pair(i, liar)] = liar
+		s.up(i, liar)
+		say(i, &Delta{Records: faces[i%2 : i%2+1]})
+	}
+	for n := 1; n <= 60; n++ {
+		for i := range liar {
+			beat := n * (1 + i%2) // else what is passed on is old
+			say(i, &Check{Reply: true, Beats: []Beat{{faces[i%2].entry(), uint32(beat), chains[i%2][beat]}}})
+		}
+		s.run(time.Second)
+	}
+	s.nodes = s.nodes[:liar]
+	s.nobodyBlamed()
+	want := s.nodes[0].core.view.get(simKey(liar)).Bytes()
+	for i, n := range s.nodes {
+		if got := n.core.view.get(simKey(liar)).Bytes(); !bytes.Equal(got, want) {
+			t.Errorf("nodes 0 and %d hold different records of one version", i)
+		}
 	}
 }

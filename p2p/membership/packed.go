@@ -52,7 +52,9 @@ func (r *reader) uvarint() uint64 {
 }
 
 func (r *reader) entry() Entry {
-	return Entry{Owner: block.PublicKey(r.key()), Incarnation: r.uvarint(), Version: r.uvarint()}
+	e := Entry{Owner: block.PublicKey(r.key()), Incarnation: r.uvarint(), Version: r.uvarint()}
+	copy(e.Print[:], r.bytes(uint64(len(e.Print))))
+	return e
 }
 
 func cutEntries(b []byte) ([]Entry, error) {

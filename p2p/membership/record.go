@@ -1,6 +1,8 @@
 package membership
 
 import (
+	"bytes"
+	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -210,7 +212,19 @@ func cutText(b []byte) (string, []byte, error) {
 	return string(b[1 : 1+b[0]]), b[1+b[0]:], nil
 }
 
-// newer says whether a record replaces another of the same owner.
-func newer(inc, ver, thanInc, thanVer uint64) bool {
-	return inc > thanInc || inc == thanInc && ver > thanVer
+// entry names the record.
+func (r *Record) entry() Entry {
+	h := sha256.Sum256(r.Bytes())
+	return Entry{r.Owner, r.Incarnation, r.Version, [16]byte(h[:])}
+}
+
+// after says whether one comes after another by what their owner counts.
+func (e Entry) after(o Entry) bool {
+	return e.Incarnation > o.Incarnation || e.Incarnation == o.Incarnation && e.Version > o.Version
+}
+
+// newer says whether a record replaces another of the same owner. Of two under one
+// version, which no honest owner signs, everybody keeps the same.
+func (e Entry) newer(o Entry) bool {
+	return e.after(o) || !o.after(e) && bytes.Compare(e.Print[:], o.Print[:]) > 0
 }

@@ -128,7 +128,7 @@ func (s *teller) do(words []string) string {
 		}
 		s.core.Receive(s.now, from, m)
 	case "digest": // digest from=p01 [p02:1:1 …]
-		s.core.Receive(s.now, from, &Digest{High: highest, Entries: entriesOf(rest)})
+		s.core.Receive(s.now, from, &Digest{High: highest, Entries: s.entriesOf(rest)})
 	case "want": // want from=p01 p02 …
 		m := &Delta{}
 		for _, w := range rest {
@@ -170,11 +170,15 @@ func recordOf(kv map[string]string, flags []string) *Record {
 	return r
 }
 
-func entriesOf(words []string) []Entry {
+func (s *teller) entriesOf(words []string) []Entry {
 	var out []Entry
 	for _, w := range words {
 		part := strings.Split(w, ":")
-		out = append(out, Entry{named(part[0]), number(part[1], 0), number(part[2], 0)})
+		e := recordOf(map[string]string{"owner": part[0], "inc": part[1], "ver": part[2]}, nil).entry()
+		if m := s.core.view.get(e.Owner); m != nil && m.Incarnation == e.Incarnation && m.Version == e.Version {
+			e = m.entry // an honest owner signs one
+		}
+		out = append(out, e)
 	}
 	return out
 }

@@ -30,6 +30,7 @@ func (s State) String() string {
 // member is what is known of one owner. The own record is a member too.
 type member struct {
 	*Record
+	entry    Entry
 	entrySum Sum
 	group    string // of its addresses
 	state    State
@@ -42,8 +43,6 @@ type member struct {
 	since    time.Time // when it entered its state
 	failures int       // dials in vain, while tentative
 }
-
-func (m *member) entry() Entry { return Entry{m.Owner, m.Incarnation, m.Version} }
 
 // shared says whether others are told of the member. What is long dead is not: it
 // would come back from those who have not forgotten it yet.
@@ -58,7 +57,7 @@ func (m *member) buried() bool { return m.state == Dead || m.state == Left }
 type Sum struct{ a, b uint64 }
 
 func (e Entry) sum() Sum {
-	h := sha256.Sum256(appendEntry(make([]byte, 0, 64), e))
+	h := sha256.Sum256(appendEntry(make([]byte, 0, 80), e))
 	return Sum{binary.BigEndian.Uint64(h[:]), binary.BigEndian.Uint64(h[8:])}
 }
 
@@ -103,7 +102,8 @@ func (v *view) remove(k block.PublicKey) {
 // replace gives a member a newer record, with which its chain begins anew.
 func (m *member) replace(r *Record) {
 	m.Record = r
-	m.entrySum = m.entry().sum()
+	m.entry = r.entry()
+	m.entrySum = m.entry.sum()
 	m.group = r.group()
 	m.beat = beat{0, r.Anchor}
 	m.told = 0

@@ -30,7 +30,7 @@ type Check struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Sum           []byte                 `protobuf:"bytes,1,opt,name=sum,proto3" json:"sum,omitempty"`      // 16 bytes: checksum of the sender's view
 	Count         uint32                 `protobuf:"varint,2,opt,name=count,proto3" json:"count,omitempty"` // members in that view
-	Beats         []byte                 `protobuf:"bytes,3,opt,name=beats,proto3" json:"beats,omitempty"`  // heartbeats: key 32, incarnation and version uvarint, index uvarint, link 32
+	Beats         []byte                 `protobuf:"bytes,3,opt,name=beats,proto3" json:"beats,omitempty"`  // heartbeats: name of a record as in Digest, index uvarint, link 32
 	Reply         bool                   `protobuf:"varint,4,opt,name=reply,proto3" json:"reply,omitempty"` // it answers a Check: the sums agree
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -100,7 +100,7 @@ type Digest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Low           []byte                 `protobuf:"bytes,1,opt,name=low,proto3" json:"low,omitempty"`         // 32 bytes: first key of the range, inclusive
 	High          []byte                 `protobuf:"bytes,2,opt,name=high,proto3" json:"high,omitempty"`       // 32 bytes: last one; lower than low: the range wraps around
-	Entries       []byte                 `protobuf:"bytes,3,opt,name=entries,proto3" json:"entries,omitempty"` // key 32, incarnation and version uvarint, ascending from low
+	Entries       []byte                 `protobuf:"bytes,3,opt,name=entries,proto3" json:"entries,omitempty"` // records by name, ascending from low: key 32, incarnation and version uvarint, hash 16
 	Beats         []byte                 `protobuf:"bytes,4,opt,name=beats,proto3" json:"beats,omitempty"`     // as in Check
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -23,7 +23,7 @@ type pools struct {
 
 	pool *mempool.Pool
 	send func(to wire.PeerID, m message.Message) bool
-	take func([]*block.Tx) (added int, err error)
+	take func([]*block.Tx) (taken, error)
 	post func(event)
 
 	turns *turns

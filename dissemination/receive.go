@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"slices"
 	"sync"
 	"time"
 
@@ -216,36 +215,37 @@ func (d *Driver) Validate(_ context.Context, from wire.PeerID, data []byte) p2p.
 		return p2p.VerdictReject
 	}
 	d.metrics.message("gossip", "in", len(data))
-	added, err := d.takeTxs(batch.Txs)
+	got, err := d.takeTxs(batch.Txs)
 	switch {
 	case err != nil:
 		d.charge(from, err)
 		return p2p.VerdictReject
-	case added == 0 || !d.allTimely(batch.Txs): // what nobody keeps is not to travel with what is new
+	case got.added == 0 || got.untimely > 0: // what nobody has checked is not to travel with what is new
 		return p2p.VerdictIgnore
 	}
 	return p2p.VerdictAccept
 }
 
-// allTimely says whether each of the transactions may stand in the next block.
-func (d *Driver) allTimely(list []*block.Tx) bool {
-	next := d.cfg.Ledger.Tip().Height + 1
-	return !slices.ContainsFunc(list, func(t *block.Tx) bool { return t.CheckExpiry(next, d.limits) != nil })
-}
+// taken says what became of transactions from another peer: how many were new, and how
+// many may not stand in the next block, so that nobody looked whether they are right.
+type taken struct{ added, untimely int }
 
-// takeTxs puts transactions from other peers into the pool, and returns how many were
-// new. The error says that one of them is wrong whatever the time, which no honest
-// peer passes on; the right ones are kept.
-func (d *Driver) takeTxs(list []*block.Tx) (added int, err error) {
+// takeTxs puts transactions from other peers into the pool. The error says that one of
+// them is wrong whatever the time, which no honest peer passes on; the right ones are
+// kept.
+func (d *Driver) takeTxs(list []*block.Tx) (got taken, err error) {
 	unknown := make([]*block.Tx, 0, len(list))
 	height := d.cfg.Ledger.Tip().Height + 1
 	for _, t := range list {
-		if !d.cfg.Pool.Has(t.ID()) && t.CheckExpiry(height, d.limits) == nil {
+		switch {
+		case t.CheckExpiry(height, d.limits) != nil:
+			got.untimely++
+		case !d.cfg.Pool.Has(t.ID()):
 			unknown = append(unknown, t)
 		}
 	}
 	if len(unknown) == 0 {
-		return 0, nil
+		return got, nil
 	}
 	good := unknown[:0]
 	for i, e := range sig.VerifyTxs(d.network, unknown) {
@@ -257,8 +257,8 @@ func (d *Driver) takeTxs(list []*block.Tx) (added int, err error) {
 	}
 	for _, v := range d.cfg.Pool.Offer(time.Now(), good) {
 		if v.Status == mempool.Accepted {
-			added++
+			got.added++
 		}
 	}
-	return added, err
+	return got, err
 }

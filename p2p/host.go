@@ -146,15 +146,19 @@ func isControl(id protocol.ID) bool {
 
 func (h *Host) acceptor(lane wire.Lane) network.StreamHandler {
 	return func(s network.Stream) {
-		h.mu.RLock()
-		l := h.byConn[s.Conn()]
-		h.mu.RUnlock()
-		if l == nil {
-			s.Reset()
+		if l := h.linkOf(s.Conn()); l != nil {
+			l.accept(lane, s)
 			return
 		}
-		l.accept(lane, s)
+		s.Reset()
 	}
+}
+
+// linkOf returns the link on a connection; nil: it has ended, or nobody runs it.
+func (h *Host) linkOf(c network.Conn) *link {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	return h.byConn[c]
 }
 
 // connected and disconnected are called by libp2p, which waits for them.

@@ -267,9 +267,7 @@ func (l *link) attach(lane wire.Lane) bool {
 
 // readLane hands the lane's messages to the handler, once the neighbour is up.
 func (l *link) readLane(lane wire.Lane, s network.Stream) error {
-	select {
-	case <-l.up:
-	case <-l.closing:
+	if !l.awaitUp() {
 		return io.EOF
 	}
 	r := wire.NewReader(s, MaxMessage(lane, l.host.cfg.Limits))
@@ -284,6 +282,16 @@ func (l *link) readLane(lane wire.Lane, s network.Stream) error {
 		default:
 			l.host.handler.Receive(l.peer, lane, msg)
 		}
+	}
+}
+
+// awaitUp waits until PeerUp has returned, and says false when the link ends before.
+func (l *link) awaitUp() bool {
+	select {
+	case <-l.up:
+		return true
+	case <-l.closing:
+		return false
 	}
 }
 

@@ -44,6 +44,7 @@ const (
 type topic struct {
 	host   *Host
 	cancel context.CancelFunc // ends GossipSub
+	sub    *pubsub.PubSub
 	face   *topicHost
 	topic  *pubsub.Topic
 	tracer *tracer
@@ -51,6 +52,11 @@ type topic struct {
 	opened atomic.Bool // Run has begun
 	limit  int
 }
+
+func topicName(h *Host) string { return h.prefix() + "txs/1" }
+
+// maxSubscriptions bounds the topics that one message of GossipSub names.
+const maxSubscriptions = 8
 
 // MaxPublish returns the size of the largest message of the transactions' topic.
 func MaxPublish(l block.Limits) int { return MaxMessage(wire.Txs, l) }
@@ -67,7 +73,7 @@ func joinTopic(h *Host) (*topic, error) {
 		return nil, err
 	}
 	t.face = face
-	ps, err := pubsub.NewGossipSub(ctx, face,
+	t.sub, err = pubsub.NewGossipSub(ctx, face,
 		pubsub.WithMessageSignaturePolicy(pubsub.StrictNoSign),
 		pubsub.WithNoAuthor(),
 		pubsub.WithMessageIdFn(contentID),
@@ -75,7 +81,10 @@ func joinTopic(h *Host) (*topic, error) {
 		pubsub.WithPeerOutboundQueueSize(outboundQueue),
 		pubsub.WithValidateQueueSize(validateQueue),
 		pubsub.WithValidateWorkers(max(2, runtime.GOMAXPROCS(0))),
-		pubsub.WithPeerExchange(false),
+		// A node is on one topic. An honest peer names it when the stream opens, and a
+		// few times more when its mesh changes.
+		pubsub.WithSubscriptionFilter(pubsub.WrapLimitSubscriptionFilter(pubsub.NewAllowlistSubscriptionFilter(topicName(h)), maxSubscriptions)),
+		pubsub.WithPeerExchange(false), // none is given; topicHost takes none
 		// A batch to every neighbour would be as many uploads as there are
 		// neighbours; the mesh needs a few more hops, and repair covers its gaps.
 		pubsub.WithFloodPublish(false),
@@ -86,7 +95,7 @@ func joinTopic(h *Host) (*topic, error) {
 		cancel()
 		return nil, fmt.Errorf("starting GossipSub: %w", err)
 	}
-	if err := t.join(ps); err != nil {
+	if err := t.join(); err != nil {
 		cancel()
 		return nil, fmt.Errorf("joining the transactions' topic: %w", err)
 	}
@@ -126,15 +135,15 @@ func contentID(m *pb.Message) string {
 	return string(sum[:])
 }
 
-func (t *topic) join(ps *pubsub.PubSub) error {
-	name := t.host.prefix() + "txs/1"
+func (t *topic) join() error {
+	name := topicName(t.host)
 	// Inline: a validator in a goroutine of its own is dropped when too many run,
 	// after its message was marked as seen, and so never comes again.
-	if err := ps.RegisterTopicValidator(name, t.validate, pubsub.WithValidatorInline(true)); err != nil {
+	if err := t.sub.RegisterTopicValidator(name, t.validate, pubsub.WithValidatorInline(true)); err != nil {
 		return err
 	}
 	var err error
-	if t.topic, err = ps.Join(name); err != nil {
+	if t.topic, err = t.sub.Join(name); err != nil {
 		return err
 	}
 	if t.events, err = t.topic.EventHandler(); err != nil {

@@ -65,6 +65,34 @@ func (t *topicHost) NewStream(ctx context.Context, p peer.ID, ids ...protocol.ID
 	}
 }
 
+// Connect implements host.Host. Whom to dial is membership's to say: GossipSub would dial
+// whomever a peer names that leaves its mesh.
+func (t *topicHost) Connect(_ context.Context, to peer.AddrInfo) error {
+	return fmt.Errorf("connecting to %s: GossipSub dials nobody", to.ID)
+}
+
+// SetStreamHandler implements host.Host. Neighbours' streams alone are handed on; one
+// that comes before its connection is in use waits for that.
+func (t *topicHost) SetStreamHandler(id protocol.ID, handler network.StreamHandler) {
+	t.Host.SetStreamHandler(id, t.forNeighbours(handler))
+}
+
+// SetStreamHandlerMatch implements host.Host.
+func (t *topicHost) SetStreamHandlerMatch(id protocol.ID, match func(protocol.ID) bool, handler network.StreamHandler) {
+	t.Host.SetStreamHandlerMatch(id, match, t.forNeighbours(handler))
+}
+
+func (t *topicHost) forNeighbours(handler network.StreamHandler) network.StreamHandler {
+	return func(s network.Stream) {
+		l := t.h.linkOf(s.Conn())
+		if l == nil || !l.awaitUp() {
+			s.Reset()
+			return
+		}
+		handler(s)
+	}
+}
+
 // greet tells GossipSub of a neighbour.
 func (t *topic) greet(p peer.ID) {
 	// The error says that the bus is closed, with GossipSub and all.

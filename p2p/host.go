@@ -351,6 +351,7 @@ func (h *Host) charge(p wire.PeerID, o Offence, detail string) *wire.Goodbye {
 	h.metrics.offences.WithLabelValues(o.String()).Inc()
 	now := time.Now()
 	h.scoreMu.Lock()
+	again := h.scores.refused(now, p)
 	cut := h.scores.charge(now, p, o)
 	text := h.scores.text(now, p)
 	h.scoreMu.Unlock()
@@ -358,9 +359,22 @@ func (h *Host) charge(p wire.PeerID, o Offence, detail string) *wire.Goodbye {
 	if !cut {
 		return nil
 	}
-	h.log.Warn(logline.PeerCutOff, "peer", p, "offence", o.String(), "detail", detail, "score", text)
-	h.cfg.OnDropped(p, o.String()+": "+detail)
+	if !again {
+		h.log.Warn(logline.PeerCutOff, "peer", p, "offence", o.String(), "detail", detail, "score", text)
+		h.cfg.OnDropped(p, o.String()+": "+detail)
+	}
 	return &wire.Goodbye{Code: wire.Misbehaved, Text: o.String() + ": " + detail + "; " + text}
+}
+
+// refusal returns the Goodbye that is due to a peer that is refused now, if it is. The
+// gate refuses it too, but a connection may have passed that before its peer was refused.
+func (h *Host) refusal(now time.Time, p wire.PeerID) *wire.Goodbye {
+	h.scoreMu.Lock()
+	defer h.scoreMu.Unlock()
+	if !h.scores.refused(now, p) {
+		return nil
+	}
+	return &wire.Goodbye{Code: wire.Misbehaved, Text: h.scores.text(now, p)}
 }
 
 func (h *Host) isRefused(now time.Time, p wire.PeerID) bool {

@@ -129,6 +129,9 @@ func (h *Host) handle(now time.Time, ev any) error {
 		h.links[ev.link.id] = ev.link
 		h.pairFor(ev.link.peer).up(now, ev.link.id)
 		h.dials.connected(ev.link.remote())
+		if g := h.refusal(now, ev.link.peer); g != nil {
+			ev.link.dismiss(*g)
+		}
 	case linkDown:
 		h.linkEnded(now, ev.link)
 	case linkDone:
@@ -136,11 +139,17 @@ func (h *Host) handle(now time.Time, ev any) error {
 			delete(h.last, ev.link.peer)
 		}
 	case greeted:
-		h.greetedBy(now, ev.link, ev.hello)
+		if p := h.pairOf(ev.link); p != nil {
+			h.greetedBy(now, p, ev.link, ev.hello)
+		}
 	case began:
-		h.pairFor(ev.link.peer).began(now, ev.link.id)
+		if p := h.pairOf(ev.link); p != nil {
+			p.began(now, ev.link.id)
+		}
 	case answered:
-		h.pairFor(ev.link.peer).answered(now, ev.link.id, ev.alive)
+		if p := h.pairOf(ev.link); p != nil {
+			p.answered(now, ev.link.id, ev.alive)
+		}
 	case joined:
 		if h.links[ev.link.id] != nil { // else it has ended already
 			ev.link.joined = true
@@ -171,6 +180,15 @@ func (h *Host) partAll(p wire.PeerID, g wire.Goodbye) {
 	}
 }
 
+// pairOf returns the pairing that a link belongs to; nil: the link has ended, and what
+// its goroutines still have to say is of no use.
+func (h *Host) pairOf(l *link) *pairing {
+	if h.links[l.id] == nil {
+		return nil
+	}
+	return h.pairs[l.peer]
+}
+
 func (h *Host) pairFor(p wire.PeerID) *pairing {
 	pair := h.pairs[p]
 	if pair == nil {
@@ -181,8 +199,7 @@ func (h *Host) pairFor(p wire.PeerID) *pairing {
 }
 
 // greetedBy lets a peer in whose Hello is in order, if there is room.
-func (h *Host) greetedBy(now time.Time, l *link, hello wire.Hello) {
-	pair := h.pairFor(l.peer)
+func (h *Host) greetedBy(now time.Time, pair *pairing, l *link, hello wire.Hello) {
 	if pair.used == nil {
 		used := 0
 		for _, p := range h.pairs {

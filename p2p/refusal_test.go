@@ -6,6 +6,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+
 	"grapevine/genesis"
 	"grapevine/p2p/wire"
 )
@@ -188,5 +191,50 @@ func TestConfigErrorsNameTheValue(t *testing.T) {
 		if _, err := Listen(cfg); err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("error %v, want %q in it", err, test.want)
 		}
+	}
+}
+
+// A connection may be let through just before its peer is refused, and come up after.
+// It is closed then, whatever the gate has said.
+func TestRefusedPeersConnectionIsClosedWhenItComesUp(t *testing.T) {
+	inBubble(t, func(t *testing.T, p *packets) {
+		a := listen(t, 1, p.at(1))
+		a.gate.refused = func(time.Time, wire.PeerID) bool { return false } // it asked too early
+		a.start()
+		t.Cleanup(func() { a.stop(t) })
+		s := newStranger(t, p, a)
+		s.greet()
+		a.Charge(s.id(), Forged, "a test")
+		a.Charge(s.id(), Forged, "a test")
+		a.awaitSeen(t, seen{"down", s.id(), ""})
+		eventually(t, "no connection", func() bool { return len(s.Network().ConnsToPeer(a.self)) == 0 })
+		s.SetStreamHandler(a.protocol(wire.Control), func(network.Stream) {})
+		if err := s.Connect(t.Context(), peer.AddrInfo{ID: a.self, Addrs: a.libp2p.Addrs()}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * a.timing.parting)
+		if n := len(a.swarm.ConnsToPeer(s.ID())); n != 0 {
+			t.Errorf("a refused peer has %d connections", n)
+		}
+	})
+}
+
+// What a link's goroutines still have to say when it has ended makes no record of its
+// peer, which nothing would remove: who has one is not dialled.
+func TestWordsAfterTheEndMakeNoPairing(t *testing.T) {
+	a, b := pairOf(t, nil, nil)
+	a.mu.RLock()
+	l := a.neighbours[b.ID()]
+	a.mu.RUnlock()
+	b.stop(t)
+	a.awaitSeen(t, seen{"down", b.ID(), ""})
+	eventually(t, "no neighbour", func() bool { return len(a.Neighbours()) == 0 })
+	a.post(began{l})
+	a.post(answered{l, wire.Alive{}})
+	a.post(greeted{l, l.greeting()})
+	a.Members() // the loop has heard all of it
+	a.stop(t)
+	if len(a.pairs) != 0 {
+		t.Errorf("%d peers without a connection are taken for connected", len(a.pairs))
 	}
 }

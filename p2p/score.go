@@ -55,7 +55,8 @@ type score struct {
 
 func newScores() *scores { return &scores{peers: make(map[wire.PeerID]*score)} }
 
-// charge adds an offence and says whether the peer is to be cut off now.
+// charge adds an offence and says whether the peer is to be cut off now: also while it
+// is refused, for then there should be no connection.
 func (s *scores) charge(now time.Time, p wire.PeerID, o Offence) (cut bool) {
 	c := s.peers[p]
 	if c == nil {
@@ -65,7 +66,10 @@ func (s *scores) charge(now time.Time, p wire.PeerID, o Offence) (cut bool) {
 	}
 	c.points = c.healed(now) + weights[o]
 	c.at = now
-	if c.points < scoreLimit || now.Before(c.until) {
+	if now.Before(c.until) {
+		return true
+	}
+	if c.points < scoreLimit {
 		return false
 	}
 	if c.refusal == 0 || now.Sub(c.until) > forgetAfter {

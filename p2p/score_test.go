@@ -24,11 +24,11 @@ func TestScores(t *testing.T) {
 		{"healed in between", []step{{0, Forged, false, false}, {150 * time.Second, Forged, false, false}, {150 * time.Second, Forged, false, false}}},
 		{"half healed", []step{{0, Forged, false, false}, {75 * time.Second, Forged, false, false}, {0, Invalid, true, true}}},
 		{"silence now and then is forgiven", []step{{0, Silent, false, false}, {12 * time.Second, Silent, false, false}, {12 * time.Second, Silent, false, false}, {12 * time.Second, Silent, false, false}}},
-		{"charged while refused", []step{{0, Forged, false, false}, {0, Forged, true, true}, {0, Forged, false, true}, {time.Second, Forged, false, true}}},
+		{"charged while refused", []step{{0, Forged, false, false}, {0, Forged, true, true}, {0, Forged, true, true}, {time.Second, Silent, true, true}}},
 		{"back with half its credit", []step{{0, Forged, false, false}, {0, Forged, true, true}, {time.Minute, Silent, false, false}, {0, Forged, false, false}, {0, Forged, true, true}}},
 		{"refused for twice as long", []step{
 			{0, Forged, false, false}, {0, Forged, true, true}, {time.Minute, Forged, false, false}, {0, Forged, true, true},
-			{time.Minute, Silent, false, true}, {time.Minute, Silent, false, false}}},
+			{time.Minute, Silent, true, true}, {time.Minute, Silent, false, false}}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

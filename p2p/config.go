@@ -58,7 +58,9 @@ type Config struct {
 	// QueueBytes bounds the outgoing queue of a neighbour's lane; a zero takes
 	// the default of queueBytes.
 	QueueBytes [wire.NumLanes]int
-	// TotalQueueBytes bounds all outgoing queues together; zero means 256 MiB.
+	// TotalQueueBytes bounds the outgoing queues of all neighbours and lanes but the
+	// control lane together; zero means 256 MiB. When it is reached the neighbour that
+	// holds the most of it is let go of.
 	TotalQueueBytes int
 	// MaxNeighbours bounds the neighbours; zero means 256.
 	MaxNeighbours int
@@ -93,6 +95,7 @@ type timing struct {
 	probe   time.Duration // to answer a Probe
 	open    time.Duration // to open a stream
 	message time.Duration // for the rest of a message once it has begun, and to write one
+	stall   time.Duration // to take leastDrain of what waits on a lane
 	parting time.Duration // for a Goodbye to arrive
 }
 
@@ -102,6 +105,7 @@ var defaultTiming = timing{
 	probe:   5 * time.Second,
 	open:    35 * time.Second,
 	message: 60 * time.Second, // QUIC needs up to twice the length of a cut to recover
+	stall:   60 * time.Second, // likewise
 	parting: time.Second,
 }
 

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/host"
@@ -34,6 +35,7 @@ type Host struct {
 	instance uint64
 	started  time.Time
 	budget   budget
+	shedding atomic.Pointer[link] // let go of for the budget's sake, and not gone yet
 	topic    *topic
 	gate     *gate
 
@@ -94,6 +96,7 @@ func Listen(cfg Config) (*Host, error) {
 		scores:     newScores(),
 		versionLow: versionLow, versionHigh: versionHigh,
 	}
+	h.budget.spent = h.shed
 	h.loopState = newLoopState(h.instance)
 	h.addGauges()
 	h.gate = newGate(self, cfg.Genesis, h.metrics, h.isRefused)
@@ -336,6 +339,23 @@ func (h *Host) Queued(to wire.PeerID, lane wire.Lane) int {
 		return 0
 	}
 	return l.out[lane].size()
+}
+
+// shed lets go of the neighbour whose queues hold the most, one at a time: what a peer
+// asks for and does not read is not to cost the others their room.
+func (h *Host) shed() {
+	h.mu.RLock()
+	var most *link
+	bytes := 0
+	for _, l := range h.neighbours { // a maximum, the lower ID's of equals
+		if n := l.queued(); n > bytes || n == bytes && most != nil && l.peer < most.peer {
+			most, bytes = l, n
+		}
+	}
+	h.mu.RUnlock()
+	if most != nil && h.shedding.CompareAndSwap(nil, most) {
+		most.fail(fmt.Errorf("the queues for all neighbours are full, and the peer's %d bytes are the most of it", bytes))
+	}
 }
 
 // Charge lowers a peer's score for an offence. When it is too low the peer is told

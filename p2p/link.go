@@ -65,7 +65,8 @@ func (h *Host) newLink(id uint64, c network.Conn) *link {
 		gone:     make(chan struct{}),
 		done:     make(chan struct{}),
 	}
-	for lane := range l.out {
+	l.out[wire.Control] = newOutbox(h.cfg.QueueBytes[wire.Control], nil)
+	for lane := wire.Control + 1; lane < wire.NumLanes; lane++ {
 		l.out[lane] = newOutbox(h.cfg.QueueBytes[lane], &h.budget)
 	}
 	return l
@@ -90,6 +91,7 @@ func (l *link) run(ctx context.Context) {
 		o.drop()
 	}
 	l.wg.Wait()
+	l.host.shedding.CompareAndSwap(l, nil)
 	if !l.listed.IsZero() {
 		l.host.handler.PeerDown(l.peer)
 	}
@@ -97,10 +99,12 @@ func (l *link) run(ctx context.Context) {
 	l.host.post(linkDone{l})
 }
 
-// live puts the link into use when it is told to, and waits for its end.
+// live puts the link into use when it is told to, watches how fast its queues drain, and
+// waits for its end.
 func (l *link) live(ctx context.Context) {
 	beat := time.NewTicker(wire.BeatEvery)
 	defer beat.Stop()
+	var paces [wire.NumLanes]pace
 	for {
 		select {
 		case p := <-l.promoted:
@@ -109,10 +113,29 @@ func (l *link) live(ctx context.Context) {
 			if l.out[wire.Control].size() == 0 {
 				l.sendControl(wire.Beat{})
 			}
+			l.watch(time.Now(), &paces)
 		case <-l.closing:
 			return
 		}
 	}
+}
+
+// watch lets go of a peer that hardly takes what waits for it.
+func (l *link) watch(now time.Time, paces *[wire.NumLanes]pace) {
+	for lane, o := range l.out {
+		waiting, done := o.progress()
+		if taken, stalled := paces[lane].stalled(now, l.host.timing.stall, waiting, done); stalled {
+			l.fail(fmt.Errorf("the peer took %d bytes of the %s lane in %v, want at least %d while more wait", taken, wire.Lane(lane), l.host.timing.stall, leastDrain))
+		}
+	}
+}
+
+// queued returns how much of the bound of all queues the link holds.
+func (l *link) queued() (bytes int) {
+	for _, o := range l.out[wire.Control+1:] {
+		bytes += o.size()
+	}
+	return bytes
 }
 
 // start puts the lanes to work and announces the neighbour.

@@ -5,7 +5,8 @@ import (
 )
 
 func TestOutboxIsBoundedInBytes(t *testing.T) {
-	total := &budget{limit: 100}
+	spent := 0
+	total := &budget{limit: 100, spent: func() { spent++ }}
 	a, b := newOutbox(60, total), newOutbox(60, total)
 	check := func(o *outbox, n int, want bool) {
 		t.Helper()
@@ -34,5 +35,8 @@ func TestOutboxIsBoundedInBytes(t *testing.T) {
 	a.release(20)
 	if got := total.used.Load(); got != 0 {
 		t.Errorf("%d bytes at the end", got)
+	}
+	if spent != 1 {
+		t.Errorf("told %d times that the bound is reached", spent)
 	}
 }

@@ -141,6 +141,82 @@ func TestSlowReaderHoldsUpNobodyElse(t *testing.T) {
 	slow.awaitSeen(t, seen{"txs", a.ID(), "another lane"})
 }
 
+// Queues share one bound. When it is reached the neighbour that holds the most of it is
+// let go of, and nobody else: messages of the control lane are outside of it.
+func TestLargestDebtorGoesWhenAllIsFull(t *testing.T) {
+	a, slow := pairOf(t, func(c *Config) { c.TotalQueueBytes = 2 << 20 }, nil)
+	fast := startNode(t, 3, bootstrap(a))
+	a.awaitSeen(t, seen{"up", fast.ID(), ""})
+	a.mu.RLock()
+	l := a.neighbours[fast.ID()]
+	a.mu.RUnlock()
+	release := slow.holdUp()
+	defer release()
+	msg := make([]byte, 64<<10)
+	for a.Send(slow.ID(), wire.Bodies, msg) {
+	}
+	l.sendControl(wire.Beat{})
+	a.awaitSeen(t, seen{"down", slow.ID(), ""})
+	a.logs.awaitLine(t, "neighbour down", "the most of it")
+	eventually(t, "room again", func() bool { return a.budget.used.Load() == 0 })
+	a.Send(fast.ID(), wire.Bodies, []byte("quick"))
+	fast.awaitSeen(t, seen{"bodies", a.ID(), "quick"})
+	if n := count(a.history(), "down"); n != 1 {
+		t.Errorf("%d neighbours were let go of:\n%s", n, a.logs)
+	}
+}
+
+// A neighbour that takes next to nothing of what waits for it is let go of, though each
+// message gets through in the time that one may take.
+func TestWhoHardlyReadsIsLetGo(t *testing.T) {
+	inBubble(t, func(t *testing.T, p *packets) {
+		a, b := listen(t, 1, p.at(1)), listen(t, 2, p.at(2))
+		b.addrs.bootstrap = mustParse(t, b, a.Addrs())
+		a.timing.stall = a.timing.message / 2
+		for _, n := range []*node{a.start(), b.start()} {
+			t.Cleanup(func() { n.stop(t) })
+		}
+		a.awaitSeen(t, seen{"up", b.ID(), ""})
+		b.awaitSeen(t, seen{"up", a.ID(), ""})
+		release := b.holdUp()
+		defer release()
+		begun := time.Now()
+		for a.Send(b.ID(), wire.Bodies, make([]byte, 128<<10)) {
+		}
+		a.logs.awaitLine(t, "neighbour down", "took 0 bytes")
+		if took := time.Since(begun); took < a.timing.stall || took > a.timing.stall+2*wire.BeatEvery {
+			t.Errorf("it took %v", took)
+		}
+	})
+}
+
+func TestPace(t *testing.T) {
+	const sec = time.Second
+	type look struct {
+		at              time.Duration
+		waiting, drains int
+		stalled         bool
+		empty           int
+	}
+	for name, looks := range map[string][]look{
+		"idle":            {{0, 0, 0, false, 0}, {100 * sec, 0, 0, false, 0}},
+		"silent":          {{0, 9, 0, false, 0}, {59 * sec, 9, 0, false, 0}, {60 * sec, 9, 0, true, 0}},
+		"dribbling":       {{0, 9, 0, false, 0}, {30 * sec, 9, 100, false, 0}, {60 * sec, 9, 200, true, 0}},
+		"slow":            {{0, 9, 0, false, 0}, {59 * sec, 9, leastDrain, false, 0}, {118 * sec, 9, leastDrain, false, 0}, {119 * sec, 9, leastDrain, true, 0}},
+		"begun anew":      {{0, 9, 0, false, 0}, {59 * sec, 0, 9, false, 1}, {60 * sec, 9, 9, false, 1}, {118 * sec, 9, 9, false, 1}, {119 * sec, 9, 9, true, 1}},
+		"little and soon": {{0, 9, 0, false, 0}, {60 * sec, 9, 9, false, 1}, {120 * sec, 9, 18, false, 2}},
+		"seldom seen":     {{0, 9, 0, false, 0}, {500 * sec, 9, leastDrain, false, 0}},
+	} {
+		var p pace
+		for i, l := range looks {
+			now, done := time.Unix(1e9, 0).Add(l.at), drained{l.drains, l.empty}
+			if _, got := p.stalled(now, 60*sec, l.waiting, done); got != l.stalled {
+				t.Errorf("%s, look %d: stalled %v, want %v", name, i, got, l.stalled)
+			}
+		}
+	}
+}
+
 // holdUp makes the recorder take no more messages until release is called.
 func (r *recorder) holdUp() (release func()) {
 	r.lock.Lock()

@@ -234,28 +234,20 @@ type taken struct{ added, untimely int }
 // them is wrong whatever the time, which no honest peer passes on; the right ones are
 // kept.
 func (d *Driver) takeTxs(list []*block.Tx) (got taken, err error) {
-	unknown := make([]*block.Tx, 0, len(list))
 	height := d.cfg.Ledger.Tip().Height + 1
+	timely := make([]*block.Tx, 0, len(list))
 	for _, t := range list {
-		switch {
-		case t.CheckExpiry(height, d.limits) != nil:
-			got.untimely++
-		case !d.cfg.Pool.Has(t.ID()):
-			unknown = append(unknown, t)
+		if t.CheckExpiry(height, d.limits) == nil {
+			timely = append(timely, t)
 		}
 	}
-	if len(unknown) == 0 {
-		return got, nil
-	}
-	good := unknown[:0]
-	for i, e := range sig.VerifyTxs(d.network, unknown) {
-		if e != nil {
-			err = e
-			continue
-		}
-		good = append(good, unknown[i])
-	}
-	for _, v := range d.cfg.Pool.Offer(time.Now(), good) {
+	got.untimely = len(list) - len(timely)
+	verdicts := d.cfg.Pool.OfferUnchecked(time.Now(), timely, func(lacking []*block.Tx) []error {
+		errs := sig.VerifyTxs(d.network, lacking)
+		err = errors.Join(errs...)
+		return errs
+	})
+	for _, v := range verdicts {
 		if v.Status == mempool.Accepted {
 			got.added++
 		}

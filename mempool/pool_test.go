@@ -338,3 +338,26 @@ func (p *Pool) Journalled() []*block.Tx {
 	}
 	return txs
 }
+
+// A signature is looked at only if the transaction is neither in the pool nor in the
+// ledger: what was committed costs whoever is sent it again no more than looking it up.
+func TestOnlyWhatIsLackingIsChecked(t *testing.T) {
+	committed, held, lacking := newTx(1, 1, 100, 0), newTx(1, 2, 100, 0), newTx(1, 3, 100, 0)
+	p := mustOpen(t, Config{Committed: func(id block.ID) (bool, error) { return id == committed.ID(), nil }})
+	p.Offer(t0, []*block.Tx{held})
+	wrong := errors.New("a wrong signature")
+	var checked []*block.Tx
+	v := p.OfferUnchecked(t0, []*block.Tx{committed, held, lacking}, func(list []*block.Tx) []error {
+		checked = append(checked, list...)
+		return []error{wrong}
+	})
+	if len(checked) != 1 || checked[0] != lacking {
+		t.Errorf("%d are checked, want the one that is lacking", len(checked))
+	}
+	if v[0].Status != Committed || v[1].Status != Duplicate || v[2].Status != Refused || !errors.Is(v[2].Err, wrong) {
+		t.Errorf("verdicts %v", v)
+	}
+	if p.Has(lacking.ID()) {
+		t.Error("one with a wrong signature is in the pool")
+	}
+}

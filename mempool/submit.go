@@ -12,7 +12,28 @@ import (
 // caller has done. It returns a verdict for each. What is refused because the pool
 // is full is remembered as wanted.
 func (p *Pool) Offer(now time.Time, txs []*block.Tx) []Verdict {
+	return p.OfferUnchecked(now, txs, func(list []*block.Tx) []error { return make([]error, len(list)) })
+}
+
+// OfferUnchecked is Offer of transactions whose signatures check looks at, of those alone
+// that are neither here nor in the ledger. What it says, in order, nil for what is
+// right, is the verdicts' error.
+func (p *Pool) OfferUnchecked(now time.Time, txs []*block.Tx, check func([]*block.Tx) []error) []Verdict {
 	verdicts := p.screen(txs)
+	var lacking []*block.Tx
+	var places []int
+	for _, i := range p.unknown(txs, verdicts) {
+		if verdicts[i].Status == 0 {
+			lacking, places = append(lacking, txs[i]), append(places, i)
+		}
+	}
+	if len(lacking) > 0 {
+		for i, err := range check(lacking) {
+			if err != nil {
+				verdicts[places[i]] = refused(err)
+			}
+		}
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for i, t := range txs {

@@ -240,7 +240,7 @@ func (d *Driver) serveStored(to wire.PeerID, m *message.Fetch, height uint64) {
 		d.answer(to, m, b.Txs)
 		return
 	}
-	d.stored.wait(to)
+	d.stored.wait(to, storedGap)
 	if d.cfg.Host.Queued(to, wire.Bodies) <= queuedMost {
 		b, err := d.cfg.Ledger.Block(height)
 		if err == nil {

@@ -105,8 +105,10 @@ type Driver struct {
 	headers  headers
 	requests requests
 	ranges   ranges
+	turns    [wire.NumLanes]*turns
 	stored   *turns // of those that ask for what only the disk has
 	reading  *turns // of those that ask for ranges
+	credits  *credits
 	pools    *pools
 	outgoing *publisher
 }
@@ -134,7 +136,11 @@ func New(cfg Config) *Driver {
 		ranges:    ranges{reads: map[wire.PeerID]*rangeRead{}},
 	}
 	d.metrics = newMetrics(cfg.Registerer, d)
-	d.stored, d.reading = newTurns(storedGap, d.done), newTurns(rangeGap, d.done)
+	for lane := range d.turns {
+		d.turns[lane] = newTurns(allowance, d.done)
+	}
+	d.stored, d.reading = newTurns(0, d.done), newTurns(0, d.done)
+	d.credits = newCredits()
 	d.pools = newPools(d, now)
 	d.outgoing = newPublisher(cfg.Host, d.metrics, d.log, now)
 	if e := cfg.Evidence; e != nil {
@@ -254,8 +260,12 @@ func (d *Driver) dispatch(now time.Time, x effect.Send) {
 		d.bodies.attach(m)
 	case *message.Fetch:
 		d.requests.begin(m.Number, request{x.To[0], m.Block})
+		bytes, messages := answerTo(m, &d.bodies.byID[m.Block].header.Header, d.limits)
+		d.credits.grant(x.To[0], bytes, messages)
 	case *message.GetRange:
 		d.ranges.begin(x.To[0], m)
+		bytes, messages := rangeOf(m, d.limits)
+		d.credits.grant(x.To[0], bytes, messages)
 	case *message.Pull, *message.Tip, *message.Part:
 	case *message.Chunk, *message.Evidence, *message.Ordering, *message.Inventory, *message.Want, *message.Txs: // sent elsewhere
 	}
@@ -306,8 +316,10 @@ func (d *Driver) PeerDown(p wire.PeerID) {
 		d.core.PeerDown(now, p)
 		d.pools.peerDown(p)
 		d.ranges.end(p)
-		d.stored.forget(p)
-		d.reading.forget(p)
+		for _, t := range append(d.turns[:], d.stored, d.reading) {
+			t.forget(p)
+		}
+		d.credits.forget(p)
 	})
 }
 

@@ -36,7 +36,7 @@ func newPools(d *Driver, now time.Time) *pools {
 	return &pools{
 		core: txs.NewReconciler(d.cfg.Txs, d.cfg.Seed, now), pool: d.cfg.Pool,
 		send: d.send, take: d.takeTxs, post: d.post,
-		turns: newTurns(poolGap, d.done), wants: map[wire.PeerID]int{},
+		turns: newTurns(0, d.done), wants: map[wire.PeerID]int{},
 	}
 }
 
@@ -85,7 +85,7 @@ func (p *pools) compare(now time.Time, x txs.Compare) {
 
 // onInventory asks for what this pool lacks, and answers with what the other lacks.
 func (p *pools) onInventory(from wire.PeerID, m *message.Inventory) {
-	p.turns.wait(from)
+	p.turns.wait(from, poolGap)
 	mine, covered := p.pool.Inventory(m.Salt, m.Low, m.High, message.MaxHashes)
 	lack := subtract(upto(m.Hashes, covered), mine)
 	if p.pool.Room() { // else it would be refused: the next comparison finds it again
@@ -126,7 +126,7 @@ func (p *pools) askWanted(neighbours []wire.PeerID) {
 
 // onWant sends the transactions asked for, as far as the lane's queue has room.
 func (p *pools) onWant(from wire.PeerID, m *message.Want) {
-	p.turns.wait(from)
+	p.turns.wait(from, poolGap)
 	batch, size := []*block.Tx(nil), 0
 	flush := func() bool {
 		sent := len(batch) == 0 || p.send(from, &message.Txs{Txs: batch})
@@ -142,14 +142,15 @@ func (p *pools) onWant(from wire.PeerID, m *message.Want) {
 	flush()
 }
 
-// onTxs takes transactions that were asked for, and no others.
-func (p *pools) onTxs(from wire.PeerID, m *message.Txs) error {
+// onTxs takes transactions that were asked for, and no others, of which it returns the
+// bytes.
+func (p *pools) onTxs(from wire.PeerID, m *message.Txs) (unasked int, err error) {
 	p.mu.Lock()
 	allowed := min(p.wants[from], len(m.Txs))
 	p.wants[from] -= allowed
 	p.mu.Unlock()
-	_, err := p.take(m.Txs[:allowed])
-	return err
+	_, err = p.take(m.Txs[:allowed])
+	return sizeOf(m.Txs[allowed:]), err
 }
 
 // subtract returns what is in a and not in b; all are ascending.

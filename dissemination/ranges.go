@@ -17,7 +17,7 @@ import (
 // request at a time, for which the lane's queue has room; who asks for more before he
 // has taken that gets nothing, and costs no reading.
 func (d *Driver) onGetRange(from wire.PeerID, m *message.GetRange) {
-	d.reading.wait(from)
+	d.reading.wait(from, rangeGap)
 	room := d.cfg.Host.Queued(from, wire.Catchup) <= catchup.MaxBytes
 	l := d.cfg.Ledger
 	tip := l.Tip().Height
@@ -99,6 +99,9 @@ func (r *ranges) end(from wire.PeerID) {
 // onChunk joins the pieces of a range's blocks, and checks each block when it is
 // whole. What was not asked for is dropped: the request may just have timed out.
 func (d *Driver) onChunk(from wire.PeerID, m *message.Chunk) error {
+	if !d.credits.spend(from, len(m.Data)) {
+		return errUnasked
+	}
 	read := d.ranges.of(from, m.Number)
 	if read == nil {
 		return nil

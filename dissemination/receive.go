@@ -23,6 +23,7 @@ func (d *Driver) Receive(from wire.PeerID, lane wire.Lane, msg []byte) {
 	m, err := d.decoder.Decode(lane, msg)
 	if err == nil {
 		d.metrics.message(m.Kind(), "in", len(msg))
+		d.turns[lane].wait(from, gap(m, len(msg)))
 		err = d.take(from, m)
 	}
 	if err != nil {
@@ -56,7 +57,10 @@ func (d *Driver) take(from wire.PeerID, m message.Message) error {
 	case *message.Want:
 		d.pools.onWant(from, m)
 	case *message.Txs:
-		return d.pools.onTxs(from, m)
+		if extra, err := d.pools.onTxs(from, m); err != nil || extra == 0 || d.credits.spend(from, extra) {
+			return err
+		}
+		return errUnasked
 	}
 	return nil
 }
@@ -66,11 +70,17 @@ func (d *Driver) toCore(from wire.PeerID, m message.Message) {
 	d.post(func(now time.Time) { d.core.Receive(now, from, m, nil) })
 }
 
+// errUnasked says that a peer has sent more than it can have been asked for.
+var errUnasked = errors.New("more answers than this node has asked for")
+
 // charge makes the peer pay for what it sent.
 func (d *Driver) charge(from wire.PeerID, err error) {
 	o := p2p.Invalid
-	if errors.Is(err, wire.ErrMalformed) {
+	switch {
+	case errors.Is(err, wire.ErrMalformed):
 		o = p2p.Malformed
+	case errors.Is(err, errUnasked):
+		o = p2p.Unasked
 	}
 	d.cfg.Host.Charge(from, o, err.Error())
 }
@@ -182,6 +192,9 @@ func (r *requests) end(id block.ID) {
 // onPart checks the signatures of what a request brought. Which place each belongs
 // to is the loop's to check, against the block's short IDs.
 func (d *Driver) onPart(from wire.PeerID, m *message.Part) error {
+	if !d.credits.spend(from, sizeOf(m.Txs)+len(m.IDs)*len(block.ID{})) {
+		return errUnasked
+	}
 	if !d.requests.has(m.Number, request{from, m.Block}) { // the block is here, or another was asked
 		d.post(func(time.Time) { d.core.Unasked(m.Block, sizeOf(m.Txs)) })
 		return nil

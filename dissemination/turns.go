@@ -4,7 +4,27 @@ import (
 	"sync"
 	"time"
 
+	"grapevine/block"
+	"grapevine/dissemination/message"
 	"grapevine/p2p/wire"
+)
+
+// How long a peer's lane is used up by what it says: about twenty times what that costs
+// in processor time here, so that a neighbour uses a twentieth of a core on a lane at
+// most. It is held up then, and not charged: it may be faster than this node, and mean
+// well. What this node has asked for is free.
+const (
+	announceGap = time.Millisecond // a signature, or a look into a table
+	tipGap      = time.Millisecond // some looks into tables, in the loop
+	fetchGap    = time.Millisecond // a look into the index, and an answer
+	pullGap     = 20 * time.Millisecond
+	orderingGap = time.Millisecond
+	evidenceGap = 100 * time.Millisecond // two signatures, or a whole block's
+	bytesPerSec = 32 << 20               // of any of these, for decoding it
+
+	// allowance is how much of its share a peer may use at once: the two seconds after a
+	// pause in which blocks that lay ready come.
+	allowance = 2 * time.Second
 )
 
 // The least time between two answers to one peer, where a question of some bytes may
@@ -23,33 +43,60 @@ const (
 	rangeGap = 10 * time.Millisecond
 )
 
-// turns holds up a peer's lane until its next question may be answered.
+// gap is how long a message uses up its lane.
+func gap(m message.Message, bytes int) time.Duration {
+	var d time.Duration
+	switch m.(type) {
+	case *message.Announce:
+		d = announceGap
+	case *message.Tip:
+		d = tipGap
+	case *message.Fetch:
+		d = fetchGap
+	case *message.Pull:
+		d = pullGap
+	case *message.Ordering:
+		d = orderingGap
+	case *message.Evidence:
+		d = evidenceGap
+	case *message.Part, *message.Chunk, *message.Txs: // answers: more than was asked for is charged
+		return 0
+	case *message.GetRange, *message.Inventory, *message.Want: // held up where they are answered
+		return 0
+	}
+	return d + time.Duration(bytes)*time.Second/bytesPerSec
+}
+
+// turns hold up a peer's lane until its next message may be looked at: the generic cell
+// rate algorithm (ITU-T I.371), per peer.
 type turns struct {
-	gap  time.Duration
-	done <-chan struct{} // nobody is to wait any more
+	allowance time.Duration // how far ahead of its share a peer may be
+	done      <-chan struct{}
 
 	mu   sync.Mutex
-	next map[wire.PeerID]time.Time // guarded by mu
+	next map[wire.PeerID]time.Time // guarded by mu; when all that came will have been paid for
 }
 
-func newTurns(gap time.Duration, done <-chan struct{}) *turns {
-	return &turns{gap: gap, done: done, next: map[wire.PeerID]time.Time{}}
+func newTurns(allowance time.Duration, done <-chan struct{}) *turns {
+	return &turns{allowance: allowance, done: done, next: map[wire.PeerID]time.Time{}}
 }
 
-// wait returns when it is the peer's turn.
-func (t *turns) wait(from wire.PeerID) {
+// wait returns when it is the peer's turn, which uses up its lane for gap; or when nobody
+// is to wait any more.
+func (t *turns) wait(from wire.PeerID, gap time.Duration) {
 	now := time.Now()
 	t.mu.Lock()
 	at := t.next[from]
 	if at.Before(now) {
 		at = now
 	}
-	t.next[from] = at.Add(t.gap)
+	t.next[from] = at.Add(gap)
 	t.mu.Unlock()
-	if at.Equal(now) {
+	wait := at.Sub(now) - t.allowance
+	if wait <= 0 {
 		return
 	}
-	timer := time.NewTimer(at.Sub(now))
+	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
@@ -62,4 +109,61 @@ func (t *turns) forget(p wire.PeerID) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	delete(t.next, p)
+}
+
+const (
+	// overhead is what a message costs besides its content, in bytes: no answer is free.
+	overhead = 64
+	// handful is what a peer may send unasked, in bytes.
+	handful = 64 << 10
+)
+
+// credits count what each peer may still send of what it was asked for, in bytes,
+// overheads included. An answer that comes late is paid for by its question, however
+// long ago that was given up.
+type credits struct {
+	mu   sync.Mutex
+	left map[wire.PeerID]int // guarded by mu; below zero: sent unasked
+}
+
+func newCredits() *credits { return &credits{left: map[wire.PeerID]int{}} }
+
+// grant notes that a peer was asked for so many bytes, in so many messages at most.
+func (c *credits) grant(to wire.PeerID, bytes, messages int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.left[to] += bytes + messages*overhead
+}
+
+// spend notes an answer, and says whether a peer that was asked can have sent it.
+func (c *credits) spend(from wire.PeerID, bytes int) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.left[from] = max(c.left[from]-bytes-overhead, -2*handful)
+	return c.left[from] >= -handful
+}
+
+func (c *credits) forget(p wire.PeerID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.left, p)
+}
+
+// answerTo returns the most that an answer to a Fetch of places of a block brings.
+func answerTo(m *message.Fetch, h *block.Header, l block.Limits) (bytes, messages int) {
+	if len(m.At) == 0 {
+		bytes = int(h.TxCount) * len(block.ID{})
+	} else {
+		bytes = min(int(h.BodySize), len(m.At)*l.MaxTxBytes)
+	}
+	// Two pieces that follow each other are larger than one, together.
+	return bytes, 2 + 2*bytes/message.PartBytes
+}
+
+// rangeOf returns the most that an answer to a GetRange brings: its first block may be
+// larger than what was asked for.
+func rangeOf(m *message.GetRange, l block.Limits) (bytes, messages int) {
+	bytes = max(m.MaxBytes, block.SignedHeaderSize+l.MaxBodyBytes)
+	blocks := int(m.Upto - m.From + 1)
+	return bytes, 2 + blocks + bytes/message.PartBytes
 }

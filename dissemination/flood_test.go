@@ -1,0 +1,121 @@
+package dissemination
+
+import (
+	"testing"
+	"time"
+
+	"grapevine/block"
+	"grapevine/dissemination/message"
+	"grapevine/p2p/wire"
+)
+
+// What one peer asks and says costs no more than its share, however fast it comes: its
+// lane is held up, and that costs it no more than time.
+func TestFloodsAreHeldUp(t *testing.T) {
+	b := func(d *desk) *block.Block { return d.block(d.txs(2)) }
+	for name, one := range map[string]struct {
+		say   func(d *desk, b *block.Block) message.Message
+		times int
+		least time.Duration
+	}{
+		"announcements": {func(_ *desk, b *block.Block) message.Message { return announce(b) }, 10_000, 5 * time.Second},
+		"pulls":         {func(*desk, *block.Block) message.Message { return &message.Pull{Upto: 1} }, 10_000, 100 * time.Second},
+		"tips":          {func(*desk, *block.Block) message.Message { return &message.Tip{Height: 1} }, 10_000, 5 * time.Second},
+		"fetches":       {func(_ *desk, b *block.Block) message.Message { return &message.Fetch{Number: 1, Block: b.ID()} }, 10_000, 5 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			open(t, func(d *desk) {
+				m := one.say(d, b(d))
+				raw := message.Encode(m)
+				begun := time.Now()
+				for i := range one.times {
+					d.driver.Receive("a", m.Lane(), raw)
+					if i%100 == 0 {
+						d.settle() // the desk has room for so many answers
+					}
+				}
+				if took := time.Since(begun); took < one.least {
+					t.Errorf("%d take %v, want at least %v", one.times, took, one.least)
+				}
+				begun = time.Now()
+				d.driver.Receive("b", m.Lane(), raw)
+				if took := time.Since(begun); took > 0 {
+					t.Errorf("another waits %v", took)
+				}
+				d.wantNoCharge()
+				d.settle()
+			})
+		})
+	}
+}
+
+// A few messages a second are not held up, nor is what was asked for.
+func TestFairSharesAreNotHeldUp(t *testing.T) {
+	open(t, func(d *desk) {
+		for i := range 100 {
+			begun := time.Now()
+			d.driver.Receive("a", wire.Blocks, message.Encode(&message.Tip{Height: uint64(i)}))
+			d.driver.Receive("a", wire.Blocks, message.Encode(&message.Pull{Upto: 1}))
+			if took := time.Since(begun); took > 0 {
+				t.Fatalf("round %d took %v", i, took)
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+		d.settle()
+	})
+}
+
+// Answers that were not asked for are passed over, and paid for once they are more than
+// a late answer can be.
+func TestUnaskedAnswersAreCharged(t *testing.T) {
+	for name, say := range map[string]func(d *desk, b *block.Block) message.Message{
+		"transactions of a block": func(d *desk, b *block.Block) message.Message {
+			return &message.Part{Number: 7, Block: b.ID(), At: []uint32{0, 1}, Txs: b.Txs}
+		},
+		"ID lists": func(d *desk, b *block.Block) message.Message {
+			return &message.Part{Number: 7, Block: b.ID(), IDs: b.TxIDs()}
+		},
+		"refusals": func(d *desk, b *block.Block) message.Message { return message.Refusal(7, b.ID()) },
+		"chunks": func(d *desk, b *block.Block) message.Message {
+			return &message.Chunk{Number: 7, Height: 1, Size: len(b.Bytes()), Data: b.Bytes()}
+		},
+		"ends of ranges": func(*desk, *block.Block) message.Message { return &message.Chunk{Number: 7, Last: true} },
+		"transactions":   func(_ *desk, b *block.Block) message.Message { return &message.Txs{Txs: b.Txs} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			open(t, func(d *desk) {
+				m := say(d, d.block(d.txs(2)))
+				raw := message.Encode(m)
+				for range 10 {
+					d.driver.Receive("a", m.Lane(), raw)
+				}
+				d.wantNoCharge()
+				for i := 0; i < 5000 && len(d.charged) == 0; i++ {
+					d.driver.Receive("a", m.Lane(), raw)
+				}
+				d.wantCharge("unasked")
+			})
+		})
+	}
+}
+
+// A late answer is not charged: the request was given up, and its answer comes whole.
+func TestLateAnswersAreNotCharged(t *testing.T) {
+	open(t, func(d *desk) {
+		b := d.block(d.txs(15))
+		for round := range 20 {
+			f := find[*message.Fetch](d.receive("a", announce(b)), "a")
+			time.Sleep(time.Minute) // and another was asked, in vain
+			f = append(f, find[*message.Fetch](d.settle(), "a")...)
+			for _, f := range f {
+				for i, at := range f.At {
+					d.receive("a", &message.Part{Number: f.Number - 1, Block: b.ID(), At: f.At[i : i+1], Txs: b.Txs[at : at+1]})
+				}
+			}
+			if round == 0 && len(f) == 0 {
+				t.Fatal("nothing was asked")
+			}
+		}
+		d.wantNoCharge()
+	})
+}

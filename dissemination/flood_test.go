@@ -119,3 +119,24 @@ func TestLateAnswersAreNotCharged(t *testing.T) {
 		d.wantNoCharge()
 	})
 }
+
+// The header of a block that the ledger has is recognised, and costs no signature's check,
+// however long ago it was forgotten here.
+func TestHeaderThatTheLedgerHasIsKnown(t *testing.T) {
+	open(t, func(d *desk) {
+		b := d.block(d.txs(2))
+		d.receive("a", announce(b, 0, 1))
+		if d.ledger.Tip().Height != 1 {
+			t.Fatal("the block is not in the ledger")
+		}
+		d.driver.headers.remove(b.ID())
+		m := announce(b)
+		m.Header.Signature[0] ^= 1 // nobody looks at it
+		d.receive("a", m)
+		d.wantNoCharge()
+		m.Header.TimeNano++ // another block
+		m.Block = message.Describe(&m.Header.Header)
+		d.receive("a", m)
+		d.wantCharge("signature")
+	})
+}

@@ -91,7 +91,7 @@ func (d *Driver) charge(from wire.PeerID, err error) {
 func (d *Driver) onAnnounce(from wire.PeerID, m *message.Announce) error {
 	h := &m.Header
 	first := !d.headers.has(m.Block.ID)
-	if first {
+	if first && !d.inChain(h) {
 		if err := d.checkHeader(h); err != nil {
 			return err
 		}
@@ -115,6 +115,19 @@ func (d *Driver) onAnnounce(from wire.PeerID, m *message.Announce) error {
 	}
 	d.post(func(now time.Time) { d.announced(now, from, m, first, matched) })
 	return nil
+}
+
+// inChain says whether the ledger has a header, which then is as the ledger has it.
+func (d *Driver) inChain(h *block.SignedHeader) bool {
+	if h.Height > d.cfg.Ledger.Tip().Height {
+		return false
+	}
+	have, err := d.cfg.Ledger.Header(h.Height)
+	if err != nil || have.Header != h.Header {
+		return false
+	}
+	*h = have
+	return true
 }
 
 // checkHeader refuses a header that the orderer of this network did not make.

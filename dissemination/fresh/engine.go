@@ -146,6 +146,7 @@ type neighbour struct {
 	tip       uint64        // highest block it is known to hold
 	pullUntil time.Time     // a pull to it is in flight until then; zero: none
 	pullWait  time.Duration // for the next one: it doubles while none is answered
+	pullOwed  int           // how many answers to the last one may still come
 	servedAt  time.Time     // when its last pull was answered
 	shunUntil time.Time     // it left a request unanswered
 }

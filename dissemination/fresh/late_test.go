@@ -165,3 +165,36 @@ func TestOneVeryLateAnswer(t *testing.T) {
 		t.Errorf("after 15 answers within 10 ms the time-out is %v", e.patience)
 	}
 }
+
+// Answers to no pull do not put off the pull for a gap.
+func TestUnaskedAnswersDoNotPutAPullOff(t *testing.T) {
+	for name, say := range map[string]func(e *Engine, now time.Time){
+		"tips": func(e *Engine, now time.Time) { e.TipTold(now, "hostile", &message.Tip{Height: 1}) },
+		"announcements": func(e *Engine, now time.Time) {
+			a := cold(3)
+			a.Pulled = true
+			hear(e, now, "hostile", a)
+		},
+	} {
+		e := New(Config{Fanout: 10, PullEvery: time.Hour}, 1, start, block.Tip{})
+		e.PeerUp(start, "honest", 0)
+		e.PeerUp(start, "hostile", 0)
+		e.Effects()
+		hear(e, at(0), "honest", cold(3)) // 1 and 2 are lacking
+		pulled := false
+		for ms := 0; ms < 5000 && !pulled; ms += 10 {
+			if ms%50 == 0 {
+				say(e, at(ms))
+			}
+			if !e.Deadline().After(at(ms)) {
+				e.Tick(at(ms))
+			}
+			for _, p := range tells[*message.Pull](e.Effects()) {
+				pulled = pulled || p.To[0] == "honest"
+			}
+		}
+		if !pulled {
+			t.Errorf("%s: the honest peer is not asked for the gap", name)
+		}
+	}
+}

@@ -71,8 +71,13 @@ func (e *Engine) pullGap(now time.Time) {
 	}
 }
 
-// pullAnswered ends a pull: what it left open is a new gap.
+// pullAnswered ends a pull, if it can be one that is answered: what it left open is a new
+// gap.
 func (e *Engine) pullAnswered(n *neighbour) {
+	if n.pullOwed == 0 {
+		return
+	}
+	n.pullOwed--
 	n.pullUntil, n.pullWait = time.Time{}, 0
 	e.gapAt = time.Time{}
 }
@@ -93,7 +98,7 @@ func (e *Engine) pullFrom(now time.Time, n *neighbour) {
 		}
 	}
 	wait := max(n.pullWait, e.cfg.FetchTimeout)
-	n.pullUntil, n.pullWait = now.Add(wait), min(2*wait, e.longest())
+	n.pullUntil, n.pullWait, n.pullOwed = now.Add(wait), min(2*wait, e.longest()), pullSpan
 	e.stats.Pulls++
 	e.effects.Send(n.id, &message.Pull{Tip: e.tip.Height, Upto: e.tip.Height + Window, Have: have})
 }
@@ -142,6 +147,7 @@ func (e *Engine) TipTold(now time.Time, from wire.PeerID, m *message.Tip) {
 		return
 	}
 	e.pullAnswered(n)
+	n.pullOwed = 0 // there is nothing to announce
 	n.tip = m.Height
 	e.watchGap(now)
 }

@@ -1,6 +1,8 @@
 // Package sig makes and checks the network's signatures: Ed25519 under the rules
 // of ZIP 215, which are exact about every edge case, so that a signature checked
-// alone and the same one checked in a batch never disagree, and no two peers do.
+// alone and the same one checked in a batch never disagree, and no two peers do. In one
+// thing it is stricter: a public key of small order signs nothing. Under ZIP 215 anybody
+// signs anything for such a key, and in several ways, which would be so many IDs.
 //
 // A signature covers domain ‖ genesis ID ‖ content (block.SigningBytes), so it
 // counts for one purpose, in one network.
@@ -15,7 +17,11 @@ import (
 	"grapevine/block"
 )
 
-var zip215 = &ed25519.Options{Verify: ed25519.VerifyOptionsZIP_215}
+var zip215 = &ed25519.Options{Verify: func() *ed25519.VerifyOptions {
+	o := *ed25519.VerifyOptionsZIP_215
+	o.AllowSmallOrderA = false
+	return &o
+}()}
 
 // Key is a private key that can sign.
 type Key struct{ private ed25519.PrivateKey }

@@ -138,6 +138,7 @@ func (d *Driver) announced(now time.Time, from wire.PeerID, m *message.Announce,
 		d.bodies.forget(m.Block.ID)
 	} else {
 		d.headers.add(m.Block.ID)
+		d.signed.Store(max(d.signed.Load(), m.Block.Height))
 	}
 }
 

@@ -91,6 +91,7 @@ type Driver struct {
 	started atomic.Bool           // the loop runs, or has ended
 	done    chan struct{}         // closed when the loop ends: nobody waits for it any more
 	last    atomic.Pointer[stats] // as the loop ended
+	signed  atomic.Uint64         // the greatest height of a signed header that was announced
 
 	// Owned by the loop.
 	core       *protocol.Peer
@@ -298,6 +299,10 @@ func (d *Driver) sendBytes(to wire.PeerID, m message.Message, b []byte) bool {
 func (d *Driver) TellOrderer(to wire.PeerID, msg []byte) bool {
 	return d.send(to, &message.Ordering{Data: msg})
 }
+
+// Signed returns the greatest height of a block above the tip that others have announced,
+// with the producer's signature.
+func (d *Driver) Signed() uint64 { return d.signed.Load() }
 
 // PeerUp implements p2p.Handler.
 func (d *Driver) PeerUp(p wire.PeerID, hello wire.Hello) {

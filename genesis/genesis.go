@@ -152,6 +152,16 @@ func (g *Genesis) Admits(p peer.ID) bool {
 	return g.Admission.Type == "open" || slices.Contains(g.Named(), p.String())
 }
 
+// Listed returns how many peers may take part, zero where all may.
+func (g *Genesis) Listed() int {
+	if g.Admission.Type == "open" {
+		return 0
+	}
+	named := g.Named()
+	slices.Sort(named)
+	return len(slices.Compact(named))
+}
+
 // publicKey returns the Ed25519 key that a peer ID stands for.
 func publicKey(s string) (block.PublicKey, error) {
 	id, err := peer.Decode(s)

@@ -52,6 +52,14 @@ type Config struct {
 	// Protocol says how blocks travel; its zero value is what everybody should use.
 	Protocol protocol.Config
 
+	// Alone says that the network has no other peer. Else an orderer that has a data
+	// directory signs nothing after a start until others have told it how far the chain
+	// goes: its directory may be an old copy.
+	Alone bool
+	// ResetLock is the operator's word that no other node has the orderer's key, and that
+	// nothing was signed with it above what the others know: a lock that is lost, or
+	// behind the chain, is set to the chain's tip, once others have been heard.
+	ResetLock bool
 	// Cutter says when the orderer makes a block. Only the orderer heeds it.
 	Cutter ordering.CutterConfig
 	// PoolMaxTxs, PoolMaxBytes and PoolMaxPerSender bound the pool; zero means the

@@ -141,9 +141,11 @@ func (n *Node) openDriver() error {
 		}
 		evidence, keep = kept, func(proof []byte) error { return ordering.KeepEvidence(path, proof) }
 	}
+	protocol := n.cfg.Protocol
+	protocol.Fresh.PullHeaders = n.cfg.Genesis.Produces(n.cfg.Key.Public())
 	n.driver = dissemination.New(dissemination.Config{
 		Genesis: n.cfg.Genesis, Self: n.host.ID(), Ledger: n.ledger, Pool: n.pool, Host: n.host,
-		Protocol: n.cfg.Protocol, Seed: n.cfg.Seed,
+		Protocol: protocol, Seed: n.cfg.Seed,
 		OnAccepted: n.onAccepted, Halted: n.onHalted, KeepEvidence: keep, Evidence: evidence, Hear: n.hear,
 		Logger: n.cfg.Logger, Registerer: n.cfg.Registry,
 	})
@@ -168,18 +170,60 @@ func (n *Node) openOrderer() error {
 	if n.orderer != nil || !n.cfg.Genesis.Produces(n.cfg.Key.Public()) {
 		return nil
 	}
-	var lock *ordering.Lock
-	var err error
-	if n.cfg.Dir == "" {
-		lock = ordering.MemoryLock(n.cfg.Genesis.ID())
-	} else if lock, err = ordering.OpenLock(n.path("orderer.lock")); err != nil {
+	roll := &ordering.Rollcall{Alone: n.cfg.Alone || n.cfg.Dir == "", Listed: n.cfg.Genesis.Listed()}
+	cfg := ordering.SoloConfig{
+		Key: n.cfg.Key, Genesis: n.cfg.Genesis, Lock: ordering.MemoryLock(n.cfg.Genesis.ID()), Pool: n.pool, Cutter: n.cfg.Cutter,
+		Tip: n.ledger.Tip, Advanced: n.ledger.Advanced, Await: n.ledger.Await, Check: n.ledger.Check, Logger: n.cfg.Logger,
+		Reset: n.cfg.ResetLock,
+		Wait: func(now time.Time, height uint64) error {
+			if roll.Over() {
+				return nil
+			}
+			return roll.Wait(now, height, n.driver.Signed(), n.others())
+		},
+	}
+	if path := n.path("orderer.lock"); path != "" {
+		lock, err := ordering.OpenLock(path)
+		switch noLock := errors.Is(err, ordering.ErrNoLock); {
+		case noLock && n.cfg.ResetLock:
+			lock = ordering.LostLock(path, n.cfg.Genesis.ID())
+		case noLock: // it is a peer like others, and says what is to be done
+			n.cfg.Logger.Error("orderer signs nothing", "err", err)
+			n.orderer = idle{err}
+			return nil
+		case err != nil:
+			return err
+		}
+		cfg.Lock = lock
+	}
+	solo, err := ordering.NewSolo(cfg)
+	if err != nil {
 		return err
 	}
-	n.orderer, err = ordering.NewSolo(ordering.SoloConfig{
-		Key: n.cfg.Key, Genesis: n.cfg.Genesis, Lock: lock, Pool: n.pool, Cutter: n.cfg.Cutter,
-		Tip: n.ledger.Tip, Advanced: n.ledger.Advanced, Await: n.ledger.Await, Check: n.ledger.Check, Logger: n.cfg.Logger,
-	})
-	return err
+	n.orderer = solo
+	return nil
+}
+
+// idle is the orderer of a node that must not sign.
+type idle struct{ why error }
+
+// Run implements Orderer.
+func (i idle) Run(ctx context.Context, _ func(context.Context, *block.Block) error) error {
+	<-ctx.Done()
+	return context.Cause(ctx)
+}
+
+// Ready says why it is idle.
+func (i idle) Ready() error { return i.why }
+
+// others are the members that this node knows to exist, for the roll call.
+func (n *Node) others() (list []ordering.Member) {
+	for _, m := range n.host.Members() {
+		if m.Peer != n.host.ID() && (m.Neighbour || m.State == "alive" || m.State == "suspect") {
+			list = append(list, ordering.Member{Name: m.Peer.Short(), Answer: m.Neighbour, Height: m.Height})
+		}
+	}
+	return list
 }
 
 func (n *Node) openAPI() error {

@@ -30,6 +30,7 @@ type world struct {
 	t          *testing.T
 	genesis    *genesis.Genesis
 	net        *simnet.Simnet
+	configs    []node.Config
 	nodes      []*node.Node
 	registries []*prometheus.Registry
 	cancel     []context.CancelFunc
@@ -70,17 +71,10 @@ func newWorld(t *testing.T, n int, change func(i int, c *node.Config)) *world {
 	w := &world{t: t, genesis: g, sender: sig.NewKey([32]byte{9}), net: &simnet.Simnet{
 		LatencyFunc: func(*simnet.Packet) time.Duration { return 10 * time.Millisecond },
 	}}
-	link := simnet.LinkSettings{BitsPerSecond: 50 * simnet.Mibps}
 	for i := range n {
-		ip := simnet.IntToPublicIPv4(i)
-		c := node.Config{
-			Genesis: g, Key: keys[i], Seed: uint64(i + 1),
-			Listen: []string{fmt.Sprintf("/ip4/%s/udp/4001/quic-v1", ip)}, SourceIP: ip,
-			ListenPacket: func(a *net.UDPAddr) (net.PacketConn, error) {
-				return &gated{w.net.NewEndpoint(a, simnet.NodeBiDiLinkSettings{Uplink: link, Downlink: link}), w}, nil
-			},
-			Logger: logger(t, i), Registry: prometheus.NewRegistry(),
-		}
+		c := w.link(i)
+		c.Genesis, c.Key, c.Seed = g, keys[i], uint64(i+1)
+		c.Logger, c.Registry = logger(t, i), prometheus.NewRegistry()
 		w.registries = append(w.registries, c.Registry)
 		if i > 0 {
 			c.Bootstrap = w.nodes[0].Addrs()
@@ -91,19 +85,14 @@ func newWorld(t *testing.T, n int, change func(i int, c *node.Config)) *world {
 		if change != nil {
 			change(i, &c)
 		}
-		nd, err := node.New(c)
-		if err != nil {
-			t.Fatal(err)
-		}
-		w.nodes = append(w.nodes, nd)
+		w.configs = append(w.configs, c)
+		w.nodes = append(w.nodes, w.open(i))
 	}
 	w.net.Start()
 	synctest.Wait() // let every host settle before the first dial
-	for _, nd := range w.nodes {
-		ctx, cancel := context.WithCancel(t.Context())
-		ended := make(chan error, 1)
-		go func() { ended <- nd.Run(ctx) }()
-		w.cancel, w.ended = append(w.cancel, cancel), append(w.ended, ended)
+	w.cancel, w.ended = make([]context.CancelFunc, n), make([]chan error, n)
+	for i := range w.nodes {
+		w.run(i)
 	}
 	w.until(time.Minute, "all nodes are neighbours", func() bool {
 		for _, nd := range w.nodes {
@@ -114,6 +103,54 @@ func newWorld(t *testing.T, n int, change func(i int, c *node.Config)) *world {
 		return true
 	})
 	return w
+}
+
+// link configures the i-th place in the network.
+func (w *world) link(i int) node.Config {
+	ip, link := simnet.IntToPublicIPv4(i), simnet.LinkSettings{BitsPerSecond: 50 * simnet.Mibps}
+	return node.Config{
+		Listen: []string{fmt.Sprintf("/ip4/%s/udp/4001/quic-v1", ip)}, SourceIP: ip,
+		ListenPacket: func(a *net.UDPAddr) (net.PacketConn, error) {
+			return &gated{w.net.NewEndpoint(a, simnet.NodeBiDiLinkSettings{Uplink: link, Downlink: link}), w}, nil
+		},
+	}
+}
+
+// open makes a node as it is configured.
+func (w *world) open(i int) *node.Node {
+	w.t.Helper()
+	nd, err := node.New(w.configs[i])
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return nd
+}
+
+// run lets a node run.
+func (w *world) run(i int) {
+	ctx, cancel := context.WithCancel(w.t.Context())
+	ended := make(chan error, 1)
+	nd := w.nodes[i]
+	go func() { ended <- nd.Run(ctx) }()
+	w.cancel[i], w.ended[i] = cancel, ended
+}
+
+// halt ends a node in order.
+func (w *world) halt(i int) {
+	w.t.Helper()
+	w.cancel[i]()
+	if err := <-w.ended[i]; err != nil {
+		w.t.Fatalf("node %d ended with %v", i, err)
+	}
+}
+
+// again starts a node that was ended, with changed settings.
+func (w *world) again(i int, change func(c *node.Config)) {
+	w.t.Helper()
+	w.configs[i].Registry = prometheus.NewRegistry()
+	change(&w.configs[i])
+	w.nodes[i] = w.open(i)
+	w.run(i)
 }
 
 // logger shows the nodes' logs when GRAPEVINE_TEST_LOG is set.

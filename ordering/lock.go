@@ -64,15 +64,10 @@ func createLock(path string, genesisID block.ID, steps durable.Steps) error {
 	return nil
 }
 
-// ResetLock replaces the lock, whatever it says, by one that stands at tip: the
-// operator's word that the chain up to there is right, and that nobody signed
-// anything above it with this key.
-func ResetLock(path string, genesisID block.ID, tip block.Tip) error {
-	s := lockState{genesis: genesisID, height: tip.Height, id: tip.ID}
-	if err := durable.Replace(path, s.bytes(), 0o600); err != nil {
-		return fmt.Errorf("resetting orderer lock %s: %w", path, err)
-	}
-	return nil
+// LostLock stands for the lock of an orderer whose file is lost: it has signed nothing
+// that it knows of, and is written when it is reset or signs.
+func LostLock(path string, genesisID block.ID) *Lock {
+	return &Lock{path: path, state: lockState{genesis: genesisID, id: genesisID}}
 }
 
 // OpenLock reads the lock, and writes it anew: a process that died between the
@@ -84,14 +79,14 @@ func openLock(path string, steps durable.Steps) (*Lock, error) {
 	raw, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%w at %s: without it this key signs nothing. If it has never signed a block in this network, run peer start --new-chain; "+
-			"else put the lock file back, or catch up from peers and reset the lock to their tip", ErrNoLock, path)
+			"else put the lock file back, or, if no other node has the key, start with --reset-lock, which catches up from peers first", ErrNoLock, path)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("reading orderer lock: %w", err)
 	}
 	s, err := decodeLock(raw)
 	if err != nil {
-		return nil, fmt.Errorf("orderer lock %s: %w: put a good copy of the latest back, or catch up from peers and reset the lock to their tip", path, err)
+		return nil, fmt.Errorf("orderer lock %s: %w: put a good copy of the latest back, or, if no other node has the key, move the file away and start with --reset-lock, which catches up from peers first", path, err)
 	}
 	if err := steps.Replace(path, raw, 0o600); err != nil {
 		return nil, fmt.Errorf("writing orderer lock %s: %w", path, err)
@@ -132,6 +127,17 @@ func (l *Lock) advance(b *block.Block) error {
 	if err := l.steps.Replace(l.path, next.bytes(), 0o600); err != nil {
 		l.err = fmt.Errorf("writing orderer lock %s: %w; nothing more is signed until the node is started again", l.path, err)
 		return l.err
+	}
+	l.state = next
+	return nil
+}
+
+// reset sets the lock to a tip above it: the operator's word that the chain up to there
+// is right, and that nobody signed anything above it with this key.
+func (l *Lock) reset(tip block.Tip) error {
+	next := lockState{genesis: l.state.genesis, height: tip.Height, id: tip.ID}
+	if err := l.steps.Replace(l.path, next.bytes(), 0o600); err != nil {
+		return fmt.Errorf("resetting orderer lock %s: %w", l.path, err)
 	}
 	l.state = next
 	return nil

@@ -58,7 +58,7 @@ func TestLock(t *testing.T) {
 	if err := CreateLock(path, n.ID()); !errors.Is(err, fs.ErrExist) || mustOpenLock(t, path).Height() != 2 {
 		t.Fatalf("a lock was made new: %v", err)
 	}
-	if err := ResetLock(path, n.ID(), one.Tip()); err != nil {
+	if err := l.reset(one.Tip()); err != nil {
 		t.Fatal(err)
 	}
 	if l = mustOpenLock(t, path); l.Height() != 1 || l.ID() != one.ID() || l.Block() != nil {
@@ -112,7 +112,7 @@ func TestNoLockSaysWhatToDo(t *testing.T) {
 	if !errors.Is(err, ErrNoLock) {
 		t.Fatalf("error is %v", err)
 	}
-	for _, part := range []string{path, "signs nothing", "peer start --new-chain", "catch up from peers"} {
+	for _, part := range []string{path, "signs nothing", "peer start --new-chain", "--reset-lock"} {
 		if !strings.Contains(err.Error(), part) {
 			t.Errorf("%q does not say %q", err, part)
 		}

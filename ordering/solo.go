@@ -31,6 +31,13 @@ type SoloConfig struct {
 	// Nil leaves that to the pool, which knows of no block that the ledger has and it
 	// was not told of.
 	Check func(*block.Block) error
+	// Wait says why nothing may be signed yet, given the height up to which this home
+	// knows the chain: see Rollcall. Nil waits for nobody.
+	Wait func(now time.Time, height uint64) error
+	// Reset is the operator's word that the lock, if the ledger has grown above it, is an
+	// old one and no other node has the key: once Wait is content the lock is set to the
+	// ledger's tip.
+	Reset bool
 	// Logger hears of a lock that does not fit the ledger. Nil discards.
 	Logger *slog.Logger
 }
@@ -61,6 +68,9 @@ func NewSolo(cfg SoloConfig) (*Solo, error) {
 	if cfg.Check == nil {
 		cfg.Check = func(*block.Block) error { return nil }
 	}
+	if cfg.Wait == nil {
+		cfg.Wait = func(time.Time, uint64) error { return nil }
+	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -88,7 +98,10 @@ func (s *Solo) Run(ctx context.Context, propose func(context.Context, *block.Blo
 			continue
 		}
 		var due <-chan time.Time // nil, hence never ready, while there is nothing to wait for
-		if d := s.cutter.Deadline(); !d.IsZero() && time.Now().Before(d) {
+		if d := s.cutter.Deadline(); s.said == waits {
+			timer.Reset(waitEvery)
+			due = timer.C
+		} else if !d.IsZero() && time.Now().Before(d) {
 			timer.Reset(time.Until(d))
 			due = timer.C
 		}
@@ -105,9 +118,20 @@ func (s *Solo) Run(ctx context.Context, propose func(context.Context, *block.Blo
 // next returns the signed block to propose now; nil when there is none.
 func (s *Solo) next(now time.Time) (*block.Block, error) {
 	tip := s.cfg.Tip()
-	st := s.cfg.Lock.against(tip)
-	s.say(st, tip)
 	s.cutter.Pending(time.Time{}, 0, 0)
+	if err := s.cfg.Wait(now, max(tip.Height, s.cfg.Lock.Height())); err != nil {
+		s.wait(err)
+		return nil, nil
+	}
+	st := s.cfg.Lock.against(tip)
+	if st == behind && s.cfg.Reset {
+		if err := s.cfg.Lock.reset(tip); err != nil {
+			return nil, err
+		}
+		s.cfg.Logger.Warn("the orderer's lock is set to the ledger's tip", "lock", s.cfg.Lock.path, "height", tip.Height, "id", tip.ID)
+		st = signs
+	}
+	s.say(st, tip)
 	switch st {
 	case again:
 		return s.cfg.Lock.Block(), nil
@@ -174,7 +198,11 @@ const (
 	ahead                    // the ledger has to catch up
 	behind                   // the ledger has blocks that the lock does not know of
 	other                    // the ledger has another block at the lock's height, or below it
+	waits                    // others have to be heard first
 )
+
+// waitEvery is how often it is looked whether others have been heard.
+const waitEvery = 250 * time.Millisecond
 
 // against says what the lock allows on tip.
 func (l *Lock) against(tip block.Tip) stance {
@@ -202,6 +230,16 @@ func (s *Solo) Ready() error {
 	return nil
 }
 
+// wait keeps why nothing is signed yet, and logs it once for each reason.
+func (s *Solo) wait(why error) {
+	before := s.idle.Load()
+	s.stop("%w", why)
+	if s.said != waits || (*before).Error() != (*s.idle.Load()).Error() {
+		s.said = waits
+		s.cfg.Logger.Info("orderer signs nothing yet", "why", why)
+	}
+}
+
 func (s *Solo) stop(format string, args ...any) {
 	err := fmt.Errorf("the orderer signs nothing: "+format, args...)
 	s.idle.Store(&err)
@@ -222,8 +260,8 @@ func (s *Solo) say(st stance, tip block.Tip) {
 		s.stop("its lock is at height %d, ahead of the ledger's %d: it waits to catch up from peers", s.cfg.Lock.Height(), tip.Height)
 		log.Warn("orderer signs nothing: its lock is ahead of the ledger; it goes on when the ledger has caught up from peers")
 	case behind:
-		s.stop("its lock is at height %d, behind the ledger's %d: see that no other node has this key, then start with --reset-lock", s.cfg.Lock.Height(), tip.Height)
-		log.Error("orderer signs nothing: the ledger has blocks that its lock does not know of, so the lock is an old copy or another node has this key; see that no other node has it, then reset the lock to the peers' tip")
+		s.stop("its lock is at height %d, behind the ledger's %d: its home is an old copy, or another node has this key: see that none has, then start with --reset-lock", s.cfg.Lock.Height(), tip.Height)
+		log.Error("orderer signs nothing: the ledger has blocks that its lock does not know of, so the lock is an old copy or another node has this key; see that no other node has it, then start with --reset-lock")
 	case other:
 		s.stop("its lock and the ledger have different blocks at height %d: stop the other node that has this key", min(s.cfg.Lock.Height(), tip.Height))
 		log.Error("orderer signs nothing: its lock and the ledger have different blocks at one height, so two nodes have this key or the lock is not this chain's; stop the other node")

@@ -318,7 +318,7 @@ func TestSoloSignsNothing(t *testing.T) {
 		want   string
 	}{
 		{"an old lock", nil, []*block.Block{one}, "blocks that its lock does not know of"},
-		{"an old lock, not that of the start", []*block.Block{one}, []*block.Block{one, two}, "reset the lock"},
+		{"an old lock, not that of the start", []*block.Block{one}, []*block.Block{one, two}, "--reset-lock"},
 		{"another block at the lock's height", []*block.Block{other}, []*block.Block{one}, "different blocks at one height"},
 		{"another block below the lock's", []*block.Block{one, two}, []*block.Block{other}, "two nodes have this key"},
 	}
@@ -355,9 +355,7 @@ func TestSoloSignsNothing(t *testing.T) {
 				if last := len(tt.ledger) - 1; !strings.Contains(tt.name, "old") || tt.ledger[last].ID() == b.cfg.Lock.ID() {
 					return
 				}
-				if err := ResetLock(b.path, n.ID(), b.Tip()); err != nil { // the operator's word
-					t.Fatal(err)
-				}
+				b.cfg.Reset = true // the operator's word
 				b.restart(t)
 				stop = b.run(t)
 				wait(time.Second)
@@ -370,12 +368,12 @@ func TestSoloSignsNothing(t *testing.T) {
 	}
 }
 
-// A lock that was reset ahead of the ledger has no block to propose again.
+// A lock that was reset, and whose ledger is lost, has no block to propose again.
 func TestSoloResetAhead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		one := b.net.on(b.net.start(), 1)
-		if err := ResetLock(b.path, b.net.ID(), one.Tip()); err != nil {
+		if err := b.cfg.Lock.reset(one.Tip()); err != nil {
 			t.Fatal(err)
 		}
 		b.restart(t)

@@ -58,10 +58,16 @@ func (h *Host) Members() []Member {
 
 func (h *Host) members() []Member {
 	var out []Member
+	h.mu.RLock()
+	defer h.mu.RUnlock()
 	for _, m := range h.peers.Members() {
+		id, height := PeerIDFromKey(m.Owner), m.Height
+		if l := h.neighbours[id]; l != nil {
+			height = max(height, l.greeting().Tip) // a record may be some seconds old
+		}
 		out = append(out, Member{
-			Peer: PeerIDFromKey(m.Owner), State: m.State.String(), Neighbour: m.Linked && m.Owner != h.cfg.Key.Public(),
-			Addrs: m.Addrs, Height: m.Height, Base: m.Base, Pool: m.Pool, Orderer: m.Orderer,
+			Peer: id, State: m.State.String(), Neighbour: m.Linked && m.Owner != h.cfg.Key.Public(),
+			Addrs: m.Addrs, Height: height, Base: m.Base, Pool: m.Pool, Orderer: m.Orderer,
 			Software: m.Software, API: m.API, Heard: m.Heard,
 		})
 	}

@@ -29,6 +29,7 @@ type settings struct {
 	Bootstrap           []string
 	API                 string
 	APIPublic           bool
+	Alone               bool
 	Catchup             bool
 	Fresh               fresh.Config
 	MaxMembers          int
@@ -80,6 +81,7 @@ func (s *settings) table() []setting {
 		{"bootstrap", cli.List(&s.Bootstrap), "multiaddrs of peers to connect to first, each ending in /p2p/ and the peer ID"},
 		{"api", cli.Text(&s.API), "host:port of the HTTP API; \"off\" for none"},
 		{"api_public", cli.Bool(&s.APIPublic), "allow an API address that other machines can reach; whoever reaches it can submit"},
+		{"alone", cli.Bool(&s.Alone), "orderer: the network has no other peer; else it signs nothing after a start until others have told it how far the chain goes"},
 		{"mode", cli.Word(&s.Fresh.Mode), "how fresh blocks travel: push-pull, push or pull"},
 		{"catchup", cli.Bool(&s.Catchup), "fetch ranges of blocks when far behind"},
 		{"fanout", cli.Count(&s.Fresh.Fanout, 0, fresh.MaxFanout), "neighbours that a fresh block is pushed to; 0: as many as the network's size asks for"},

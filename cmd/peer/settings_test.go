@@ -43,6 +43,7 @@ var others = map[string][2]string{
 	"bootstrap":             {"/ip4/1.1.1.1/tcp/1/p2p/x", `["/ip4/1.1.1.1/tcp/1/p2p/x"]`},
 	"api":                   {"127.0.0.1:1", `"127.0.0.1:1"`},
 	"api_public":            {"true", "true"},
+	"alone":                 {"true", "true"},
 	"mode":                  {"pull", `"pull"`},
 	"catchup":               {"false", "false"},
 	"fanout":                {"5", "5"},

@@ -38,9 +38,12 @@ A setting given as a flag counts over its environment variable, that over
 config.toml in the home directory, and that over the default. See peer help settings.
 
 An orderer signs only with its lock, DIR/orderer.lock, which says what it has signed
-so far: signing from an old state would fork the chain. Where the lock is lost, its
-operator must say what is true: --new-chain, that this key has signed no block in
-this network yet; --reset-lock, that it has signed none above the ledger's tip.`,
+so far: signing from an old state would fork the chain. After a start it first hears
+from the other peers how far the chain goes, since its home may be an old copy; in a
+network of one peer, say --alone. Where the lock is lost, or turns out to be old, its
+operator must say what is true: --new-chain, that this key has signed no block in this
+network yet; --reset-lock, that no other node has the key, and that it has signed nothing
+that the other peers do not know: it catches up from them first.`,
 		Example: `  peer start --home alice
   peer start --home alice --log-level debug --api off
   GRAPEVINE_MODE=pull peer start --home alice`,
@@ -48,7 +51,7 @@ this network yet; --reset-lock, that it has signed none above the ledger's tip.`
 	}
 	homeFlag(cmd, &home)
 	cmd.Flags().BoolVar(&newChain, "new-chain", false, "orderer: write the lock of a key that has signed nothing, and start")
-	cmd.Flags().BoolVar(&resetLock, "reset-lock", false, "orderer: set the lock to the ledger's tip, and start")
+	cmd.Flags().BoolVar(&resetLock, "reset-lock", false, "orderer: set a lost or old lock to the chain's tip, once other peers have been heard")
 	s.addFlags(cmd.Flags())
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if newChain && resetLock {
@@ -66,7 +69,7 @@ this network yet; --reset-lock, that it has signed none above the ledger's tip.`
 		case newChain:
 			err = writeNewLock(home, cfg)
 		case resetLock:
-			err = resetLockToTip(home, cfg)
+			err, cfg.ResetLock = checkOrderer(home, cfg), true
 		}
 		if err != nil {
 			return err
@@ -104,7 +107,7 @@ func loadHome(home string, s *settings, load func() error) (node.Config, error) 
 func (s *settings) nodeConfig() node.Config {
 	cfg := node.Config{
 		Listen: s.Listen, Advertise: s.Advertise, Bootstrap: s.Bootstrap,
-		API: s.API, APIPublic: s.APIPublic,
+		API: s.API, APIPublic: s.APIPublic, Alone: s.Alone,
 		Software: "grapevine/" + cli.Version,
 		Protocol: protocol.Config{Fresh: s.Fresh, NoCatchup: !s.Catchup}, MaxMembers: s.MaxMembers,
 		Cutter: ordering.CutterConfig{
@@ -172,18 +175,6 @@ func writeNewLock(home string, cfg node.Config) error {
 		return cli.Refused(fmt.Errorf("the ledger in %s has %d blocks, all signed by this key, so its chain is not new: start with --reset-lock, if the key has signed none above height %d", home, tip.Height, tip.Height))
 	}
 	return ordering.CreateLock(path, cfg.Genesis.ID())
-}
-
-func resetLockToTip(home string, cfg node.Config) error {
-	if err := checkOrderer(home, cfg); err != nil {
-		return err
-	}
-	tip, err := ledgerTip(home, cfg)
-	if err != nil {
-		return err
-	}
-	cfg.Logger.Warn("the orderer's lock is reset", "height", tip.Height, "id", tip.ID)
-	return ordering.ResetLock(filepath.Join(home, lockFile), cfg.Genesis.ID(), tip)
 }
 
 // ledgerTip returns where the home's ledger ends.

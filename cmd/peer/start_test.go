@@ -60,7 +60,7 @@ func started(t *testing.T, args ...string) *runningNode {
 	t.Helper()
 	home := filepath.Join(t.TempDir(), "alice")
 	api, settings := loopback(t)
-	inited(t, append(append([]string{"--home", home}, settings...), args...)...)
+	inited(t, append(append([]string{"--home", home, "--alone"}, settings...), args...)...)
 	n := &runningNode{home: home, api: api}
 	n.start(t)
 	return n
@@ -68,20 +68,32 @@ func started(t *testing.T, args ...string) *runningNode {
 
 func (n *runningNode) start(t *testing.T, args ...string) {
 	t.Helper()
+	n.launch(t, args...)
+	n.until(t, "the node is ready", func(ready bool, _ string) bool { return ready })
+}
+
+// launch starts the node's process.
+func (n *runningNode) launch(t *testing.T, args ...string) {
+	t.Helper()
 	n.cmd, n.log = program.Command(t, append([]string{"start", "--home", n.home}, args...)...), &lockedBuffer{}
 	n.cmd.Stderr = n.log
 	if err := n.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { n.cmd.Process.Kill(); n.cmd.Wait() })
+}
+
+// until waits until the node's status is so.
+func (n *runningNode) until(t *testing.T, what string, so func(ready bool, status string) bool) {
+	t.Helper()
 	for begun := time.Now(); ; time.Sleep(20 * time.Millisecond) { // nothing tells of another process
 		r := peer(t, "status", "--api", n.api, "-o", "json")
 		var s struct{ Ready bool }
-		if r.Code == cli.ExitOK && json.Unmarshal([]byte(r.Out), &s) == nil && s.Ready {
+		if r.Code == cli.ExitOK && json.Unmarshal([]byte(r.Out), &s) == nil && so(s.Ready, r.Out) {
 			return
 		}
 		if time.Since(begun) > hang {
-			t.Fatalf("the node is not ready: %s%s\n%s", r.Out, r.Err, n.log)
+			t.Fatalf("it is not so that %s: %s%s\n%s", what, r.Out, r.Err, n.log)
 		}
 	}
 }
@@ -206,7 +218,11 @@ func TestOrderersLock(t *testing.T) {
 	if err := os.Remove(lock); err != nil {
 		t.Fatal(err)
 	}
-	peer(t, "start", "--home", n.home).Want(t, cli.ExitFailed, lock, "--new-chain")
+	n.launch(t) // it is a peer like others, and says why it orders nothing
+	n.until(t, "the status names the lock", func(ready bool, status string) bool {
+		return !ready && strings.Contains(status, lock) && strings.Contains(status, "--new-chain")
+	})
+	n.stop(t)
 
 	peer(t, "start", "--home", n.home, "--new-chain").Want(t, cli.ExitRefused, "1 blocks", "--reset-lock")
 	n.start(t, "--reset-lock") // the ledger's tip is all that was ever signed

@@ -70,6 +70,10 @@ type Config struct {
 	// CatchupGap is how many blocks behind its neighbours a peer leaves to catch-up
 	// instead of pulling; zero means never.
 	CatchupGap uint64
+	// PullHeaders makes pulls bring word of blocks of which others have only heard, and
+	// pulls from every new neighbour at once: a producer wants to know what was signed
+	// with its key.
+	PullHeaders bool
 }
 
 // Defaults of Config, and its bounds.
@@ -212,6 +216,9 @@ func (e *Engine) PeerUp(now time.Time, p wire.PeerID, tip uint64) {
 	n := &neighbour{id: p, tip: tip}
 	e.peers = slices.Insert(e.peers, i, n)
 	e.byID[p] = n
+	if e.cfg.PullHeaders {
+		e.pullFrom(now, n)
+	}
 	e.watchGap(now)
 }
 

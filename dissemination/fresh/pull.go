@@ -100,7 +100,7 @@ func (e *Engine) pullFrom(now time.Time, n *neighbour) {
 	wait := max(n.pullWait, e.cfg.FetchTimeout)
 	n.pullUntil, n.pullWait, n.pullOwed = now.Add(wait), min(2*wait, e.longest()), pullSpan
 	e.stats.Pulls++
-	e.effects.Send(n.id, &message.Pull{Tip: e.tip.Height, Upto: e.tip.Height + Window, Have: have})
+	e.effects.Send(n.id, &message.Pull{Tip: e.tip.Height, Upto: e.tip.Height + Window, Have: have, Headers: e.cfg.PullHeaders})
 }
 
 // Pulled tells that a peer asks for announcements of blocks above its tip, other
@@ -124,7 +124,7 @@ func (e *Engine) Pulled(now time.Time, from wire.PeerID, m *message.Pull) {
 	sent := 0
 	for _, list := range [][]*entry{e.kept, e.above} {
 		for _, b := range list {
-			if h := b.block.Height; h > m.Tip && h <= m.Upto && sent < pullSpan && !known[b.block.ID] && b.whole() {
+			if h := b.block.Height; h > m.Tip && h <= m.Upto && sent < pullSpan && !known[b.block.ID] && (b.whole() || m.Headers && b.stage != Refused) {
 				a := b.announcement()
 				a.Pulled = true
 				e.effects.Send(from, a)

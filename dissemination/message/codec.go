@@ -54,7 +54,7 @@ func (m *Announce) envelope() proto.Message {
 }
 
 func (m *Pull) envelope() proto.Message {
-	return &pb.Blocks{Message: &pb.Blocks_Pull{Pull: &pb.Pull{Tip: m.Tip, Upto: m.Upto, Have: packIDs(m.Have)}}}
+	return &pb.Blocks{Message: &pb.Blocks_Pull{Pull: &pb.Pull{Tip: m.Tip, Upto: m.Upto, Have: packIDs(m.Have), Headers: m.Headers}}}
 }
 
 func (m *Tip) envelope() proto.Message {

@@ -28,7 +28,7 @@ func (d Decoder) Decode(lane wire.Lane, b []byte) (Message, error) {
 				field(1, block.SignedHeaderSize), field(2, block.ShortSize*uint64(l.MaxBlockTxs)), varint(3, MaxHop), varint(4, 1), varint(5, 1),
 				field(6, 5*uint64(l.MaxBlockTxs)), field(7, PrefillBytes+uint64(l.MaxTxBytes)),
 			}},
-			{decodePull, []wire.FieldRule{varint(1, block.MaxHeight), field(2, MaxHave*32), varint(3, block.MaxHeight)}},
+			{decodePull, []wire.FieldRule{varint(1, block.MaxHeight), field(2, MaxHave*32), varint(3, block.MaxHeight), varint(4, 1)}},
 			{decodeTip, []wire.FieldRule{varint(1, block.MaxHeight)}},
 			{decodeEvidence, nil},
 			{decodeOrdering, nil},
@@ -144,7 +144,7 @@ func decodePull(b []byte, _ block.Limits) (Message, error) {
 		return nil, err
 	}
 	have, err := unpackIDs(m.Have)
-	return &Pull{Tip: m.Tip, Upto: m.Upto, Have: have}, err
+	return &Pull{Tip: m.Tip, Upto: m.Upto, Have: have, Headers: m.Headers}, err
 }
 
 func decodeTip(b []byte, _ block.Limits) (Message, error) {

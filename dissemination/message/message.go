@@ -73,9 +73,10 @@ type Announce struct {
 
 // Pull asks for announcements of blocks above Tip and up to Upto that are not in Have.
 type Pull struct {
-	Tip  uint64
-	Upto uint64
-	Have []block.ID
+	Tip     uint64
+	Upto    uint64
+	Have    []block.ID
+	Headers bool // also of blocks of which the receiver has only heard
 }
 
 // Tip tells how far the sender's chain goes.

@@ -32,7 +32,7 @@ func samples() []Message {
 		&Announce{Block: b, Header: header, Shorts: shorts, Hop: 3, Complete: true, At: []uint32{0, 2}, Sizes: sizesOf(txs[:2]), Txs: txs[:2]},
 		&Announce{Block: b, Header: header, Shorts: shorts, Pulled: true},
 		&Announce{Block: b, Header: header, Shorts: shorts, Hop: 200},
-		&Pull{Tip: 9, Upto: 12, Have: ids},
+		&Pull{Tip: 9, Upto: 12, Have: ids, Headers: true},
 		&Tip{Height: 4},
 		&Evidence{Proof: []byte{1, 2, 3}},
 		&Ordering{Data: []byte{1, 2, 3}},

@@ -18,7 +18,7 @@ func (m *Announce) size() int {
 }
 
 func (m *Pull) size() int {
-	return sizeOfNumber(m.Tip) + sizeOfBytes(32*len(m.Have)) + sizeOfNumber(m.Upto)
+	return sizeOfNumber(m.Tip) + sizeOfBytes(32*len(m.Have)) + sizeOfNumber(m.Upto) + sizeOfTruth(m.Headers)
 }
 
 func (m *Tip) size() int { return sizeOfNumber(m.Height) }

@@ -84,6 +84,9 @@ func (n *Network) settings(i int, cfg Config) map[string]string {
 	}
 	own["listen"] = strings.Join(n.Peers[i].Listen, ",")
 	own["api"] = n.Peers[i].API
+	if len(n.Peers) == 1 {
+		own["alone"] = "true" // else its orderer would wait for others
+	}
 	own["bootstrap"] = strings.Join(n.bootstrap(i), ",")
 	own["log_format"] = "json"
 	return own

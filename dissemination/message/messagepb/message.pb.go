@@ -120,9 +120,10 @@ func (x *Announce) GetPrefill() []byte {
 // Pull asks for announcements of what the sender lacks (anti-entropy by digest).
 type Pull struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Tip           uint64                 `protobuf:"varint,1,opt,name=tip,proto3" json:"tip,omitempty"`   // the sender's accepted height
-	Have          []byte                 `protobuf:"bytes,2,opt,name=have,proto3" json:"have,omitempty"`  // 32 bytes each: blocks above the tip it already knows of
-	Upto          uint64                 `protobuf:"varint,3,opt,name=upto,proto3" json:"upto,omitempty"` // highest height it wants
+	Tip           uint64                 `protobuf:"varint,1,opt,name=tip,proto3" json:"tip,omitempty"`         // the sender's accepted height
+	Have          []byte                 `protobuf:"bytes,2,opt,name=have,proto3" json:"have,omitempty"`        // 32 bytes each: blocks above the tip it already knows of
+	Upto          uint64                 `protobuf:"varint,3,opt,name=upto,proto3" json:"upto,omitempty"`       // highest height it wants
+	Headers       bool                   `protobuf:"varint,4,opt,name=headers,proto3" json:"headers,omitempty"` // also of blocks of which the receiver has only heard
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -176,6 +177,13 @@ func (x *Pull) GetUpto() uint64 {
 		return x.Upto
 	}
 	return 0
+}
+
+func (x *Pull) GetHeaders() bool {
+	if x != nil {
+		return x.Headers
+	}
+	return false
 }
 
 // Tip answers a Pull that asks for nothing the receiver has.
@@ -1155,11 +1163,12 @@ const file_dissemination_message_messagepb_message_proto_rawDesc = "" +
 	"\x06pulled\x18\x05 \x01(\bR\x06pulled\x12\x1d\n" +
 	"\n" +
 	"prefill_at\x18\x06 \x01(\fR\tprefillAt\x12\x18\n" +
-	"\aprefill\x18\a \x01(\fR\aprefill\"@\n" +
+	"\aprefill\x18\a \x01(\fR\aprefill\"Z\n" +
 	"\x04Pull\x12\x10\n" +
 	"\x03tip\x18\x01 \x01(\x04R\x03tip\x12\x12\n" +
 	"\x04have\x18\x02 \x01(\fR\x04have\x12\x12\n" +
-	"\x04upto\x18\x03 \x01(\x04R\x04upto\"\x1d\n" +
+	"\x04upto\x18\x03 \x01(\x04R\x04upto\x12\x18\n" +
+	"\aheaders\x18\x04 \x01(\bR\aheaders\"\x1d\n" +
 	"\x03Tip\x12\x16\n" +
 	"\x06height\x18\x01 \x01(\x04R\x06height\"\xee\x01\n" +
 	"\x06Blocks\x12<\n" +

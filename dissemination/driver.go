@@ -32,6 +32,8 @@ type Host interface {
 	Send(to wire.PeerID, lane wire.Lane, msg []byte) bool
 	// Charge lowers the peer's score for an offence.
 	Charge(p wire.PeerID, o p2p.Offence, detail string)
+	// Brought says that the peer has brought something new and right.
+	Brought(p wire.PeerID)
 	// Publish sends a message to everybody by GossipSub.
 	Publish(data []byte) error
 	// Queued returns how many bytes wait for a peer on a lane.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -38,6 +39,9 @@ type desk struct {
 	halted  chan error
 	room    func() bool // says whether a message finds room
 
+	mu     sync.Mutex
+	useful map[wire.PeerID]bool // guarded by mu; who has brought something
+
 	overflows atomic.Uint64
 	queued    atomic.Int64 // bytes that wait for everybody, on each lane
 	stop      context.CancelFunc
@@ -64,6 +68,15 @@ func (d *desk) Send(to wire.PeerID, lane wire.Lane, b []byte) bool {
 
 func (d *desk) Charge(p wire.PeerID, o p2p.Offence, detail string) {
 	d.charged <- fmt.Sprintf("%s: %s: %s", p, o, detail)
+}
+
+func (d *desk) Brought(p wire.PeerID) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.useful == nil {
+		d.useful = map[wire.PeerID]bool{}
+	}
+	d.useful[p] = true
 }
 
 func (d *desk) Publish([]byte) error { return nil }

@@ -140,3 +140,20 @@ func TestHeaderThatTheLedgerHasIsKnown(t *testing.T) {
 		d.wantCharge("signature")
 	})
 }
+
+// Who brings a block first, or new transactions, is told to the host, and nobody else.
+func TestWhoBringsSomethingIsTold(t *testing.T) {
+	open(t, func(d *desk) {
+		txs := d.txs(3)
+		b := d.block(txs[:2])
+		d.receive("a", announce(b, 0, 1))
+		d.receive("b", announce(b, 0, 1))
+		batch := message.Encode(&message.Txs{Txs: txs[2:]})
+		d.driver.Validate(t.Context(), "c", batch)
+		d.driver.Validate(t.Context(), "b", batch)
+		d.settle()
+		if len(d.useful) != 2 || !d.useful["a"] || !d.useful["c"] {
+			t.Errorf("useful are %v, want a and c", d.useful)
+		}
+	})
+}

@@ -242,6 +242,9 @@ func (d *Driver) Validate(_ context.Context, from wire.PeerID, data []byte) p2p.
 	}
 	d.metrics.message("gossip", "in", len(data))
 	got, err := d.takeTxs(batch.Txs)
+	if got.added > 0 {
+		d.cfg.Host.Brought(from)
+	}
 	switch {
 	case err != nil:
 		d.charge(from, err)

@@ -62,7 +62,8 @@ type Config struct {
 	// control lane together; zero means 256 MiB. When it is reached the neighbour that
 	// holds the most of it is let go of.
 	TotalQueueBytes int
-	// MaxNeighbours bounds the neighbours; zero means 256.
+	// MaxNeighbours bounds the neighbours; zero means 256. When there are as many, one that
+	// dialled and has brought nothing makes room for another.
 	MaxNeighbours int
 	// OnDropped is told of a peer that was charged so much that it is let go of, and
 	// of the last offence. It may be called from several goroutines. Nil: nobody is.

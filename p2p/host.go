@@ -358,6 +358,16 @@ func (h *Host) shed() {
 	}
 }
 
+// Brought says that a neighbour has brought something new and right, so that it keeps its
+// place when others want it.
+func (h *Host) Brought(p wire.PeerID) {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	if l := h.neighbours[p]; l != nil {
+		l.brought.Store(true)
+	}
+}
+
 // Charge lowers a peer's score for an offence. When it is too low the peer is told
 // so, disconnected, and refused for a while.
 func (h *Host) Charge(p wire.PeerID, o Offence, detail string) {

@@ -63,7 +63,8 @@ func resourceManager(g *genesis.Genesis, bootstrap []peer.AddrInfo) (network.Res
 		return nil, err
 	}
 	conns := rcmgr.ResourceLimits{
-		Conns: maxConns, ConnsInbound: maxConns, ConnsOutbound: maxConns, FD: maxConns,
+		// What others open leaves room for what this node dials.
+		Conns: maxConns, ConnsInbound: maxConns * 3 / 4, ConnsOutbound: maxConns, FD: maxConns,
 		Streams: maxConns * 64, StreamsInbound: maxConns * 32, StreamsOutbound: maxConns * 32,
 		Memory: 2 << 30,
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
@@ -41,6 +42,8 @@ type link struct {
 	isGone  bool                // guarded by mu; gone is closed
 	goodbye *wire.Goodbye       // guarded by mu; to be said at the end
 	cause   error               // guarded by mu; why it ended; nil: by the loop's will
+
+	brought atomic.Bool // something new, by its handler's word
 
 	joined bool      // membership has been told; of the loop
 	listed time.Time // when it was listed; zero: never. Set under the host's mu

@@ -198,6 +198,36 @@ func (h *Host) pairFor(p wire.PeerID) *pairing {
 	return pair
 }
 
+// idleFor is how long a neighbour that has brought nothing keeps its place when another
+// peer asks for it: a few blocks of a quiet network, in which it might have (a guess).
+const idleFor = 2 * time.Minute
+
+// makeRoom lets go of a neighbour for the sake of another, and says whether there is one
+// to let go of: the newest of those that dialled and have brought nothing. A peer that the
+// genesis or the operator names, or that was dialled, need not wait for idleFor.
+func (h *Host) makeRoom(now time.Time, l *link) bool {
+	var out *link
+	for _, m := range h.neighbourLinks() { // a maximum, the lower ID's of equals
+		since := now.Sub(m.listed)
+		if h.named(m) || m.brought.Load() || since < idleFor && !h.named(l) {
+			continue
+		}
+		if out == nil || m.listed.After(out.listed) || m.listed.Equal(out.listed) && m.peer < out.peer {
+			out = m
+		}
+	}
+	if out == nil {
+		return false
+	}
+	out.dismiss(wire.Goodbye{Code: wire.Full, Text: "another needs the place, and you have brought nothing"})
+	return true
+}
+
+// named says whether a link's peer was chosen by this side, not by itself.
+func (h *Host) named(l *link) bool {
+	return l.outbound() || h.isBootstrap(l.remote()) || slices.Contains(h.cfg.Genesis.Named(), string(l.peer))
+}
+
 // greetedBy lets a peer in whose Hello is in order, if there is room.
 func (h *Host) greetedBy(now time.Time, pair *pairing, l *link, hello wire.Hello) {
 	if pair.used == nil {
@@ -207,7 +237,7 @@ func (h *Host) greetedBy(now time.Time, pair *pairing, l *link, hello wire.Hello
 				used++
 			}
 		}
-		if used >= h.cfg.MaxNeighbours {
+		if used >= h.cfg.MaxNeighbours && !h.makeRoom(now, l) {
 			l.dismiss(wire.Goodbye{Code: wire.Full, Text: fmt.Sprintf("%d neighbours are enough", used)})
 			return
 		}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
 	ma "github.com/multiformats/go-multiaddr"
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -287,6 +288,69 @@ func TestLowScoreCutsOffForAWhile(t *testing.T) {
 	if n := count(a.history(), "up"); n != 1 {
 		t.Errorf("up %d times", n)
 	}
+}
+
+// Peers that do nothing fill all places. One of them goes, the newest, when this side has
+// dialled another; or after a while, when another asks. Who has brought something stays.
+func TestIdleNeighboursMakeRoom(t *testing.T) {
+	for name, c := range map[string]struct {
+		useful, dialled bool
+		wait            time.Duration
+		room            bool
+	}{
+		"asks too soon":              {wait: time.Second},
+		"asks after a while":         {wait: idleFor, room: true},
+		"asks, and all are useful":   {wait: idleFor, useful: true},
+		"is dialled":                 {wait: time.Second, dialled: true, room: true},
+		"is dialled, all are useful": {wait: time.Second, dialled: true, useful: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, p *packets) {
+				var last *node
+				a := listen(t, 1, p.at(1, func(c *Config) { c.MaxNeighbours = 2 }))
+				if c.dialled {
+					last = listen(t, 4, p.at(4))
+					a.addrs.bootstrap = nil
+				} else {
+					last = listen(t, 4, p.at(4, bootstrap(a)))
+				}
+				idle := []*node{listen(t, 2, p.at(2, bootstrap(a))), listen(t, 3, p.at(3, bootstrap(a)))}
+				for _, n := range append([]*node{a, last}, idle...) {
+					t.Cleanup(func() { n.stop(t) })
+				}
+				a.start()
+				for _, n := range idle {
+					n.start()
+					a.awaitSeen(t, seen{"up", n.ID(), ""})
+					if c.useful {
+						a.Brought(n.ID())
+					}
+					time.Sleep(time.Millisecond)
+				}
+				time.Sleep(c.wait)
+				last.start()
+				if c.dialled {
+					a.dialNow(t, last)
+				}
+				time.Sleep(firstDelay / 2) // before who had to go dials again
+				if up := slices.Contains(a.Neighbours(), last.ID()); up != c.room {
+					t.Errorf("the other is a neighbour: %v, want %v", up, c.room)
+				}
+				if newest := slices.Contains(a.Neighbours(), idle[1].ID()); newest == c.room {
+					t.Errorf("the newest that is idle is a neighbour: %v", newest)
+				}
+				if !slices.Contains(a.Neighbours(), idle[0].ID()) {
+					t.Error("the oldest that is idle had to go")
+				}
+			})
+		})
+	}
+}
+
+// dialNow connects a node to another, as its loop does.
+func (n *node) dialNow(t *testing.T, to *node) {
+	t.Helper()
+	n.dial(t.Context(), peer.AddrInfo{ID: to.self, Addrs: to.libp2p.Addrs()})
 }
 
 func TestNeighboursAreBounded(t *testing.T) {

@@ -1,6 +1,7 @@
 package p2p
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -121,5 +122,36 @@ func TestFailuresThatCountTwiceAreLoud(t *testing.T) {
 	}
 	if lines < 8 || lines > 10 {
 		t.Errorf("500 failures that count twice gave %d lines, want one each time that they have doubled", lines)
+	}
+}
+
+// Of a peer that is neither connected nor to be dialled the peerstore keeps nothing.
+func TestPeerstoreForgetsWhoIsGone(t *testing.T) {
+	for name, dialled := range map[string]bool{"a peer that dialled": false, "a peer that was dialled": true} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, p *packets) {
+				a, b := listen(t, 1, p.at(1)), listen(t, 2, p.at(2))
+				if dialled {
+					a.addrs.bootstrap = mustParse(t, a, b.Addrs())
+				} else {
+					b.addrs.bootstrap = mustParse(t, b, a.Addrs())
+				}
+				t.Cleanup(func() { a.stop(t) })
+				a.start()
+				b.start()
+				a.awaitSeen(t, seen{"up", b.ID(), ""})
+				time.Sleep(time.Minute)
+				b.stop(t)
+				a.awaitSeen(t, seen{"down", b.ID(), ""})
+				time.Sleep(time.Minute)
+				has := len(a.libp2p.Peerstore().Addrs(b.self)) > 0
+				if has != dialled { // a bootstrap peer is dialled for ever
+					t.Errorf("the peerstore has addresses: %v, want %v", has, dialled)
+				}
+				if !dialled && slices.Contains(a.libp2p.Peerstore().Peers(), b.self) {
+					t.Error("the peerstore remembers the peer")
+				}
+			})
+		})
 	}
 }

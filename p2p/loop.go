@@ -261,6 +261,7 @@ func (h *Host) linkEnded(now time.Time, l *link) {
 			lived = now.Sub(l.listed)
 		}
 		h.dials.disconnected(now, l.remote(), lived)
+		h.forgetAddrs(l.remote())
 	}
 	switch {
 	case !l.listed.IsZero():

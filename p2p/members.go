@@ -203,13 +203,26 @@ func (h *Host) connect(c membership.Contact) {
 // other side dialled is its affair.
 func (h *Host) release(k block.PublicKey) {
 	p := PeerIDFromKey(k)
-	if id, err := peer.Decode(string(p)); err == nil {
+	id, err := peer.Decode(string(p))
+	if err == nil {
 		h.dials.drop(id)
 	}
 	for _, l := range h.links {
 		if l.peer == p && l.outbound() {
 			l.dismiss(wire.Goodbye{Code: wire.Surplus, Text: "drawn no longer"})
 		}
+	}
+	if err == nil {
+		h.forgetAddrs(id)
+	}
+}
+
+// forgetAddrs clears what libp2p remembers of a peer that is neither connected nor to be
+// dialled: it would be remembered for ever.
+func (h *Host) forgetAddrs(id peer.ID) {
+	if h.pairs[wire.PeerID(id.String())] == nil && h.dials.find(id) == nil {
+		h.libp2p.Peerstore().ClearAddrs(id)
+		h.libp2p.Peerstore().RemovePeer(id)
 	}
 }
 

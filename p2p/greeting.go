@@ -70,7 +70,7 @@ func (l *link) readControl(s network.Stream) error {
 	if err := s.SetReadDeadline(time.Now().Add(l.host.timing.hello)); err != nil {
 		return err
 	}
-	probes := 0
+	probes, share := 0, newMeter(time.Now())
 	for first := true; ; first = false {
 		raw, err := l.readMessage(wire.Control, s, r)
 		if err != nil {
@@ -90,10 +90,59 @@ func (l *link) readControl(s network.Stream) error {
 				return fmt.Errorf("%w: more than %d probes", wire.ErrMalformed, maxProbes)
 			}
 		}
+		if _, bye := m.(wire.Goodbye); !bye {
+			switch share.take(time.Now()) {
+			case tooMuch:
+				l.host.Charge(l.peer, Flooding, "too many messages of the control lane")
+				continue
+			case enough:
+				continue
+			}
+		}
 		if !l.hear(m) {
 			return errParted
 		}
 	}
+}
+
+// A neighbour's share of the control lane's messages, each of which may cost signatures:
+// a few exchanges of views a second, from a neighbour that has hundreds of others, its
+// heartbeats, and what decides between connections. What is above it is passed over
+// before it costs more than its decoding, and charged when it is far above.
+const (
+	controlBurst  = 64
+	controlPerSec = 8
+	controlOver   = 16 // how far above that it may go before it is charged
+)
+
+// meter is a token bucket of messages.
+type meter struct {
+	tokens float64
+	at     time.Time // when tokens was right
+}
+
+// measure is what a meter says of a message.
+type measure uint8
+
+const (
+	fair    measure = iota
+	enough          // it is above the share
+	tooMuch         // it is far above
+)
+
+func newMeter(now time.Time) meter { return meter{controlBurst, now} }
+
+func (m *meter) take(now time.Time) measure {
+	m.tokens = min(controlBurst, m.tokens+controlPerSec*now.Sub(m.at).Seconds()) - 1
+	m.at = now
+	switch {
+	case m.tokens >= 0:
+		return fair
+	case m.tokens >= -controlOver:
+		return enough
+	}
+	m.tokens = 0
+	return tooMuch
 }
 
 // maxProbes bounds the signatures that a connection can ask for. Each Probe stands

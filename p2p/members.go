@@ -176,11 +176,8 @@ func (h *Host) applyMembership(now time.Time) error {
 }
 
 func (h *Host) blame(b membership.Blame) {
-	p, offence := PeerIDFromKey(b.Key), Flooding
-	if b.Forged {
-		offence = Forged
-	}
-	if g := h.charge(p, offence, b.Reason); g != nil {
+	p := PeerIDFromKey(b.Key)
+	if g := h.charge(p, Forged, b.Reason); g != nil {
 		h.partAll(p, *g)
 	}
 }

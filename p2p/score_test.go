@@ -81,3 +81,27 @@ func TestScoresAreBounded(t *testing.T) {
 		t.Error("a refused peer was forgotten for the sake of small offenders")
 	}
 }
+
+func TestMeter(t *testing.T) {
+	now := time.Unix(1e9, 0)
+	m := newMeter(now)
+	for i := range controlBurst {
+		if got := m.take(now); got != fair {
+			t.Fatalf("message %d at once is %v", i, got)
+		}
+	}
+	for i := range controlOver {
+		if got := m.take(now); got != enough {
+			t.Fatalf("message %d above the share is %v", i, got)
+		}
+	}
+	if got := m.take(now); got != tooMuch {
+		t.Errorf("one more is %v", got)
+	}
+	now = now.Add(time.Second)
+	for i := range controlPerSec {
+		if got := m.take(now); got != fair {
+			t.Errorf("message %d of the next second is %v", i, got)
+		}
+	}
+}

@@ -14,6 +14,8 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	libp2pquic "github.com/libp2p/go-libp2p/p2p/transport/quic"
 
+	"grapevine/block"
+	"grapevine/p2p/membership"
 	"grapevine/p2p/wire"
 )
 
@@ -226,4 +228,33 @@ func TestAliveIsChecked(t *testing.T) {
 		s.say(control, a.alive(1)) // signed with another key than the stranger's
 		a.logs.awaitLine(t, "peer charged", "forged")
 	})
+}
+
+// A flood of control messages is charged, whatever they are; before their signatures are
+// looked at.
+func TestControlFloodsAreCharged(t *testing.T) {
+	record := &membership.Record{Owner: block.PublicKey{1}, Version: 1}
+	for name, m := range map[string]wire.ControlMessage{
+		"beats":   wire.Beat{},
+		"begins":  wire.Begin{},
+		"records": wire.Membership(membership.Encode(&membership.Delta{Records: []*membership.Record{record}})),
+	} {
+		t.Run(name, func(t *testing.T) {
+			withStranger(t, func(t *testing.T, a *node, s *stranger) {
+				st := s.greet()
+				w := wire.NewWriter(st)
+				for range 1000 {
+					if w.Write(wire.EncodeControl(m)) != nil {
+						break
+					}
+				}
+				want := "flooding"
+				if name == "records" {
+					want = "wrong signature" // the first few are within its share, and cost it the connection
+				}
+				a.logs.awaitLine(t, "peer charged", want)
+				a.awaitSeen(t, seen{"down", s.id(), ""})
+			})
+		})
+	}
 }

@@ -92,10 +92,9 @@ type (
 	Release struct{ Key block.PublicKey }
 	// Persist stores an incarnation before anything after it is done.
 	Persist struct{ Incarnation uint64 }
-	// Blame charges a peer with something that no honest one does.
+	// Blame charges a peer with a forgery, which no honest one passes on.
 	Blame struct {
 		Key    block.PublicKey
-		Forged bool // else it is too much of something
 		Reason string
 	}
 )
@@ -147,11 +146,9 @@ type Core struct {
 
 // exchange is what is going on with one neighbour.
 type exchange struct {
-	asked  bool      // a Check of ours is unanswered
-	tokens float64   // messages it may send now
-	at     time.Time // when tokens was right
-	wrong  float64   // heartbeats it has passed on that fit no record, of late
-	heard  time.Time // when wrong was right
+	asked bool      // a Check of ours is unanswered
+	wrong float64   // heartbeats it has passed on that fit no record, of late
+	heard time.Time // when wrong was right
 }
 
 // grave keeps an owner's old records out.

@@ -156,29 +156,6 @@ func TestWrongHeartbeatsOfOthersAreNotListenedTo(t *testing.T) {
 	}
 }
 
-func TestFloodsAreBlamed(t *testing.T) {
-	c := newCore(1)
-	from := block.PublicKey{2}
-	c.PeerUp(start, from)
-	c.Effects()
-	answers := 0
-	for i := range 60 {
-		c.Receive(start.Add(time.Duration(i)*time.Millisecond), from, &Check{})
-		for _, e := range c.Effects() {
-			switch e.(type) {
-			case Send:
-				answers++
-			case Blame:
-				if answers != burst {
-					t.Errorf("blamed after %d answers, want %d", answers, burst)
-				}
-				return
-			}
-		}
-	}
-	t.Error("nobody is blamed for a flood")
-}
-
 // Hearsay is bounded in all and per address group, and takes no room from the met.
 func TestHearsayIsBounded(t *testing.T) {
 	c := newCore(1)

@@ -16,7 +16,7 @@ func (c *Core) PeerUp(now time.Time, k block.PublicKey) {
 	if c.left || k == c.cfg.Self {
 		return
 	}
-	c.links[k] = &exchange{tokens: burst, at: now}
+	c.links[k] = &exchange{}
 	m := c.view.get(k)
 	news := m == nil || !m.met || m.state != Alive
 	if m != nil {
@@ -56,28 +56,11 @@ func (c *Core) check(now time.Time, k block.PublicKey) {
 	c.send(k, &Check{Sum: sum, Count: count, Beats: c.tellBeats(k)})
 }
 
-// What a neighbour may send: an exchange takes it three messages at most, and it
-// begins about one a second with somebody.
-const (
-	burst   = 32
-	perSec  = 6
-	maxOver = -8 // how far above that it may go before it is blamed
-)
-
 // Receive tells of a message. The records' signatures are right.
 func (c *Core) Receive(now time.Time, from block.PublicKey, m Message) {
 	x := c.links[from]
 	if x == nil || c.left {
 		return // it came before the connection, or after its end
-	}
-	x.tokens = math.Min(burst, x.tokens+perSec*now.Sub(x.at).Seconds()) - 1
-	x.at = now
-	if x.tokens < 0 {
-		if x.tokens < maxOver {
-			x.tokens = 0
-			c.do(Blame{from, false, "too many membership messages"})
-		}
-		return
 	}
 	switch m := m.(type) {
 	case *Check:

@@ -126,7 +126,7 @@ func (c *Core) hearBeats(now time.Time, from block.PublicKey, x *exchange, beats
 		if !next.follows(m.beat) {
 			x.wrong++
 			if from == b.Owner {
-				c.do(Blame{from, true, "a heartbeat of its own that does not follow its record"})
+				c.do(Blame{from, "a heartbeat of its own that does not follow its record"})
 				return
 			}
 			continue

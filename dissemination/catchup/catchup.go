@@ -275,19 +275,21 @@ func (e *Engine) assign(now time.Time, best uint64) {
 			open = append(open, n.asked)
 		}
 	}
+	free := e.free(min(best, e.tip+window), open)
 	for _, i := range e.rng.Perm(len(e.peers)) {
 		full := e.waiting+(len(open)+1)*MaxBytes > budget
-		if len(open) >= parallel || (full && !e.free(e.tip+1, open)) {
+		if len(open) >= parallel || len(free) == 0 || (full && free[0] != e.tip+1) {
 			return
 		}
 		n := e.peers[i]
 		if n.asked != nil || !n.notBefore.IsZero() {
 			continue
 		}
-		from, to, ok := e.todo(min(best, n.tip), n.base, open)
+		from, to, ok := todo(free, n.base, n.tip)
 		if !ok || (full && from != e.tip+1) {
 			continue
 		}
+		free = slices.DeleteFunc(free, func(h uint64) bool { return h >= from && h <= to })
 		e.number++
 		e.stats.Requests++
 		e.calm = false
@@ -300,29 +302,35 @@ func (e *Engine) assign(now time.Time, best uint64) {
 	}
 }
 
-// todo returns the lowest range, of at most a batch, that is neither arrived nor
-// asked for in the open requests, and that a peer with these bounds holds.
-func (e *Engine) todo(tip, base uint64, open []*request) (from, to uint64, ok bool) {
-	for h := max(e.tip+1, base); h <= min(tip, e.tip+window); h++ {
-		free := e.free(h, open)
+// todo returns the lowest range, of at most a batch, of free heights that a peer with
+// these bounds holds.
+func todo(free []uint64, base, tip uint64) (from, to uint64, ok bool) {
+	for _, h := range free {
 		switch {
-		case free && !ok:
+		case h < base:
+		case h > tip:
+			return from, to, ok
+		case !ok:
 			from, to, ok = h, h, true
-		case free && h-from < batch:
+		case h == to+1 && h-from < batch:
 			to = h
-		case ok:
-			return from, to, true
+		default:
+			return from, to, ok
 		}
 	}
 	return from, to, ok
 }
 
-// free says whether a height has neither arrived nor is asked for.
-func (e *Engine) free(h uint64, open []*request) bool {
-	if _, here := e.arrived[h]; here {
-		return false
+// free returns the heights up to one that have neither arrived nor are asked for in the
+// open requests, ascending.
+func (e *Engine) free(upto uint64, open []*request) (free []uint64) {
+	for h := e.tip + 1; h <= upto; h++ {
+		_, here := e.arrived[h]
+		if !here && !slices.ContainsFunc(open, func(r *request) bool { return h >= r.next && h <= r.to }) {
+			free = append(free, h)
+		}
 	}
-	return !slices.ContainsFunc(open, func(r *request) bool { return h >= r.next && h <= r.to })
+	return free
 }
 
 func (e *Engine) find(p wire.PeerID) (int, bool) {

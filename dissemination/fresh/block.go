@@ -74,7 +74,7 @@ func (b *entry) dropPeer(p wire.PeerID) {
 }
 
 // addSource notes that the peer announced the block.
-func (b *entry) addSource(p wire.PeerID, complete bool) {
+func (e *Engine) addSource(now time.Time, b *entry, p wire.PeerID, complete bool) {
 	for i := range b.sources {
 		if b.sources[i].peer == p {
 			b.sources[i].tried = b.sources[i].tried && (b.sources[i].complete || !complete)
@@ -82,9 +82,17 @@ func (b *entry) addSource(p wire.PeerID, complete bool) {
 			return
 		}
 	}
-	if len(b.sources) < sourcesMax {
-		b.sources = append(b.sources, source{peer: p, complete: complete})
+	if len(b.sources) == sourcesMax {
+		i := slices.IndexFunc(b.sources, func(s source) bool {
+			n := e.peer(s.peer)
+			return s.tried || n == nil || n.shunUntil.After(now)
+		})
+		if i < 0 {
+			return
+		}
+		b.sources = slices.Delete(b.sources, i, i+1)
 	}
+	b.sources = append(b.sources, source{peer: p, complete: complete})
 }
 
 // untry begins a new round of asking.
@@ -138,7 +146,7 @@ func (e *Engine) Announced(now time.Time, from wire.PeerID, m *message.Announce,
 	if m.Pulled {
 		b.facts.Via = arrival.Pull
 	}
-	b.addSource(from, m.Complete)
+	e.addSource(now, b, from, m.Complete)
 	came = e.take(b, m.At, m.Sizes, nil, &b.prefill)
 	b.facts.Missing = b.lacks
 	if !m.Pulled {
@@ -152,7 +160,7 @@ func (e *Engine) Announced(now time.Time, from wire.PeerID, m *message.Announce,
 func (e *Engine) announcedAgain(now time.Time, b *entry, from wire.PeerID, m *message.Announce) (came int) {
 	e.stats.Duplicates++
 	b.facts.Repeats++
-	b.addSource(from, m.Complete)
+	e.addSource(now, b, from, m.Complete)
 	if !m.Pulled { // first it came as an answer to a pull, or said so
 		e.relay(b, from)
 	}

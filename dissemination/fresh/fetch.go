@@ -18,6 +18,14 @@ type fetch struct {
 	wait     time.Duration // the time-out, when it was sent
 	deadline time.Time     // moved on by every part of its answer
 	answered bool
+	began    time.Time // when the first part came
+	bytes    int       // of parts that brought something
+}
+
+// trickles says whether an answer comes so slowly that others are to be asked.
+func (f *fetch) trickles(now time.Time) bool {
+	took := now.Sub(f.began)
+	return took > 2*f.wait && float64(f.bytes) < slowest*took.Seconds()
 }
 
 // owed says that a request may yet be answered.
@@ -134,7 +142,7 @@ func (e *Engine) filled(now time.Time, b *entry, number uint32, at []uint32, siz
 	if came = e.take(b, at, sizes, held, nil); came == 0 {
 		return 0
 	}
-	e.progressed(now, b, number)
+	e.progressed(now, b, number, came)
 	e.serveWaiters(b)
 	if b.lacks == 0 {
 		b.fetch = nil
@@ -161,14 +169,25 @@ func (e *Engine) take(b *entry, at []uint32, sizes []int, held Held, brought *pr
 	return came
 }
 
-// progressed gives more time to a request of which a part has come. If it had timed
-// out, it is coming after all: to ask others for the same would only keep it back.
-func (e *Engine) progressed(now time.Time, b *entry, number uint32) {
-	if b.fetch != nil && b.fetch.number == number {
-		b.fetch.deadline = now.Add(e.patience)
-	}
-	if slices.ContainsFunc(b.late, func(f *fetch) bool { return f.number == number }) {
-		b.lateTill = now.Add(e.patience)
+// progressed gives more time to a request of which a part has come, unless it trickles.
+// If it had timed out, it is coming after all: to ask others for the same would only keep
+// it back.
+func (e *Engine) progressed(now time.Time, b *entry, number uint32, bytes int) {
+	for _, f := range slices.Concat(b.late, []*fetch{b.fetch}) {
+		if f == nil || f.number != number {
+			continue
+		}
+		if f.bytes == 0 {
+			f.began = now
+		}
+		f.bytes += bytes
+		switch {
+		case f.trickles(now):
+		case f == b.fetch:
+			f.deadline = now.Add(e.patience)
+		default:
+			b.lateTill = now.Add(e.patience)
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package fresh
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -197,4 +198,62 @@ func TestUnaskedAnswersDoNotPutAPullOff(t *testing.T) {
 			t.Errorf("%s: the honest peer is not asked for the gap", name)
 		}
 	}
+}
+
+// Those who announce a block first and do not deliver leave room for who comes later.
+func TestWhoFailsMakesRoomForOtherSources(t *testing.T) {
+	e := New(Config{Fanout: 10, Mode: PushOnly}, 1, start, block.Tip{})
+	for i := range sourcesMax + 1 {
+		e.PeerUp(start, wire.PeerID(fmt.Sprintf("liar %02d", i)), 0)
+	}
+	e.PeerUp(start, "honest", 0)
+	for i := range sourcesMax + 1 {
+		hear(e, at(0), wire.PeerID(fmt.Sprintf("liar %02d", i)), cold(1))
+	}
+	asked := map[wire.PeerID]bool{}
+	for ms := 0; ms < 10_000; ms += 50 {
+		if ms == 1000 {
+			hear(e, at(ms), "honest", cold(1))
+		}
+		e.Tick(at(ms))
+		for _, f := range tells[*message.Fetch](e.Effects()) {
+			asked[f.To[0]] = true
+			if f.To[0] != "honest" {
+				refuse(e, at(ms), f.To[0], f.Msg.Number, f.Msg.Block)
+			}
+		}
+	}
+	if !asked["honest"] {
+		t.Errorf("of %d that were asked none is honest", len(asked))
+	}
+}
+
+// An answer that trickles is left for another source, though it goes on.
+func TestTrickleIsLeft(t *testing.T) {
+	e := New(Config{Fanout: 10, Mode: PushOnly}, 1, start, block.Tip{})
+	e.PeerUp(start, "slow", 0)
+	e.PeerUp(start, "honest", 0)
+	places := make([]uint32, 100)
+	for i := range places {
+		places[i] = uint32(i)
+	}
+	n := ann(1, 1, places...)
+	n.Complete, n.Block.Txs, n.Block.Bytes = true, len(places), len(places)*txBytes
+	hear(e, at(0), "slow", n)
+	hear(e, at(1), "honest", n)
+	f := tells[*message.Fetch](e.Effects())[0]
+	for i := range 50 {
+		now := at(400 * (i + 1))
+		bring(e, now, "slow", f.Msg.Number, f.Msg.Block, uint32(i))
+		e.Tick(now)
+		for _, g := range tells[*message.Fetch](e.Effects()) {
+			if g.To[0] == "honest" {
+				if i > 6 {
+					t.Errorf("another is asked after %d ms", 400*(i+1))
+				}
+				return
+			}
+		}
+	}
+	t.Error("nobody else is asked")
 }

@@ -38,7 +38,7 @@ func (e *Engine) listPiece(now time.Time, b *entry, from wire.PeerID, m *message
 		return
 	}
 	b.list = append(b.list, m.IDs...)
-	e.progressed(now, b, m.Number)
+	e.progressed(now, b, m.Number, len(m.IDs)*len(block.ID{}))
 	if len(b.list) == b.block.Txs {
 		e.effects.Add(effect.CheckList{Block: m.Block, Number: m.Number, From: from, IDs: b.list})
 	}

@@ -96,7 +96,7 @@ a new testnet's peers all get them in their config.toml.`,
 	dir := dirFlag(cmd)
 	n := 7
 	cmd.Flags().VarP(cli.Count(&n, 1, local.MaxPeers), "peers", "n", "how many peers")
-	fresh := cmd.Flags().Bool("fresh", false, "delete what an earlier testnet left in the directory first")
+	fresh := cmd.Flags().Bool("fresh", false, "delete the testnet in the directory first, by its testnet.json")
 	patience := cmd.Flags().Duration("timeout", time.Minute, "how long the peers may take to be ready")
 	out := cli.OutputFlag(cmd)
 	s := defaultSettings()

@@ -3,7 +3,6 @@ package local
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"math/rand/v2"
 	"os"
@@ -16,7 +15,7 @@ import (
 
 // create plans a network, writes its homes, and returns it without saving it.
 func create(cfg Config) (*Network, error) {
-	if err := noHomes(cfg.Dir, "give another --dir, or --fresh to begin anew in this one"); err != nil {
+	if err := noHomes(cfg.Dir, "give another --dir"); err != nil {
 		return nil, err
 	}
 	ports, err := FreePorts(2 * cfg.Peers)
@@ -30,7 +29,7 @@ func create(cfg Config) (*Network, error) {
 		n.Peers[i] = Peer{
 			Index: i,
 			ID:    genesis.PeerID(keys[i].Public()),
-			Home:  filepath.Join(cfg.Dir, fmt.Sprintf("peer-%d", i)),
+			Home:  filepath.Join(cfg.Dir, homeName(i)),
 			API:   fmt.Sprintf("127.0.0.1:%d", ports[2*i]),
 			Listen: []string{
 				fmt.Sprintf("/ip4/127.0.0.1/udp/%d/quic-v1", ports[2*i+1]),
@@ -64,14 +63,14 @@ func Vacant(dir string) error {
 
 // noHomes refuses a directory that has homes but no network.
 func noHomes(dir, remedy string) error {
-	_, err := os.Stat(filepath.Join(dir, "peer-0"))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
+	homes, err := filepath.Glob(filepath.Join(dir, "peer-[0-9]*"))
 	if err != nil {
 		return fmt.Errorf("looking at %s: %w", dir, err)
 	}
-	return fmt.Errorf("%s has a peer-0 but no testnet.json, so it is not known to be a testnet: %s", dir, remedy)
+	if len(homes) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%s has a %s but no testnet.json, so it is not known to be a testnet: %s", dir, filepath.Base(homes[0]), remedy)
 }
 
 // settings returns peer i's settings: its own addresses and bootstrap peers, a log
@@ -108,26 +107,26 @@ func (n *Network) bootstrap(i int) []string {
 	return addrs
 }
 
-// Remove deletes what makes up a testnet in dir, and the directory when nothing
-// else is in it. A running network is refused.
+// Remove deletes what makes up the testnet in dir, by its testnet.json, and the directory
+// when nothing else is in it. A running network is refused, as are homes that no
+// testnet.json lists: they may be anybody's, with their keys.
 func Remove(dir string) error {
 	n, err := Open(dir)
-	if err == nil {
-		if running, err := n.running(); err != nil || len(running) > 0 {
-			return errors.Join(err, n.refuse(running))
-		}
-	} else if !errors.Is(err, ErrNone) {
+	if errors.Is(err, ErrNone) {
+		return noHomes(dir, "nothing is deleted; if these homes and their keys are of no use, delete them yourself")
+	}
+	if err != nil {
 		return err
 	}
-	homes, err := filepath.Glob(filepath.Join(dir, "peer-[0-9]*"))
-	if err != nil {
-		return fmt.Errorf("removing testnet %s: %w", dir, err)
+	if running, err := n.running(); err != nil || len(running) > 0 {
+		return errors.Join(err, n.refuse(running))
 	}
-	for _, name := range []string{"testnet.json", "testnet.lock", "client.key", "acknowledged"} {
-		homes = append(homes, filepath.Join(dir, name))
+	all := []string{"client.key", "acknowledged", "testnet.lock"}
+	for i := range n.Peers {
+		all = append(all, homeName(i))
 	}
-	for _, path := range homes {
-		if err := os.RemoveAll(path); err != nil {
+	for _, name := range append(all, "testnet.json") { // last: what is left of it is a testnet till then
+		if err := os.RemoveAll(filepath.Join(dir, name)); err != nil {
 			return fmt.Errorf("removing testnet: %w", err)
 		}
 	}
@@ -136,3 +135,6 @@ func Remove(dir string) error {
 	}
 	return nil
 }
+
+// homeName names a peer's home in the testnet's directory.
+func homeName(i int) string { return fmt.Sprintf("peer-%d", i) }

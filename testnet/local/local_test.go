@@ -214,12 +214,36 @@ func TestRemoveTakesOnlyWhatIsATestnets(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	if err := os.MkdirAll(filepath.Join(dir, "peer-7"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	left := func(want ...string) {
+		t.Helper()
+		all, err := os.ReadDir(dir)
+		var got []string
+		for _, e := range all {
+			got = append(got, e.Name())
+		}
+		if err != nil || !slices.Equal(got, want) {
+			t.Errorf("left are %q, %v: want %q", got, err, want)
+		}
+	}
+	if err := Remove(dir); err == nil || !strings.Contains(err.Error(), "not known to be a testnet") {
+		t.Errorf("homes that are no testnet's are removed: %v", err)
+	}
+	left("client.key", "peer-0", "peer-7", "peer-review.txt", "testnet.json.txt")
+	if err := (&Network{Version: stateVersion, Peers: []Peer{{Index: 0}}, dir: dir}).save(); err != nil {
+		t.Fatal(err)
+	}
 	if err := Remove(dir); err != nil {
 		t.Fatal(err)
 	}
-	left, err := filepath.Glob(filepath.Join(dir, "*"))
-	if want := []string{filepath.Join(dir, "peer-review.txt"), filepath.Join(dir, "testnet.json.txt")}; err != nil || !slices.Equal(left, want) {
-		t.Errorf("left are %q, %v: want %q", left, err, want)
+	left("peer-7", "peer-review.txt", "testnet.json.txt")
+	if err := Remove(filepath.Join(t.TempDir(), "none")); err != nil {
+		t.Errorf("removing nothing: %v", err)
+	}
+	if err := os.Remove(filepath.Join(dir, "peer-7")); err != nil {
+		t.Fatal(err)
 	}
 	p, _ := sleeper(t)
 	n := &Network{Version: stateVersion, Peers: []Peer{{Process: p}}, dir: dir}

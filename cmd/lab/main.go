@@ -5,6 +5,7 @@
 //	run.go        lab run: play, compare, draw, judge
 //	place.go      where networks of real processes are, and the program that they run
 //	list.go       lab list
+//	adversary.go  lab adversary: hostile peers in a testnet of real ones
 //	bench.go      lab bench: the comparisons that the documents show, in package bench
 //
 // The node's own program is cmd/peer, which has nothing of this.
@@ -35,6 +36,7 @@ time. In the world "processes" real peers run on this machine.`,
 		Example: `  lab list
   lab run
   lab run loss --protocol grapevine --plot loss.html
-  lab run crash --world processes --peers 10`,
-	}, runCommand(of, p), listCommand(), benchCommand())
+  lab run crash --world processes --peers 10
+  lab adversary`,
+	}, runCommand(of, p), listCommand(), benchCommand(), adversaryCommand(p))
 }

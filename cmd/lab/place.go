@@ -115,11 +115,19 @@ func (p *place) room(s *simulation) error {
 	return nil
 }
 
-// find looks for the peer program: where it was said to be, which a replay must say
-// again, beside this program, or on PATH.
+// find looks for the peer program, and notes where it was said to be, which a replay must
+// say again.
 func (p *place) find(s *simulation) error {
 	if p.binary != "" {
 		s.given = append(s.given, "--peer-binary", p.binary)
+	}
+	return p.look()
+}
+
+// look looks for the peer program: where it was said to be, beside this program, or on
+// PATH.
+func (p *place) look() error {
+	if p.binary != "" {
 		path, err := exec.LookPath(p.binary)
 		if err != nil {
 			return cli.NotFound(fmt.Errorf("--peer-binary: %w: want the path of a program that go build ./cmd/peer has made", err))

@@ -1,0 +1,118 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"grapevine/cmd/internal/cli"
+	"grapevine/testnet/adversary"
+	"grapevine/testnet/local"
+	"grapevine/testnet/report"
+)
+
+const adversaryHelp = `Start a testnet of real peers, hand in transactions, and let hostile peers join, one
+case after another. A row is printed for each:
+
+  p50, p95   how long a transaction takes to stand in the ledger of every honest peer
+  memory     by how much the peer that grew most grew
+  liars      hostile peers that an honest one still has for a neighbour in the end
+
+In every case honest peers must stay alive, ready, and connected to each other, and their
+ledgers must agree; every transaction must be acknowledged and come to all of them; p95 may
+be the larger of a second and three times that of the calm case, which is always played
+first; and a peer may grow by 100 MiB. Liars that break a rule must be gone. What is broken
+is named under the row, and the exit code is 6.`
+
+func adversaryCommand(p *place) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "adversary [CASE…]",
+		Short: "Let hostile peers join a testnet of real ones, and see what becomes of it",
+		Long:  adversaryHelp,
+		Example: `  lab adversary
+  lab adversary idle stalled --duration 30s
+  lab adversary --list`,
+	}
+	cfg := adversary.Config{}
+	cmd.Flags().VarP(cli.Count(&cfg.Network.Peers, 2, local.MaxPeers), "peers", "n", "how many honest peers")
+	cfg.Network.Peers = 5
+	cmd.Flags().DurationVar(&cfg.Duration, "duration", 10*time.Second, "how long transactions are handed in, in each case")
+	cmd.Flags().Var(cli.Count(&cfg.Rate, 1, 1000), "rate", "transactions a second")
+	cfg.Rate = 20
+	list := cmd.Flags().Bool("list", false, "list the cases and end")
+	p.addFlags(cmd.Flags())
+	cmd.RunE = func(cmd *cobra.Command, args []string) (err error) {
+		if *list {
+			for _, c := range adversary.Cases() {
+				fmt.Fprintf(cmd.OutOrStdout(), "%-16s %s\n", c.Name, c.What)
+			}
+			return nil
+		}
+		if cfg.Cases, err = chosen(args); err != nil {
+			return err
+		}
+		if err := p.look(); err != nil {
+			return err
+		}
+		cfg.Network.Binary = p.binary
+		temporary := p.dir == ""
+		if cfg.Network.Dir = p.dir; temporary {
+			if cfg.Network.Dir, err = os.MkdirTemp("", "lab-adversary-"); err != nil {
+				return fmt.Errorf("making a directory for the network: %w", err)
+			}
+		}
+		cfg.Network.Patience = p.patience
+		broken := 0
+		fmt.Fprintf(cmd.OutOrStdout(), "%-16s %8s %8s %9s %6s\n", "case", "p50", "p95", "memory", "liars")
+		err = adversary.Run(cmd.Context(), cfg, func(r adversary.Row) {
+			broken += min(1, len(r.Breaches))
+			writeCase(cmd, r)
+		})
+		if err == nil && broken > 0 {
+			err = cli.Wrong(errors.New(report.Count(broken, "case") + " broke what must hold"))
+		}
+		switch {
+		case err != nil:
+			return fmt.Errorf("%w\nthe peers' files, logs included, are in %s", taken(err), cfg.Network.Dir)
+		case temporary:
+			return os.RemoveAll(cfg.Network.Dir)
+		}
+		return nil
+	}
+	return cmd
+}
+
+// chosen returns the cases of these names, all if there are none.
+func chosen(names []string) ([]adversary.Case, error) {
+	all := adversary.Cases()
+	if len(names) == 0 {
+		return all, nil
+	}
+	var known []string
+	for _, c := range all {
+		known = append(known, strconv.Quote(c.Name))
+	}
+	var out []adversary.Case
+	for _, name := range names {
+		i := slices.IndexFunc(all, func(c adversary.Case) bool { return c.Name == name })
+		if i < 0 {
+			return nil, cli.Usagef("there is no case %q: want some of %s", name, strings.Join(known, ", "))
+		}
+		out = append(out, all[i])
+	}
+	return out, nil
+}
+
+func writeCase(cmd *cobra.Command, r adversary.Row) {
+	out := cmd.OutOrStdout()
+	fmt.Fprintf(out, "%-16s %8s %8s %5d MiB %6d\n", r.Case, r.P50.Round(time.Millisecond), r.P95.Round(time.Millisecond), r.Memory>>20, r.Liars)
+	for _, b := range r.Breaches {
+		fmt.Fprintf(out, "  BROKEN: %s\n", b)
+	}
+}

@@ -137,6 +137,7 @@ func (d *Driver) announced(now time.Time, from wire.PeerID, m *message.Announce,
 	if !d.core.Known(m.Block.ID) {
 		d.bodies.forget(m.Block.ID)
 	} else {
+		d.useful(from)
 		d.headers.add(m.Block.ID)
 		d.signed.Store(max(d.signed.Load(), m.Block.Height))
 	}
@@ -169,6 +170,7 @@ func (d *Driver) brought(now time.Time, from wire.PeerID, m *message.Part) {
 	if !d.takePlaces(now, from, m.Number, b, m.At, m.Txs) {
 		return
 	}
+	d.useful(from)
 	d.core.Receive(now, from, m, func(place uint32) int { // gossip may have been faster than the answer
 		if t := b.txs[place]; d.cfg.Pool.Has(t.ID()) {
 			return t.Size()

@@ -125,9 +125,6 @@ func (d *Driver) accepted(now time.Time, b *block.Block, at time.Time) {
 		Facts: d.core.Accepted(now, b.Header.Tip()),
 	}
 	d.metrics.accepted(a)
-	if a.From != "" {
-		d.cfg.Host.Brought(a.From)
-	}
 	if d.cfg.OnAccepted != nil {
 		d.cfg.OnAccepted(a)
 	}

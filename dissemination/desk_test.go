@@ -77,6 +77,8 @@ func (d *desk) Brought(p wire.PeerID) {
 	d.useful[p] = true
 }
 
+func (d *desk) Chosen(wire.PeerID) bool { return false }
+
 func (d *desk) Publish([]byte) error { return nil }
 
 func (d *desk) Queued(wire.PeerID, wire.Lane) int { return int(d.queued.Load()) }

@@ -32,7 +32,9 @@ type Host interface {
 	Send(to wire.PeerID, lane wire.Lane, msg []byte) bool
 	// Charge lowers the peer's score for an offence.
 	Charge(p wire.PeerID, o p2p.Offence, detail string)
-	// Brought says that the peer has brought something new and right.
+	// Chosen says whether this side has chosen the peer for a neighbour.
+	Chosen(p wire.PeerID) bool
+	// Brought says that the peer has brought something right.
 	Brought(p wire.PeerID)
 	// Publish sends a message to everybody by GossipSub.
 	Publish(data []byte) error
@@ -112,6 +114,7 @@ type Driver struct {
 	stored   *turns // of those that ask for what only the disk has
 	reading  *turns // of those that ask for ranges
 	credits  *credits
+	helpers  helpers
 	pools    *pools
 	outgoing *publisher
 }
@@ -135,6 +138,7 @@ func New(cfg Config) *Driver {
 		bodies:    newBodies(),
 		proposals: map[block.ID]chan<- error{},
 		headers:   headers{known: map[block.ID]bool{}},
+		helpers:   helpers{known: map[wire.PeerID]bool{}},
 		requests:  requests{open: map[request]uint32{}},
 		ranges:    ranges{reads: map[wire.PeerID]*rangeRead{}},
 	}
@@ -308,10 +312,14 @@ func (d *Driver) Signed() uint64 { return d.signed.Load() }
 
 // PeerUp implements p2p.Handler.
 func (d *Driver) PeerUp(p wire.PeerID, hello wire.Hello) {
+	chosen := d.cfg.Host.Chosen(p)
 	d.post(func(now time.Time) {
 		d.neighbours = append(d.neighbours, p)
 		d.core.PeerUp(now, p, hello.Tip, hello.Base)
 		d.pools.core.PeerUp(now, p)
+		if chosen {
+			d.useful(p)
+		}
 		d.spreadEvidence(p)
 	})
 }
@@ -327,6 +335,7 @@ func (d *Driver) PeerDown(p wire.PeerID) {
 			t.forget(p)
 		}
 		d.credits.forget(p)
+		d.helpers.forget(p)
 	})
 }
 

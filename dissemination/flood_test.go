@@ -141,13 +141,14 @@ func TestHeaderThatTheLedgerHasIsKnown(t *testing.T) {
 	})
 }
 
-// Who brings a block first, or new transactions, is told to the host, and nobody else.
+// Who announces a right block, or brings new transactions, is told to the host, and nobody
+// else.
 func TestWhoBringsSomethingIsTold(t *testing.T) {
 	open(t, func(d *desk) {
 		txs := d.txs(3)
 		b := d.block(txs[:2])
 		d.receive("a", announce(b, 0, 1))
-		d.receive("b", announce(b, 0, 1))
+		d.receive("b", &message.Tip{Height: 7})
 		batch := message.Encode(&message.Txs{Txs: txs[2:]})
 		d.driver.Validate(t.Context(), "c", batch)
 		d.driver.Validate(t.Context(), "b", batch)

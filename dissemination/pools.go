@@ -144,13 +144,13 @@ func (p *pools) onWant(from wire.PeerID, m *message.Want) {
 
 // onTxs takes transactions that were asked for, and no others, of which it returns the
 // bytes.
-func (p *pools) onTxs(from wire.PeerID, m *message.Txs) (unasked int, err error) {
+func (p *pools) onTxs(from wire.PeerID, m *message.Txs) (unasked int, got taken, err error) {
 	p.mu.Lock()
 	allowed := min(p.wants[from], len(m.Txs))
 	p.wants[from] -= allowed
 	p.mu.Unlock()
-	_, err = p.take(m.Txs[:allowed])
-	return sizeOf(m.Txs[allowed:]), err
+	got, err = p.take(m.Txs[:allowed])
+	return sizeOf(m.Txs[allowed:]), got, err
 }
 
 // subtract returns what is in a and not in b; all are ascending.

@@ -174,5 +174,6 @@ func (d *Driver) rangeBlock(now time.Time, from wire.PeerID, number uint32, b *b
 	}
 	if d.core.RangeBlock(now, from, number, message.Describe(&b.Header)) && d.bodies.whole[b.Height] == nil {
 		d.bodies.whole[b.Height] = b
+		d.useful(from)
 	}
 }

@@ -57,12 +57,21 @@ func (d *Driver) take(from wire.PeerID, m message.Message) error {
 	case *message.Want:
 		d.pools.onWant(from, m)
 	case *message.Txs:
-		if extra, err := d.pools.onTxs(from, m); err != nil || extra == 0 || d.credits.spend(from, extra) {
-			return err
-		}
-		return errUnasked
+		return d.onTxs(from, m)
 	}
 	return nil
+}
+
+// onTxs takes the transactions that a comparison of pools asked for.
+func (d *Driver) onTxs(from wire.PeerID, m *message.Txs) error {
+	unasked, got, err := d.pools.onTxs(from, m)
+	if got.added > 0 {
+		d.hasBrought(from)
+	}
+	if err == nil && unasked > 0 && !d.credits.spend(from, unasked) {
+		err = errUnasked
+	}
+	return err
 }
 
 // toCore hands a message to the core as it is.
@@ -243,7 +252,7 @@ func (d *Driver) Validate(_ context.Context, from wire.PeerID, data []byte) p2p.
 	d.metrics.message("gossip", "in", len(data))
 	got, err := d.takeTxs(batch.Txs)
 	if got.added > 0 {
-		d.cfg.Host.Brought(from)
+		d.hasBrought(from)
 	}
 	switch {
 	case err != nil:

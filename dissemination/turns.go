@@ -111,6 +111,50 @@ func (t *turns) forget(p wire.PeerID) {
 	delete(t.next, p)
 }
 
+// helpers are the neighbours that this side has chosen, or that have brought something
+// right: every second draw is among them.
+type helpers struct {
+	mu    sync.Mutex
+	known map[wire.PeerID]bool // guarded by mu
+}
+
+// add says whether the peer was not among them.
+func (h *helpers) add(p wire.PeerID) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.known[p] {
+		return false
+	}
+	h.known[p] = true
+	return true
+}
+
+func (h *helpers) forget(p wire.PeerID) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.known, p)
+}
+
+// useful tells everybody that a neighbour is one of the helpers. It is for the loop.
+func (d *Driver) useful(p wire.PeerID) {
+	if d.helpers.add(p) {
+		d.help(p)
+	}
+}
+
+func (d *Driver) help(p wire.PeerID) {
+	d.cfg.Host.Brought(p)
+	d.core.Useful(p)
+	d.pools.core.Useful(p)
+}
+
+// hasBrought is useful for the readers.
+func (d *Driver) hasBrought(p wire.PeerID) {
+	if d.helpers.add(p) {
+		d.post(func(time.Time) { d.help(p) })
+	}
+}
+
 const (
 	// overhead is what a message costs besides its content, in bytes: no answer is free.
 	overhead = 64

@@ -358,8 +358,17 @@ func (h *Host) shed() {
 	}
 }
 
-// Brought says that a neighbour has brought something new and right, so that it keeps its
-// place when others want it.
+// Chosen says whether this side has chosen a neighbour, by dialling it or by name: who
+// comes by himself may have come in a crowd.
+func (h *Host) Chosen(p wire.PeerID) bool {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	l := h.neighbours[p]
+	return l != nil && l.named
+}
+
+// Brought says that a neighbour has brought something right, so that it keeps its place
+// when others want it, and is welcome in the topic's mesh.
 func (h *Host) Brought(p wire.PeerID) {
 	h.mu.RLock()
 	defer h.mu.RUnlock()

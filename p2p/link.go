@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -43,7 +44,8 @@ type link struct {
 	goodbye *wire.Goodbye       // guarded by mu; to be said at the end
 	cause   error               // guarded by mu; why it ended; nil: by the loop's will
 
-	brought atomic.Bool // something new, by its handler's word
+	named   bool        // this side has chosen the peer, or its operator or genesis has
+	brought atomic.Bool // something right, by its handler's word
 
 	joined bool      // membership has been told; of the loop
 	listed time.Time // when it was listed; zero: never. Set under the host's mu
@@ -68,6 +70,7 @@ func (h *Host) newLink(id uint64, c network.Conn) *link {
 		gone:     make(chan struct{}),
 		done:     make(chan struct{}),
 	}
+	l.named = l.outbound() || h.isBootstrap(l.remote()) || slices.Contains(h.cfg.Genesis.Named(), string(l.peer))
 	l.out[wire.Control] = newOutbox(h.cfg.QueueBytes[wire.Control], nil)
 	for lane := wire.Control + 1; lane < wire.NumLanes; lane++ {
 		l.out[lane] = newOutbox(h.cfg.QueueBytes[lane], &h.budget)
@@ -436,3 +439,6 @@ func (l *link) key() block.PublicKey {
 }
 
 func (l *link) outbound() bool { return l.conn.Stat().Direction == network.DirOutbound }
+
+// useful says whether the peer was chosen by this side, or has brought something.
+func (l *link) useful() bool { return l.named || l.brought.Load() }

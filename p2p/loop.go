@@ -209,7 +209,7 @@ func (h *Host) makeRoom(now time.Time, l *link) bool {
 	var out *link
 	for _, m := range h.neighbourLinks() { // a maximum, the lower ID's of equals
 		since := now.Sub(m.listed)
-		if h.named(m) || m.brought.Load() || since < idleFor && !h.named(l) {
+		if m.useful() || since < idleFor && !l.named {
 			continue
 		}
 		if out == nil || m.listed.After(out.listed) || m.listed.Equal(out.listed) && m.peer < out.peer {
@@ -221,11 +221,6 @@ func (h *Host) makeRoom(now time.Time, l *link) bool {
 	}
 	out.dismiss(wire.Goodbye{Code: wire.Full, Text: "another needs the place, and you have brought nothing"})
 	return true
-}
-
-// named says whether a link's peer was chosen by this side, not by itself.
-func (h *Host) named(l *link) bool {
-	return l.outbound() || h.isBootstrap(l.remote()) || slices.Contains(h.cfg.Genesis.Named(), string(l.peer))
 }
 
 // greetedBy lets a peer in whose Hello is in order, if there is room.

@@ -90,6 +90,11 @@ func joinTopic(h *Host) (*topic, error) {
 		pubsub.WithFloodPublish(false),
 		pubsub.WithGossipSubParams(meshParams()),
 		pubsub.WithRawTracer(t.tracer),
+		pubsub.WithPeerScore(&pubsub.PeerScoreParams{
+			SkipAtomicValidation: true, // what is left out counts for nothing
+			AppSpecificScore:     h.topicScore, AppSpecificWeight: 1,
+			DecayInterval: time.Second, DecayToZero: 0.01,
+		}, &pubsub.PeerScoreThresholds{SkipAtomicValidation: true, GossipThreshold: -10, PublishThreshold: -10, GraylistThreshold: -10}),
 	)
 	if err != nil {
 		cancel()
@@ -128,6 +133,32 @@ func meshParams() pubsub.GossipSubParams {
 	p.PruneBackoff = 5 * time.Second
 	p.IDontWantMessageThreshold = noteBytes
 	return p
+}
+
+// meshUseful is how many useful neighbours leave no place in the mesh for others: as many
+// as it wants.
+const meshUseful = 3
+
+// topicScore is below zero for a peer that is not to be in the mesh: one that came by
+// itself and has brought nothing, while there are enough others. Identities that do
+// nothing would fill it (40 of them: half of the transactions took 23 s).
+func (h *Host) topicScore(p peer.ID) float64 {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	l := h.neighbours[wire.PeerID(p.String())]
+	if l == nil || l.useful() {
+		return 0
+	}
+	useful := 0
+	for _, m := range h.neighbours {
+		if m.useful() {
+			useful++
+		}
+	}
+	if useful >= meshUseful {
+		return -1
+	}
+	return 0
 }
 
 func contentID(m *pb.Message) string {

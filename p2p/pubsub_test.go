@@ -102,3 +102,33 @@ func TestGossipDialsNobody(t *testing.T) {
 		}
 	})
 }
+
+// Identities that came by themselves and bring nothing have no place in the mesh when
+// there are enough others.
+func TestMeshIsOfUsefulPeers(t *testing.T) {
+	inBubble(t, func(t *testing.T, p *packets) {
+		a := listen(t, 1, p.at(1)).start()
+		nodes := []*node{a}
+		for i := range 12 {
+			nodes = append(nodes, listen(t, i+2, p.at(i+2, bootstrap(a))).start())
+		}
+		for _, n := range nodes {
+			t.Cleanup(func() { n.stop(t) })
+		}
+		for i, n := range nodes[1:] {
+			a.awaitSeen(t, seen{"up", n.ID(), ""})
+			if i < meshUseful {
+				a.Brought(n.ID())
+			}
+		}
+		time.Sleep(time.Minute)
+		if a.topic.tracer.meshSize() < 2 {
+			t.Errorf("%d are in the mesh", a.topic.tracer.meshSize())
+		}
+		for _, n := range nodes[1+meshUseful:] { // some of them membership has dialled: chosen
+			if !a.Chosen(n.ID()) && a.topic.tracer.holds(n.self) {
+				t.Errorf("%s is in the mesh", n.ID().Short())
+			}
+		}
+	})
+}

@@ -99,6 +99,7 @@ type neighbour struct {
 	asked     *request      // which it has not answered
 	notBefore time.Time     // of its penalty; zero: it serves none
 	penalty   time.Duration // the last one, if no block came since
+	useful    bool          // it was chosen by this side, or has brought something
 }
 
 // Engine is the catch-up protocol's state at one peer.
@@ -169,6 +170,13 @@ func (e *Engine) PeerTip(now time.Time, p wire.PeerID, tip uint64) {
 	if n := e.peer(p); n != nil && tip > n.tip {
 		n.tip = tip
 		e.step(now)
+	}
+}
+
+// Useful tells that a neighbour was chosen by this side, or has brought something right.
+func (e *Engine) Useful(p wire.PeerID) {
+	if n := e.peer(p); n != nil {
+		n.useful = true
 	}
 }
 
@@ -266,8 +274,8 @@ func (e *Engine) since(now time.Time) { e.sinceAt, e.came = now, 0 }
 // as well would halve the pace.
 func (e *Engine) Progressed(bytes int) { e.came += bytes }
 
-// assign gives idle neighbours, in random order, the lowest heights that nobody
-// was asked for.
+// assign gives idle neighbours, in random order, the useful ones first, the lowest
+// heights that nobody was asked for.
 func (e *Engine) assign(now time.Time, best uint64) {
 	var open []*request
 	for _, n := range e.peers {
@@ -276,7 +284,17 @@ func (e *Engine) assign(now time.Time, best uint64) {
 		}
 	}
 	free := e.free(min(best, e.tip+window), open)
-	for _, i := range e.rng.Perm(len(e.peers)) {
+	order := e.rng.Perm(len(e.peers))
+	slices.SortStableFunc(order, func(i, j int) int {
+		switch a, b := e.peers[i].useful, e.peers[j].useful; {
+		case a && !b:
+			return -1
+		case b && !a:
+			return 1
+		}
+		return 0
+	})
+	for _, i := range order {
 		full := e.waiting+(len(open)+1)*MaxBytes > budget
 		if len(open) >= parallel || len(free) == 0 || (full && free[0] != e.tip+1) {
 			return

@@ -366,3 +366,32 @@ func TestRandomServersAreCaughtUpWith(t *testing.T) {
 		}
 	}
 }
+
+// Those that were chosen, or have brought something, are asked before a crowd that claims.
+func TestUsefulPeersAreAskedFirst(t *testing.T) {
+	e := New(1, 0)
+	for i := range 100 {
+		p := wire.PeerID(fmt.Sprintf("%03d", i))
+		e.PeerUp(at(0), p, Gap, 1) // not so far that it begins
+		if i%10 == 0 {
+			e.Useful(p)
+		}
+	}
+	for _, n := range e.peers {
+		n.tip = 1000
+	}
+	e.step(at(1))
+	asked := requests(e)
+	if len(asked) != parallel {
+		t.Fatalf("%d are asked", len(asked))
+	}
+	useful := 0
+	for _, r := range asked {
+		if r.To[2] == '0' {
+			useful++
+		}
+	}
+	if useful != parallel {
+		t.Errorf("%d of %d that are asked are useful", useful, parallel)
+	}
+}

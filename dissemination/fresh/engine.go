@@ -157,6 +157,7 @@ type neighbour struct {
 	pullOwed  int           // how many answers to the last one may still come
 	servedAt  time.Time     // when its last pull was answered
 	shunUntil time.Time     // it left a request unanswered
+	useful    bool          // it was chosen by this side, or has brought something
 }
 
 // Engine is the fresh-block protocol's state at one peer. It is not safe for
@@ -168,6 +169,7 @@ type Engine struct {
 	tip      block.Tip    // the last accepted block
 	peers    []*neighbour // ascending by id
 	byID     map[wire.PeerID]*neighbour
+	useful   int // how many of peers are
 	blocks   map[block.ID]*entry
 	above    []*entry      // known and not accepted, ascending by height, one per height
 	kept     []*entry      // accepted, ascending by height, at most keep
@@ -232,6 +234,9 @@ func (e *Engine) PeerDown(now time.Time, p wire.PeerID) {
 	if !found {
 		return
 	}
+	if e.peers[i].useful {
+		e.useful--
+	}
 	e.peers = slices.Delete(e.peers, i, i+1)
 	delete(e.byID, p)
 	for _, b := range e.above {
@@ -280,16 +285,45 @@ func (e *Engine) learn(took time.Duration) {
 // longest is what the fetch time-out may grow to.
 func (e *Engine) longest() time.Duration { return min(maxPatience*e.cfg.FetchTimeout, MaxFetchTimeout) }
 
-// sample draws up to n random neighbours that pass the filter.
+// Useful tells that a neighbour was chosen by this side, or has brought something right.
+func (e *Engine) Useful(p wire.PeerID) {
+	if n := e.peer(p); n != nil && !n.useful {
+		n.useful = true
+		e.useful++
+	}
+}
+
+// sample draws up to n random neighbours that pass the filter. While some are useful and
+// others are not, every second place is for a useful one: a crowd that came by itself and
+// does nothing takes half of the draws at most.
 func (e *Engine) sample(n int, pass func(*neighbour) bool) []*neighbour {
-	var out []*neighbour
+	var out, useful []*neighbour
+	mixed := e.useful > 0 && e.useful < len(e.peers)
 	for _, i := range e.rng.Perm(len(e.peers)) {
-		if len(out) == n {
-			break
+		switch p := e.peers[i]; {
+		case !pass(p):
+		case mixed && p.useful:
+			useful = append(useful, p)
+		case mixed || len(out) < n:
+			out = append(out, p)
 		}
-		if pass(e.peers[i]) {
-			out = append(out, e.peers[i])
+	}
+	if !mixed {
+		return out
+	}
+	return e.interleave(n, useful, out)
+}
+
+// interleave takes up to n from two lists in turn, beginning with either at random.
+func (e *Engine) interleave(n int, a, b []*neighbour) (out []*neighbour) {
+	if e.rng.IntN(2) == 0 {
+		a, b = b, a
+	}
+	for len(out) < n && len(a)+len(b) > 0 {
+		if len(a) > 0 {
+			out, a = append(out, a[0]), a[1:]
 		}
+		a, b = b, a
 	}
 	return out
 }

@@ -68,6 +68,14 @@ func (p *Peer) PeerUp(now time.Time, id wire.PeerID, tip, base uint64) {
 	}
 }
 
+// Useful tells that a neighbour was chosen by this side, or has brought something right.
+func (p *Peer) Useful(id wire.PeerID) {
+	p.fresh.Useful(id)
+	if p.catchup != nil {
+		p.catchup.Useful(id)
+	}
+}
+
 // PeerDown tells that a neighbour is gone.
 func (p *Peer) PeerDown(now time.Time, id wire.PeerID) {
 	p.fresh.PeerDown(now, id)

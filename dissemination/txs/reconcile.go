@@ -76,6 +76,7 @@ type Reconciler struct {
 	cfg     Config
 	rng     *rand.Rand
 	peers   []wire.PeerID // ascending
+	useful  []wire.PeerID // some of them, ascending: chosen by this side, or they have brought something
 	running []*exchange   // at most one per peer, oldest first
 	nextAt  time.Time
 	effects []Compare
@@ -127,7 +128,20 @@ func (r *Reconciler) PeerDown(p wire.PeerID) {
 	if i, found := slices.BinarySearch(r.peers, p); found {
 		r.peers = slices.Delete(r.peers, i, i+1)
 	}
+	if i, found := slices.BinarySearch(r.useful, p); found {
+		r.useful = slices.Delete(r.useful, i, i+1)
+	}
 	r.end(p)
+}
+
+// Useful tells that a neighbour was chosen by this side, or has brought something right.
+// Every second exchange is with one of those: of a crowd that came by itself, and may do
+// nothing, the others are.
+func (r *Reconciler) Useful(p wire.PeerID) {
+	_, known := slices.BinarySearch(r.peers, p)
+	if i, found := slices.BinarySearch(r.useful, p); known && !found {
+		r.useful = slices.Insert(r.useful, i, p)
+	}
 }
 
 func (r *Reconciler) begin(now time.Time, p wire.PeerID, first bool) {
@@ -203,7 +217,11 @@ func (r *Reconciler) Tick(now time.Time) {
 	}
 	r.schedule(now)
 	var idle []wire.PeerID
-	for _, p := range r.peers {
+	among := r.peers
+	if len(r.useful) > 0 && len(r.useful) < len(r.peers) && r.rng.IntN(2) == 0 {
+		among = r.useful
+	}
+	for _, p := range among {
 		if r.find(p) == nil {
 			idle = append(idle, p)
 		}

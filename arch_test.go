@@ -71,13 +71,15 @@ var packages = []struct {
 		"a network of processes is looked after by hand as well as by a scenario, and knows of none"},
 	{"testnet/processes", "api api/apipb block block/sig dissemination/arrival genesis internal/logline testnet/course testnet/local testnet/outcome testnet/report testnet/scenario testnet/traffic",
 		"processes are real peers: what is known of them comes through their API and from their logs"},
+	{"testnet/adversary", "api api/apipb block block/sig dissemination/message genesis p2p p2p/wire testnet/local testnet/traffic",
+		"a liar is a host that says what it likes: it knows the messages, and nothing of what honest peers do with them"},
 	{"testnet/events", "block dissemination/arrival dissemination/catchup dissemination/effect dissemination/fresh dissemination/message dissemination/protocol p2p/membership p2p/wire testnet/baseline/fabric testnet/outcome testnet/scenario",
 		"simulated peers are the cores and what stands between them: no network, no disk, no clock"},
 	{"cmd/internal/cli", "api", "what the programs have in common is the command line, not what they do"},
 	{"cmd/internal/cli/clitest", "", "a program is tested from outside"},
 	{"cmd/peer", "api api/apipb api/codec block block/sig cmd/internal/cli dissemination/arrival dissemination/fresh dissemination/protocol durable genesis internal/spelling ledger mempool node ordering p2p/membership testnet/ledgers testnet/local testnet/report testnet/traffic",
 		"the command line is at the top: nothing imports it"},
-	{"cmd/lab", "cmd/internal/cli cmd/lab/bench testnet/checks testnet/events testnet/local testnet/outcome testnet/packets testnet/plot testnet/processes testnet/scenario",
+	{"cmd/lab", "cmd/internal/cli cmd/lab/bench testnet/adversary testnet/checks testnet/events testnet/local testnet/outcome testnet/packets testnet/plot testnet/processes testnet/report testnet/scenario",
 		"the laboratory knows networks of peers, and starts the peers' program as anybody would"},
 	{"cmd/lab/bench", "cmd/internal/cli testnet/outcome testnet/report", "it starts the program as anybody would, and reads its rows"},
 
@@ -129,7 +131,7 @@ var guards = []struct {
 // cores are the sans-IO parts: directories, or single files.
 var cores = []string{
 	"block", "p2p/wire", "p2p/membership", "dissemination/message", "dissemination/arrival", "dissemination/effect",
-	"dissemination/fresh", "dissemination/catchup", "dissemination/protocol", "dissemination/txs", "p2p/pairing.go", "p2p/score.go", "ordering/cutter.go",
+	"dissemination/fresh", "dissemination/catchup", "dissemination/protocol", "dissemination/txs", "p2p/pairing.go", "p2p/score.go", "ordering/cutter.go", "ordering/rollcall.go",
 	"testnet/baseline/fabric",
 }
 

@@ -12,6 +12,7 @@ Usage: scripts/soak.sh --ledger
        scripts/soak.sh --scenarios
        scripts/soak.sh --simulate [N]
        scripts/soak.sh --worlds
+       scripts/soak.sh --adversary [CASE…]
        scripts/soak.sh [-n PEERS] [--rate R] [--duration D] [--size B] [--kill]
                        [--peer I] [--dir DIR] [-- FLAGS OF testnet up]
 
@@ -24,6 +25,8 @@ Usage: scripts/soak.sh --ledger
   --worlds      instead of a testnet: do the two simulated worlds agree on bodies of
                 1 MiB? (scripts/test.sh asks of 128 KiB) And are 1,000 blocks of
                 fabric-enhanced as they are known to be?
+  --adversary   instead of a load: hostile peers join a testnet of five, one case after
+                another (lab adversary --list); what must hold of the honest ones?
   -n PEERS      how many peers (default 20)
   --rate R      transactions a second (default 500)
   --duration D  how long, as Go writes it (default 30s)
@@ -78,6 +81,10 @@ alone() { # whether a way to run stands alone: its name, and what follows it
 	(($# < 2)) || die "$1 wants nothing after it, not $2"
 }
 
+adversary() {
+	go build -o bin/ ./cmd/peer ./cmd/lab && exec bin/lab adversary "$@"
+}
+
 # What goes wrong in one scenario keeps none of the others from running.
 scenarios() {
 	local code=0
@@ -105,6 +112,7 @@ while (($#)); do
 	--kill) kills=true ;;
 	--ledger) alone "$@" && GRAPEVINE_SOAK=1 exec go test -count=1 -v -run '^TestKill$' -timeout 30m ./ledger ;;
 	--worlds) alone "$@" && worlds ;;
+	--adversary) adversary "${@:2}" ;;
 	--scenarios) alone "$@" && scenarios ;;
 	--simulate) simulate "${@:2}" ;;
 	-h | --help) usage && exit 0 ;;

@@ -45,6 +45,7 @@ func adversaryCommand(p *place) *cobra.Command {
 	cmd.Flags().DurationVar(&cfg.Duration, "duration", 10*time.Second, "how long transactions are handed in, in each case")
 	cmd.Flags().Var(cli.Count(&cfg.Rate, 1, 1000), "rate", "transactions a second")
 	cfg.Rate = 20
+	cmd.Flags().DurationVar(&cfg.LeastP95, "p95", adversary.DefaultLeastP95, "what p95 may be, however quick the calm case is")
 	list := cmd.Flags().Bool("list", false, "list the cases and end")
 	p.addFlags(cmd.Flags())
 	cmd.RunE = func(cmd *cobra.Command, args []string) (err error) {

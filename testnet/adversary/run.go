@@ -21,7 +21,12 @@ type Config struct {
 	Cases    []Case // the calm one is played first, whether or not it is among them
 	Duration time.Duration
 	Rate     int // transactions a second
+	// LeastP95 is what p95 may be in any case, however quick the calm one is.
+	LeastP95 time.Duration
 }
+
+// DefaultLeastP95 is three blocks' time.
+const DefaultLeastP95 = time.Second
 
 // Row is what became of the honest peers in one case.
 type Row struct {
@@ -37,7 +42,6 @@ type Row struct {
 // What must hold in every case.
 const (
 	mostMemory = 100 << 20 // a peer may grow by so much
-	leastP95   = time.Second
 	timesCalm  = 3 // or by so many times the calm case's p95
 	patience   = 30 * time.Second
 )
@@ -127,7 +131,7 @@ func (f *field) play(ctx context.Context, c *Case) (Row, error) {
 	if f.calm == 0 {
 		f.calm = row.P95
 	}
-	if most := max(leastP95, timesCalm*f.calm); row.P95 > most {
+	if most := max(f.cfg.LeastP95, timesCalm*f.calm); row.P95 > most {
 		breach("p95 is %v, want at most %v", row.P95.Round(time.Millisecond), most.Round(time.Millisecond))
 	}
 	if row.Memory > mostMemory {

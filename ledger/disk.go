@@ -50,12 +50,12 @@ type disk struct {
 }
 
 // openDisk opens or makes the database of a network with these limits, after a look
-// at its tables: at their indexes, or the whole of them.
-func openDisk(dir string, l block.Limits, whole bool, logger *slog.Logger) (*disk, error) {
+// at its files.
+func openDisk(dir string, l block.Limits, logger *slog.Logger) (*disk, error) {
 	if err := makeDir(dir); err != nil {
 		return nil, err
 	}
-	recovery, err := survey(dir, whole)
+	recovery, err := survey(dir)
 	if err != nil {
 		return nil, err
 	}
@@ -78,17 +78,21 @@ func openDisk(dir string, l block.Limits, whole bool, logger *slog.Logger) (*dis
 
 // survey looks at the files before Badger touches them, and takes out of its way
 // what it stumbles over.
-func survey(dir string, whole bool) (Recovery, error) {
+func survey(dir string) (Recovery, error) {
 	if err := checkHeld(dir); err != nil {
 		return Recovery{}, err
 	}
 	if err := removeEmptyLogs(dir); err != nil {
 		return Recovery{}, fmt.Errorf("opening ledger %s: %w", dir, err)
 	}
-	if err := checkTables(dir, whole); err != nil {
+	r, logs, err := checkLogs(dir)
+	if err != nil {
 		return Recovery{}, damaged(dir, err)
 	}
-	r, err := checkLogs(dir)
+	tables, err := checkManifest(dir, logs)
+	if err == nil {
+		err = checkTables(dir, tables)
+	}
 	if err != nil {
 		return Recovery{}, damaged(dir, err)
 	}

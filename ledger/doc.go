@@ -41,9 +41,12 @@
 //
 // One process holds a directory at a time. Opening looks at the files before Badger
 // does, because Badger takes what it cannot read for the end of a file, cuts it off
-// or goes on without it: a value log that breaks off before the end of what is in
-// use, and a table that is damaged where it matters most, are refused (ErrCorrupt)
-// and left as they are. What only a crash leaves behind is cut off. Then the
+// or goes on without it, and removes what its manifest does not list. A manifest that
+// is missing or has lost tables, a table with a damaged block (all are read: a GB holds
+// the index of 10 million transactions), a write-ahead log with whole transactions
+// behind a bad place, and a value log that breaks off before the end of what is in use
+// are refused (ErrCorrupt) and left as they are. What only a crash leaves behind is cut
+// off: of a block that was being written, and was not acknowledged. Then the
 // metadata must be this network's, and the tip's block whole and consistent with the
 // indexes. Verify checks everything, offline.
 //

@@ -93,10 +93,10 @@ type Ledger struct {
 
 // Open opens the ledger of a network, or makes it. It refuses a directory of
 // another network (ErrWrongNetwork), one that another process holds (ErrHeld), and
-// one whose contents are damaged (ErrCorrupt), as far as that shows in the tables'
-// checksums and in the last block.
+// one whose contents are damaged (ErrCorrupt), as far as that shows in the tables,
+// all of which it reads, in the logs' ends and in the last block.
 func Open(cfg Config) (*Ledger, error) {
-	l, err := open(cfg, false)
+	l, err := open(cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -114,9 +114,8 @@ func (l *Ledger) start() error {
 	return l.resume()
 }
 
-// open opens the database and looks at nothing of the ledger's in it. With whole it
-// reads all of Badger's tables first.
-func open(cfg Config, whole bool) (*Ledger, error) {
+// open opens the database and looks at nothing of the ledger's in it.
+func open(cfg Config) (*Ledger, error) {
 	cfg = cfg.withDefaults()
 	if err := cfg.validate(); err != nil {
 		return nil, err
@@ -137,7 +136,7 @@ func open(cfg Config, whole bool) (*Ledger, error) {
 		}
 		return l, nil
 	}
-	d, err := openDisk(cfg.Dir, l.limits, whole, cfg.Logger)
+	d, err := openDisk(cfg.Dir, l.limits, cfg.Logger)
 	if err != nil {
 		return nil, err
 	}

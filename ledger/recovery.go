@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -10,6 +11,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/dgraph-io/badger/v4/y"
 )
 
 // Recovery is what a directory's logs looked like before Badger opened it, and so
@@ -57,18 +60,22 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // right for what a crash left unfinished, but it would let one bad byte take all
 // that was written after it. So a value log that ends before the entries that are
 // known to be in it is an error.
-func checkLogs(dir string) (Recovery, error) {
-	var r Recovery
+func checkLogs(dir string) (r Recovery, logs []logScan, err error) {
 	wals, err := filepath.Glob(filepath.Join(dir, "*.mem"))
 	if err != nil {
-		return r, fmt.Errorf("listing write-ahead logs: %w", err)
+		return r, nil, fmt.Errorf("listing write-ahead logs: %w", err)
 	}
 	reach := map[uint32]int64{} // how far into each value log file the write-ahead logs point
 	for _, path := range wals {
 		s, err := scanLog(path)
 		if err != nil {
-			return r, err
+			return r, nil, err
 		}
+		if s.lost {
+			return r, nil, fmt.Errorf("write-ahead log %s: the entry at byte %d%s does not match its checksum, and whole transactions follow it",
+				filepath.Base(path), s.valid, s.badKey)
+		}
+		logs = append(logs, s)
 		r.Replayed++
 		r.Transactions += s.txns
 		r.Dropped += s.rest
@@ -78,7 +85,7 @@ func checkLogs(dir string) (Recovery, error) {
 	}
 	dropped, err := checkValueLog(dir, r.Closed(), reach)
 	r.Dropped += dropped
-	return r, err
+	return r, logs, err
 }
 
 // removeEmptyLogs removes logs without a byte, which a process leaves behind that is
@@ -137,6 +144,9 @@ type logScan struct {
 	txns   int              // whole transactions
 	reach  map[uint32]int64 // ends of the value log entries that they point at, the highest per file
 	badKey string           // whose entry it is at valid, where that can be told
+
+	first, last uint64 // versions of the whole transactions, a block each
+	lost        bool   // transactions follow that were synced after what ends the log
 }
 
 // scanLog reads a log as far as it makes sense, as Badger does.
@@ -157,8 +167,55 @@ func scanLog(path string) (logScan, error) {
 	if err := s.entries(bufio.NewReaderSize(f, partSize)); err != nil {
 		return s, fmt.Errorf("reading %s: %w", filepath.Base(path), err)
 	}
-	s.rest, err = lastNonZero(f, s.valid)
-	return s, err
+	if s.rest, err = lastNonZero(f, s.valid); err != nil || s.rest == 0 || s.last == 0 && filepath.Ext(path) != ".mem" {
+		return s, err
+	}
+	tail := make([]byte, s.rest)
+	if _, err := f.ReadAt(tail, s.valid); err != nil {
+		return s, fmt.Errorf("reading log: %w", err)
+	}
+	s.lost = later(tail, s.last)
+	return s, nil
+}
+
+// later says whether whole entries follow in a log's tail that can only have been written
+// when what is not whole had been synced: those of a transaction after the one that the
+// log ends in, of which pieces may be there, in whatever order the disk wrote them. Last
+// is the version of the last whole transaction before; zero: there is none.
+func later(tail []byte, last uint64) bool {
+	first := last + 1
+	for at := range tail {
+		key, ok := entryAt(tail[at:])
+		if !ok {
+			continue
+		}
+		version := y.ParseTs(key)
+		if last == 0 {
+			first, last = version, version
+		}
+		if version > first {
+			return true
+		}
+	}
+	return false
+}
+
+// entryAt returns the key of an entry of a transaction of ours, if one begins here.
+func entryAt(b []byte) (key []byte, ok bool) {
+	if len(b) < maxEntryHeader || b[0]&metaTxn == 0 || !ownKey(int(b[2])-8) {
+		return nil, false // the keys' lengths are below 128: one byte
+	}
+	e, err := readEntry(bufio.NewReader(bytes.NewReader(b)), int64(len(b)))
+	return e.key, err == nil
+}
+
+// ownKey says whether a key of the ledger has so many bytes.
+func ownKey(n int) bool {
+	switch n {
+	case len(keyMeta), len(keyTip), headerKeySize, bodyKeySize, idKeySize:
+		return true
+	}
+	return false
 }
 
 // logEntry is one entry of a log.
@@ -197,6 +254,9 @@ func (s *logScan) entries(r *bufio.Reader) error {
 				pending[file] = max(pending[file], end)
 			}
 		case e.meta&metaEnd != 0:
+			if s.last = y.ParseTs(e.key); s.txns == 0 {
+				s.first = s.last
+			}
 			s.valid, version = at, nil
 			s.txns++
 			for file, end := range pending {

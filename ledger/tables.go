@@ -4,13 +4,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
-	"slices"
 
-	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/fb"
 	"github.com/dgraph-io/badger/v4/pb"
 	"github.com/dgraph-io/badger/v4/table"
@@ -18,59 +14,59 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// checkTables refuses a directory with a table whose index does not match its
-// checksum, or one of whose blocks does not: any block when whole is set, otherwise
-// one that may hold the metadata or the tip.
+// checkTables refuses tables whose index does not match its checksum, or one of whose
+// blocks does not.
 //
 // Badger, which reads the same bytes next, ends the process over some bad indexes.
 // Over a bad block it says nothing: it looks for the key in older tables, and would
-// find an older tip. Other keys that go missing so are missed, except those of the
-// transaction index, which only Verify looks for.
+// find an older tip, or no transaction where there is one: an orderer that does not
+// know what it has committed commits it again, and every other peer refuses that.
 //
 // A table is a row of blocks and their index. Either is followed by a trailer: its
 // checksum (protobuf) and the checksum's length (4); between the index and its
 // trailer stands the index's length (4).
-func checkTables(dir string, whole bool) error {
-	tables, err := listTables(dir)
-	if err != nil {
-		return err
-	}
+func checkTables(dir string, tables []uint64) error {
 	for _, id := range tables {
 		path := table.NewFilename(id, dir)
-		if err := checkTable(path, whole); err != nil {
+		if err := checkTable(path); err != nil {
 			return fmt.Errorf("table %s: %w", filepath.Base(path), err)
 		}
 	}
 	return nil
 }
 
-// listTables returns the numbers of the tables that belong to the database. Others
-// may lie around after a crash, half written; Badger removes them.
-func listTables(dir string) ([]uint64, error) {
-	f, err := os.Open(filepath.Join(dir, badger.ManifestFilename))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil // Badger is going to make it
-	}
-	if err != nil {
-		return nil, fmt.Errorf("listing tables: %w", err)
-	}
-	defer f.Close()
-	m, _, err := badger.ReplayManifestFile(f, 0, badger.DefaultOptions(dir).WithLogger(nil))
-	if err != nil {
-		return nil, fmt.Errorf("list of tables %s: %w", badger.ManifestFilename, err)
-	}
-	return slices.Sorted(maps.Keys(m.Tables)), nil
-}
-
-func checkTable(path string, whole bool) error {
+func checkTable(path string) error {
 	f, err := os.Open(path)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	info, err := f.Stat()
+	index, err := readIndex(f)
 	if err != nil {
 		return err
+	}
+	return checkBlocks(f, index)
+}
+
+// lastVersion returns the greatest version of a table's keys.
+func lastVersion(path string) (uint64, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	index, err := readIndex(f)
+	if err != nil {
+		return 0, err
+	}
+	return index.MaxVersion(), nil
+}
+
+// readIndex reads a table's index, and holds it against its checksum.
+func readIndex(f *os.File) (*fb.TableIndex, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
 	}
 	end := info.Size()
 	take := func() ([]byte, error) { // the length before end, and as many bytes before it
@@ -91,30 +87,23 @@ func checkTable(path string, whole bool) error {
 	}
 	sum, err := take()
 	if err != nil {
-		return fmt.Errorf("checksum of the index: %w", err)
+		return nil, fmt.Errorf("checksum of the index: %w", err)
 	}
 	index, err := take()
 	if err != nil {
-		return fmt.Errorf("index: %w", err)
+		return nil, fmt.Errorf("index: %w", err)
 	}
 	if err := checkSum(index, sum); err != nil {
-		return fmt.Errorf("index: %w", err)
+		return nil, fmt.Errorf("index: %w", err)
 	}
-	return checkBlocks(f, fb.GetRootAsTableIndex(index, 0), whole)
+	return fb.GetRootAsTableIndex(index, 0), nil
 }
 
-// checkBlocks reads the blocks that a good index names, or some of them.
-func checkBlocks(f *os.File, index *fb.TableIndex, whole bool) error {
-	var at, next fb.BlockOffset
-	n := index.OffsetsLength()
-	for i := range n {
+// checkBlocks reads the blocks that a good index names.
+func checkBlocks(f *os.File, index *fb.TableIndex) error {
+	var at fb.BlockOffset
+	for i := range index.OffsetsLength() {
 		index.Offsets(&at, i)
-		if !whole && string(y.ParseKey(at.KeyBytes())) > keyTip {
-			return nil // blocks are in order of their first keys
-		}
-		if !whole && i+1 < n && index.Offsets(&next, i+1) && string(y.ParseKey(next.KeyBytes())) < keyMeta {
-			continue
-		}
 		if err := checkBlock(f, int64(at.Offset()), int(at.Len())); err != nil {
 			return fmt.Errorf("block %d at byte %d: %w", i, at.Offset(), err)
 		}

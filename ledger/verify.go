@@ -57,7 +57,7 @@ func Verify(dir string, g *genesis.Genesis, progress func(height, tip uint64)) (
 	if _, err := os.Stat(filepath.Join(dir, badger.ManifestFilename)); err != nil {
 		return Report{}, fmt.Errorf("there is no ledger in %s: %w", dir, err)
 	}
-	l, err := open(Config{Dir: dir, Genesis: g}, true)
+	l, err := open(Config{Dir: dir, Genesis: g})
 	if err != nil {
 		return Report{}, err
 	}

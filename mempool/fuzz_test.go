@@ -18,6 +18,10 @@ func FuzzSegment(f *testing.F) {
 	segment := append(head{genesis: block.ID{9}, number: 5, base: 4}.bytes(), one...)
 	f.Add(segment)
 	f.Add(segment[:headSize])
+	marked := bytes.Clone(segment)
+	endBatch(marked[headSize:], 0)
+	f.Add(marked)
+	f.Add(append(head{number: 5, unmarked: true}.bytes(), one...))
 	f.Add(segment[:len(segment)-1])
 	f.Add(append(bytes.Clone(segment), make([]byte, 100)...))
 	f.Add(appendRecord(bytes.Clone(segment), newTx(7, 7, 7, 300), t0.Add(1)))
@@ -41,6 +45,9 @@ func FuzzSegment(f *testing.F) {
 			}
 			before := len(out)
 			out = appendRecord(out, rec.tx, rec.at)
+			if rec.end {
+				endBatch(out[before:], 0)
+			}
 			if len(out)-before != n {
 				t.Fatalf("a record of %d bytes is said to have %d", len(out)-before, n)
 			}

@@ -41,6 +41,7 @@ type segment struct {
 // batch is what one sync makes durable.
 type batch struct {
 	buf  []byte // collected under journal.mu
+	last int    // where the last record in buf begins, under journal.mu
 	led  bool
 	done chan struct{} // closed when the two below are final
 
@@ -66,6 +67,7 @@ func (j *journal) join(entries []*entry) ticket {
 	defer j.mu.Unlock()
 	b := j.next
 	for _, e := range entries {
+		b.last = len(b.buf)
 		b.buf = appendRecord(b.buf, e.tx, e.at)
 	}
 	lead := !b.led
@@ -127,6 +129,7 @@ func (j *journal) write(b *batch) (*segment, error) {
 	s.size += int64(len(b.buf))
 	s.live += int64(len(b.buf))
 	j.mu.Unlock()
+	endBatch(b.buf, b.last)
 	if err := j.steps.Do("append", func() error { _, err := j.file.Write(b.buf); return err }); err != nil {
 		return nil, fmt.Errorf("appending to %s: %w", j.path(s.number), err)
 	}

@@ -362,3 +362,65 @@ func TestWhileItIsJournalled(t *testing.T) {
 		})
 	}
 }
+
+// A byte of the last segment that goes bad is found, unless it is in the last write: that
+// may be one that a crash interrupted. Nothing acknowledged before it is lost without a
+// word, and the file stays as it is.
+func TestFlippedByteInTheLastSegment(t *testing.T) {
+	dir := t.TempDir()
+	p := mustOpen(t, Config{Journal: dir})
+	name := filepath.Join(dir, "0000000000000001.journal")
+	var ends []int // of the writes
+	for _, txs := range [][]*block.Tx{run('a', 3), run('b', 1), run('c', 2), run('d', 2)} {
+		mustSubmit(t, p, t0, txs...)
+		info, err := os.Stat(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ends = append(ends, int(info.Size()))
+	}
+	whole, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	record := recordOverhead + block.TxOverhead
+	for at := headSize; at < len(whole); at++ {
+		broken := slices.Clone(whole)
+		broken[at] ^= 1 << (at % 8)
+		cfg := Config{Journal: t.TempDir()}
+		path := filepath.Join(cfg.Journal, filepath.Base(name))
+		if err := os.WriteFile(path, broken, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		q, err := Open(cfg)
+		if at >= ends[2] { // the last write is dropped from the bad place on
+			if want := 6 + (at-ends[2])/record; err != nil || len(q.Journalled()) != want {
+				t.Errorf("at byte %d, in the last write: %v, want %d transactions", at, err, want)
+			}
+			continue
+		}
+		if err == nil || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "later writes follow") {
+			t.Fatalf("at byte %d of %d: %v, want an error that names the file", at, len(whole), err)
+		}
+		if kept, err := os.ReadFile(path); err != nil || !bytes.Equal(kept, broken) {
+			t.Errorf("at byte %d: the file was changed: %v", at, err)
+		}
+	}
+}
+
+// A journal of the version before is read, and what ends it is taken for a torn write.
+func TestJournalOfTheVersionBefore(t *testing.T) {
+	old := head{number: 1, base: 1, unmarked: true}.bytes()
+	for _, tx := range run('a', 3) {
+		old = appendRecord(old, tx, t0)
+	}
+	old[len(old)-1] ^= 1
+	cfg := Config{Journal: t.TempDir()}
+	if err := os.WriteFile(filepath.Join(cfg.Journal, "0000000000000001.journal"), old, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p, err := Open(cfg)
+	if err != nil || len(p.Journalled()) != 2 {
+		t.Fatalf("%v, want 2 transactions", err)
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"math/bits"
 	"time"
 
 	"grapevine/block"
@@ -15,14 +16,16 @@ import (
 // A segment file is a head and records, integers big-endian, checksums CRC-32C.
 //
 //	head, 56 bytes:
-//	     0     4  "GVJ" and the version, 1
+//	     0     4  "GVJ" and the version, 2; version 1 is read too, in which no bits say
+//	              where a batch ends
 //	     4    32  genesis ID
 //	    36     8  number of this segment
 //	    44     8  number of the lowest segment that still counts beside this one
 //	    52     4  checksum of bytes 0 … 52
 //
 //	record, 16 + n bytes:
-//	     0     4  length 8 + n of what follows the checksum
+//	     0     4  length 8 + n of what follows the checksum; its three highest bits are
+//	              set in the last record of a batch, which one sync made durable
 //	     4     4  checksum of the length and of what follows
 //	     8     8  when the transaction came, nanoseconds since 1970
 //	    16     n  the transaction's canonical bytes
@@ -32,9 +35,15 @@ const (
 	// maxRecord bounds a record's length field: twice the largest transaction that
 	// any genesis may allow.
 	maxRecord = 2 << 20
+	// batchEnd is set in the length of a batch's last record: three bits, so that it can
+	// be read of a damaged record too.
+	batchEnd = 7 << 29
 )
 
-const journalMagic = "GVJ\x01"
+const (
+	journalMagic = "GVJ\x02"
+	magicBefore  = "GVJ\x01"
+)
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
@@ -46,10 +55,15 @@ var errTorn = errors.New("cut off or damaged")
 type head struct {
 	genesis      block.ID
 	number, base uint64
+	unmarked     bool // of version 1: nothing says where a batch ends
 }
 
 func (h head) bytes() []byte {
-	b := append(make([]byte, 0, headSize), journalMagic...)
+	magic := journalMagic
+	if h.unmarked {
+		magic = magicBefore
+	}
+	b := append(make([]byte, 0, headSize), magic...)
 	b = append(b, h.genesis[:]...)
 	b = binary.BigEndian.AppendUint64(b, h.number)
 	b = binary.BigEndian.AppendUint64(b, h.base)
@@ -64,10 +78,14 @@ func readHead(r io.Reader) (head, error) {
 	if binary.BigEndian.Uint32(b[52:]) != crc32.Checksum(b[:52], castagnoli) {
 		return head{}, fmt.Errorf("head: %w", errTorn)
 	}
-	if string(b[:4]) != journalMagic {
-		return head{}, fmt.Errorf("head begins with %q: this software reads %q", b[:4], journalMagic)
+	magic := string(b[:4])
+	if magic != journalMagic && magic != magicBefore {
+		return head{}, fmt.Errorf("head begins with %q: this software reads %q and %q", magic, journalMagic, magicBefore)
 	}
-	h := head{genesis: block.ID(b[4:36]), number: binary.BigEndian.Uint64(b[36:]), base: binary.BigEndian.Uint64(b[44:])}
+	h := head{
+		genesis: block.ID(b[4:36]), number: binary.BigEndian.Uint64(b[36:]), base: binary.BigEndian.Uint64(b[44:]),
+		unmarked: magic == magicBefore,
+	}
 	if h.base > h.number {
 		return head{}, fmt.Errorf("head of segment %d names %d as the lowest that counts", h.number, h.base)
 	}
@@ -76,8 +94,9 @@ func readHead(r io.Reader) (head, error) {
 
 // record is a journalled transaction.
 type record struct {
-	tx *block.Tx
-	at time.Time
+	tx  *block.Tx
+	at  time.Time
+	end bool // it is the last of its batch
 }
 
 // appendRecord appends a record's bytes to b.
@@ -90,6 +109,15 @@ func appendRecord(b []byte, t *block.Tx, at time.Time) []byte {
 	binary.BigEndian.PutUint32(b[start+4:], recordSum(b[start:]))
 	return b
 }
+
+// endBatch marks the last of the records in a batch, which begins at start.
+func endBatch(b []byte, start int) {
+	binary.BigEndian.PutUint32(b[start:], binary.BigEndian.Uint32(b[start:])|batchEnd)
+	binary.BigEndian.PutUint32(b[start+4:], recordSum(b[start:]))
+}
+
+// ends says whether a length has the mark of a batch's end, by the most of its bits.
+func ends(length uint32) bool { return bits.OnesCount32(length&batchEnd) >= 2 }
 
 // recordSum is the checksum of a whole record, but for the checksum itself.
 func recordSum(b []byte) uint32 {
@@ -105,8 +133,9 @@ func readRecord(r *bufio.Reader) (record, int, error) {
 	} else if err != nil {
 		return record{}, 0, atEnd(err)
 	}
-	n := binary.BigEndian.Uint32(h[:])
-	if n < 8+block.TxOverhead || n > maxRecord {
+	length := binary.BigEndian.Uint32(h[:])
+	n := length &^ batchEnd
+	if mark := length & batchEnd; mark != 0 && mark != batchEnd || n < 8+block.TxOverhead || n > maxRecord {
 		return record{}, 0, errTorn
 	}
 	b := make([]byte, 8+n)
@@ -121,7 +150,29 @@ func readRecord(r *bufio.Reader) (record, int, error) {
 	if err != nil {
 		return record{}, 0, err
 	}
-	return record{tx: t, at: time.Unix(0, int64(binary.BigEndian.Uint64(b[8:])))}, len(b), nil
+	return record{tx: t, at: time.Unix(0, int64(binary.BigEndian.Uint64(b[8:]))), end: ends(length)}, len(b), nil
+}
+
+// acknowledged says whether a journal's tail, which begins with a record that is not
+// whole, has records of a later batch: then the one that is not whole had been synced.
+// Others of its own batch may be there, in whatever order the disk wrote them.
+func acknowledged(tail []byte) bool {
+	over := len(tail) >= 4 && ends(binary.BigEndian.Uint32(tail))
+	for at := 1; at+recordOverhead+block.TxOverhead <= len(tail); {
+		length := binary.BigEndian.Uint32(tail[at:])
+		n := int(length &^ batchEnd)
+		if mark := length & batchEnd; mark != 0 && mark != batchEnd || n < 8+block.TxOverhead || n > len(tail)-at-8 ||
+			recordSum(tail[at:at+8+n]) != binary.BigEndian.Uint32(tail[at+4:]) {
+			at++
+			continue
+		}
+		if over {
+			return true
+		}
+		over = ends(length)
+		at += 8 + n
+	}
+	return false
 }
 
 // atEnd turns the ends that io.ReadFull reports into errTorn and leaves other

@@ -70,9 +70,14 @@ func (p *Pool) replay() error {
 		}
 	}
 	var buf []byte
+	last := 0
 	for el := p.shelf.arrival.Front(); el != nil; el = el.Next() {
 		e := el.Value.(*entry)
+		last = len(buf)
 		buf = appendRecord(buf, e.tx, e.at)
+	}
+	if len(buf) > 0 {
+		endBatch(buf, last)
 	}
 	s := &segment{number: found.next, live: int64(len(buf))}
 	if j.file, s.size, err = j.create(head{genesis: j.genesis, number: s.number, base: s.number}, buf); err != nil {
@@ -144,7 +149,7 @@ func (j *journal) read() (findings, error) {
 		if h.number < base {
 			continue // superseded
 		}
-		records, err := j.readSegment(h.number, i == len(heads)-1)
+		records, err := j.readSegment(h, i == len(heads)-1)
 		if err != nil {
 			return f, err
 		}
@@ -173,9 +178,9 @@ func (j *journal) readHead(path string) (head, error) {
 }
 
 // readSegment reads a segment's records. In the last one a torn end is a write that
-// was under way when the process died.
-func (j *journal) readSegment(number uint64, last bool) ([]record, error) {
-	path := j.path(number)
+// was under way when the process died, if no later write follows it.
+func (j *journal) readSegment(h head, last bool) ([]record, error) {
+	path := j.path(h.number)
 	file, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -192,7 +197,7 @@ func (j *journal) readSegment(number uint64, last bool) ([]record, error) {
 		case errors.Is(err, io.EOF):
 			return records, nil
 		case errors.Is(err, errTorn) && last:
-			return records, j.dropTorn(file, at)
+			return records, j.dropTorn(h, file, at)
 		case err != nil:
 			return nil, damaged(path, at, err)
 		}
@@ -203,12 +208,18 @@ func (j *journal) readSegment(number uint64, last bool) ([]record, error) {
 
 // dropTorn says that the rest of the file is left out. The segment that replay
 // begins does without it.
-func (j *journal) dropTorn(file *os.File, at int64) error {
-	info, err := file.Stat()
+func (j *journal) dropTorn(h head, file *os.File, at int64) error {
+	if _, err := file.Seek(at, io.SeekStart); err != nil {
+		return err
+	}
+	tail, err := io.ReadAll(file)
 	if err != nil {
 		return err
 	}
-	j.log.Warn("journal ends in a torn write, which was never acknowledged: dropped", "path", file.Name(), "offset", at, "bytes", info.Size()-at)
+	if !h.unmarked && acknowledged(tail) {
+		return damaged(file.Name(), at, fmt.Errorf("%w, and later writes follow it, so that it had been acknowledged", errTorn))
+	}
+	j.log.Warn("journal ends in a torn write, which was never acknowledged: dropped", "path", file.Name(), "offset", at, "bytes", len(tail))
 	return nil
 }
 

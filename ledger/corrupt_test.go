@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dgraph-io/badger/v4"
+
 	"grapevine/genesis"
 )
 
@@ -90,5 +92,33 @@ func (c *chain) checkFlipped(t *testing.T, whole, name string, at int64) {
 		case err != nil && !errors.Is(err, ErrCorrupt):
 			t.Errorf("height %d: %v", want.Height, err)
 		}
+	}
+}
+
+// Somebody reads a damaged old body while a block is being appended: the reader gets an
+// error, and the block is appended. What Badger logs of a read is no failure of a write.
+func TestDamagedBodyIsTheReadersAlone(t *testing.T) {
+	c := newChain(t, genesis.Limits{MaxBlockTxs: 20})
+	dir := t.TempDir()
+	l := c.open(dir)
+	c.append(l, c.next(5, 2000), c.next(5, 2000))
+	l.Close()
+	l = c.open(dir) // another value log file, so that the first is looked at no more
+	c.append(l, c.next(5, 2000))
+	l.Close()
+	flip(t, filepath.Join(dir, "000001.vlog"), logHeaderSize+500)
+	l = c.open(dir)
+	defer l.Close()
+	d := l.db.(*disk)
+	read := 0
+	d.commitTxn = func(txn *badger.Txn) error {
+		if _, err := l.Block(1); err != nil {
+			read++
+		}
+		return txn.Commit()
+	}
+	c.append(l, c.next(5, 2000))
+	if read != 1 {
+		t.Errorf("the damaged body was read %d times in vain, want once", read)
 	}
 }

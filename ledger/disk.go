@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
@@ -260,10 +261,38 @@ func openError(dir string, err error) error {
 	return damaged(dir, err)
 }
 
+// ofSystem returns what to do about an error that is the operating system's, and says
+// nothing about the data; "" for others. Badger does not keep the chain of errors, so its
+// words count too.
+func ofSystem(err error) string {
+	for _, e := range []struct {
+		errno  syscall.Errno
+		remedy string
+	}{
+		{syscall.EACCES, "let this process's user read and write the directory"},
+		{syscall.EPERM, "let this process's user read and write the directory"},
+		{syscall.EROFS, "mount the file system for writing; after an error of the disk look at the system's log first"},
+		{syscall.EMFILE, "raise the limit of open files (ulimit -n)"},
+		{syscall.ENFILE, "raise the system's limit of open files"},
+		{syscall.ENOSPC, "make room on the disk"},
+		{syscall.EDQUOT, "make room in the quota"},
+		{syscall.ENOMEM, "give the process more memory, or more mappings (vm.max_map_count)"},
+		{syscall.EIO, "look at the system's log: the disk cannot be read; a copy of the directory from a good disk may do"},
+	} {
+		if errors.Is(err, e.errno) || strings.Contains(err.Error(), e.errno.Error()) {
+			return e.remedy
+		}
+	}
+	return ""
+}
+
 func held(dir string) error {
 	return fmt.Errorf("ledger %s is %w: stop that process, or give this node another directory", dir, ErrHeld)
 }
 
 func damaged(where string, err error) error {
+	if remedy := ofSystem(err); remedy != "" {
+		return fmt.Errorf("ledger %s: %w: that is no damage: %s", where, err, remedy)
+	}
 	return fmt.Errorf("ledger %s is %w: %w: move the directory away and start again with an empty one, which the node fills from its peers", where, ErrCorrupt, err)
 }

@@ -1,7 +1,11 @@
 package ledger
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
+	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/dgraph-io/badger/v4/skl"
@@ -73,5 +77,20 @@ func TestMemTableSizeIsSmallest(t *testing.T) {
 		if !holds(m) || m > 1<<20 && holds(m-1<<20) {
 			t.Errorf("%+v: memtable of %d MiB", l, m>>20)
 		}
+	}
+}
+
+// What the operating system refuses is not called damage, by whichever way it is told.
+func TestErrorsOfTheSystemAreNoDamage(t *testing.T) {
+	for _, e := range []syscall.Errno{syscall.EACCES, syscall.EROFS, syscall.EMFILE, syscall.ENOSPC, syscall.EIO} {
+		for _, err := range []error{&fs.PathError{Op: "open", Path: "x", Err: e}, errors.New("Badger says: " + e.Error())} {
+			got := openError("home/ledger", err)
+			if errors.Is(got, ErrCorrupt) || !strings.Contains(got.Error(), "no damage") || !strings.Contains(got.Error(), e.Error()) {
+				t.Errorf("%v: %v", e, got)
+			}
+		}
+	}
+	if got := openError("home/ledger", errors.New("checksum mismatch")); !errors.Is(got, ErrCorrupt) {
+		t.Errorf("damage is %v", got)
 	}
 }

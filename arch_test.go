@@ -48,7 +48,7 @@ var packages = []struct {
 	{"api/codec", "api/apipb", "what strangers send is decoded in a small package, which is quick to fuzz"},
 	{"api/apipb", "", "generated"},
 	{"api/apipb/apipbconnect", "api/apipb", "generated"},
-	{"node", "api block block/sig dissemination dissemination/arrival dissemination/fresh dissemination/message dissemination/protocol genesis internal/logline ledger mempool ordering p2p p2p/membership p2p/wire",
+	{"node", "api block block/sig dissemination dissemination/arrival dissemination/fresh dissemination/message dissemination/protocol durable genesis internal/logline ledger mempool ordering p2p p2p/membership p2p/wire",
 		"the composition root imports every part, and no part imports it"},
 
 	{"internal/logline", "", "who writes a line and who reads it share its words, and nothing else"},

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"errors"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -52,5 +53,42 @@ func TestKeptEvidenceHaltsTheNextLife(t *testing.T) {
 	if n, err := New(cfg); err == nil {
 		n.Close()
 		t.Error("a node starts with a damaged proof beside its ledger")
+	}
+}
+
+// A data directory remembers whose it is: another key is refused, in words that say both.
+func TestDirectoryIsOfOnePeer(t *testing.T) {
+	orderer, other := sig.NewKey([32]byte{1}), sig.NewKey([32]byte{2})
+	g, err := genesis.New(genesis.Genesis{
+		ChainID: "test", Admission: genesis.Admission{Type: "open"},
+		Ordering: genesis.Ordering{Type: "solo", Orderer: genesis.PeerID(orderer.Public())},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	life := func(dir string, key sig.Key) error {
+		n, err := New(Config{Genesis: g, Key: key, Dir: dir})
+		if err != nil {
+			return err
+		}
+		return n.Close()
+	}
+	dir := t.TempDir()
+	if err := errors.Join(life(dir, other), life(dir, other)); err != nil {
+		t.Fatal(err)
+	}
+	third := sig.NewKey([32]byte{3})
+	if err := life(dir, third); err == nil || !strings.Contains(err.Error(), genesis.PeerID(other.Public())) || !strings.Contains(err.Error(), genesis.PeerID(third.Public())) {
+		t.Errorf("with another key: %v", err)
+	}
+	dir = t.TempDir() // one of before, which says nothing but has a lock
+	if err := ordering.CreateLock(filepath.Join(dir, "orderer.lock"), g.ID()); err != nil {
+		t.Fatal(err)
+	}
+	if err := life(dir, other); err == nil || !strings.Contains(err.Error(), "orderer's lock") {
+		t.Errorf("a lock beside another's key: %v", err)
+	}
+	if err := life(dir, orderer); err != nil {
+		t.Error(err)
 	}
 }

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,6 +18,8 @@ import (
 	"grapevine/api"
 	"grapevine/block"
 	"grapevine/dissemination"
+	"grapevine/durable"
+	"grapevine/genesis"
 	"grapevine/internal/logline"
 	"grapevine/ledger"
 	"grapevine/mempool"
@@ -58,7 +62,7 @@ func New(cfg Config) (_ *Node, err error) {
 			err = errors.Join(err, n.Close())
 		}
 	}()
-	for _, open := range []func() error{n.openLedger, n.openPool, n.openHost, n.openDriver, n.openOrderer, n.openAPI} {
+	for _, open := range []func() error{n.claimHome, n.openLedger, n.openPool, n.openHost, n.openDriver, n.openOrderer, n.openAPI} {
 		if err := open(); err != nil {
 			return nil, err
 		}
@@ -73,12 +77,37 @@ func (n *Node) path(name string) string {
 	return filepath.Join(n.cfg.Dir, name)
 }
 
-func (n *Node) openLedger() error {
-	if n.cfg.Dir != "" {
-		if err := os.MkdirAll(n.cfg.Dir, 0o755); err != nil {
-			return fmt.Errorf("making the data directory: %w", err)
-		}
+// claimHome makes the data directory this identity's, or refuses one that is another's: a
+// key of which a bit has changed is that of another peer, who would come up as if nothing
+// were wrong.
+func (n *Node) claimHome() error {
+	if n.cfg.Dir == "" {
+		return nil
 	}
+	if err := os.MkdirAll(n.cfg.Dir, 0o755); err != nil {
+		return fmt.Errorf("making the data directory: %w", err)
+	}
+	own, path := genesis.PeerID(n.cfg.Key.Public()), n.path("peer-id")
+	text, err := os.ReadFile(path)
+	switch kept := strings.TrimSpace(string(text)); {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		return fmt.Errorf("reading whose directory it is: %w", err)
+	case kept != own:
+		return fmt.Errorf("%s is the directory of peer %s, and the key is that of %s: put its own key back; to begin anew with this key take another directory", n.cfg.Dir, kept, own)
+	default:
+		return nil
+	}
+	if _, err := os.Stat(n.path("orderer.lock")); err == nil && !n.cfg.Genesis.Produces(n.cfg.Key.Public()) {
+		return fmt.Errorf("%s has an orderer's lock, and the key is that of %s, which is not the orderer: put the orderer's key back, or move the lock away", n.cfg.Dir, own)
+	}
+	if err := durable.Create(path, []byte(own+"\n"), 0o644); err != nil {
+		return fmt.Errorf("noting whose directory it is: %w", err)
+	}
+	return nil
+}
+
+func (n *Node) openLedger() error {
 	l, err := ledger.Open(ledger.Config{Dir: n.path("ledger"), Memory: n.cfg.Memory, Genesis: n.cfg.Genesis, Logger: n.cfg.Logger})
 	if err != nil {
 		return err

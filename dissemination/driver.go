@@ -95,6 +95,7 @@ type Driver struct {
 	started atomic.Bool           // the loop runs, or has ended
 	done    chan struct{}         // closed when the loop ends: nobody waits for it any more
 	last    atomic.Pointer[stats] // as the loop ended
+	stopped atomic.Pointer[error] // halted, for others than the loop
 	signed  atomic.Uint64         // the greatest height of a signed header that was announced
 
 	// Owned by the loop.
@@ -304,6 +305,14 @@ func (d *Driver) sendBytes(to wire.PeerID, m message.Message, b []byte) bool {
 // bytes, and says whether it did; it never blocks.
 func (d *Driver) TellOrderer(to wire.PeerID, msg []byte) bool {
 	return d.send(to, &message.Ordering{Data: msg})
+}
+
+// Halted returns why this peer appends no more blocks; nil: it does.
+func (d *Driver) Halted() error {
+	if err := d.stopped.Load(); err != nil {
+		return *err
+	}
+	return nil
 }
 
 // Signed returns the greatest height of a block above the tip that others have announced,

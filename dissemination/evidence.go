@@ -17,6 +17,7 @@ func (d *Driver) halt(height uint64, why error) {
 		return
 	}
 	d.halted = fmt.Errorf("halted at height %d: %w", height, why)
+	d.stopped.Store(&d.halted)
 	d.log.Error("the orderer broke the rules, no more of its blocks are appended", "height", height, "err", why)
 	if d.cfg.Halted != nil {
 		d.cfg.Halted(d.halted)

@@ -34,10 +34,14 @@ func (in *Intake) Submit(ctx context.Context, txs []*block.Tx) ([]mempool.Verdic
 	if len(good) == 0 {
 		return verdicts, nil
 	}
-	if err := in.Driver.AwaitTurn(ctx, sizeOf(good)); err != nil {
-		if !errors.Is(err, ErrBusy) {
+	err := in.Driver.Halted() // no block of this chain will have them
+	if err == nil {
+		err = in.Driver.AwaitTurn(ctx, sizeOf(good))
+		if err != nil && !errors.Is(err, ErrBusy) {
 			return nil, err
 		}
+	}
+	if err != nil {
 		for _, i := range places {
 			verdicts[i] = mempool.Verdict{Status: mempool.Refused, Err: err}
 		}

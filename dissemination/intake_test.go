@@ -3,6 +3,7 @@ package dissemination
 import (
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 
 	"grapevine/block"
@@ -63,6 +64,26 @@ func TestIntakeWhenTheNetworkIsBusy(t *testing.T) {
 		}
 		if n, _, _ := d.pool.Pending(); n != 0 {
 			t.Errorf("%d transactions are in the pool", n)
+		}
+	})
+}
+
+// A peer that has halted acknowledges nothing: no block will have it.
+func TestIntakeOfAHaltedPeer(t *testing.T) {
+	open(t, func(d *desk) {
+		txs := d.txs(3)
+		d.receive("a", announce(d.block(txs[:1])))
+		d.receive("b", announce(d.block(txs[1:2])))
+		if len(d.halted) != 1 {
+			t.Fatal("two blocks at one height do not halt the peer")
+		}
+		in := &Intake{Genesis: d.genesis, Ledger: d.ledger, Pool: d.pool, Driver: d.driver}
+		verdicts, err := in.Submit(d.t.Context(), txs[2:])
+		if err != nil || verdicts[0].Status != mempool.Refused || !strings.Contains(verdicts[0].Err.Error(), "halted at height 1") {
+			t.Errorf("verdicts are %v, %v", verdicts, err)
+		}
+		if d.pool.Has(txs[2].ID()) {
+			t.Error("it is in the pool")
 		}
 	})
 }

@@ -282,6 +282,9 @@ func TestFailedSyncPoisons(t *testing.T) {
 	p.Offer(t0, txs[1:2])
 	d.fail = len(d.steps) + 2 // append, sync
 	verdicts, err := p.Submit(t0, txs)
+	if got := p.Failed(); !errors.Is(got, ErrJournal) || !errors.Is(got, errDisk) {
+		t.Errorf("the pool says that its journal failed with %v", got)
+	}
 	if !errors.Is(err, ErrJournal) || !errors.Is(err, errDisk) {
 		t.Fatalf("error is %v", err)
 	}

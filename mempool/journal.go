@@ -113,6 +113,13 @@ func (j *journal) fail(err error) error {
 	return j.err
 }
 
+// failed returns the first failure.
+func (j *journal) failed() error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.err
+}
+
 // write appends a batch to the last segment, or to a new one when that is full.
 // The caller holds io.
 func (j *journal) write(b *batch) (*segment, error) {

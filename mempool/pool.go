@@ -167,6 +167,14 @@ func (p *Pool) Has(id block.ID) bool {
 	return ok
 }
 
+// Failed returns why the pool acknowledges nothing more: its journal failed. Nil: it does.
+func (p *Pool) Failed() error {
+	if p.journal == nil {
+		return nil
+	}
+	return p.journal.failed()
+}
+
 // Arrived returns when a transaction that is on offer came to this node, and
 // whether a submitter brought it here.
 func (p *Pool) Arrived(id block.ID) (at time.Time, local bool, ok bool) {

@@ -59,13 +59,16 @@ func (n *Node) Submit(ctx context.Context, txs []*block.Tx) ([]mempool.Verdict, 
 func (n *Node) Offer(txs []*block.Tx) []mempool.Verdict { return n.intake.Offer(txs) }
 
 // Ready says why the node does not do its work, or nil: it does not run, the orderer
-// broke the rules, or it is the orderer and its lock lets it sign nothing.
+// broke the rules, the pool's journal has failed, or it is the orderer and must not sign.
 func (n *Node) Ready() error {
 	if err := n.halted.Load(); err != nil {
 		return *err
 	}
 	if !n.running.Load() {
 		return errors.New("the node is not running")
+	}
+	if err := n.pool.Failed(); err != nil {
+		return err
 	}
 	if o, ok := n.orderer.(interface{ Ready() error }); ok {
 		return o.Ready()

@@ -33,7 +33,7 @@ func files(t *testing.T, dir string) map[string]int64 {
 // A manifest that is missing, shortened or damaged is refused by Open and by Verify, which
 // name it, and nothing of the chain is removed: Badger would make a new database of it, or
 // take the tables that are not listed for the leavings of a crash.
-func TestDamagedManifestIsRefused(t *testing.T) {
+func TestLargeDamagedManifestIsRefused(t *testing.T) {
 	t.Parallel()
 	for _, killed := range []bool{false, true} {
 		c := newChain(t, genesis.Limits{MaxBlockTxs: 20})
@@ -109,7 +109,7 @@ func TestDamagedManifestIsRefused(t *testing.T) {
 
 // A byte of the write-ahead log that goes bad is found, unless it is in the last block: that
 // may be one that was being written, and was never acknowledged.
-func TestFlippedWriteAheadLog(t *testing.T) {
+func TestLargeFlippedWriteAheadLog(t *testing.T) {
 	t.Parallel()
 	c := newChain(t, genesis.Limits{MaxBlockTxs: 20})
 	l := c.open(t.TempDir())

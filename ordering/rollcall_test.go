@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -76,8 +77,10 @@ func TestRollcall(t *testing.T) {
 func TestSoloWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
-		why := errors.New("nobody has answered")
-		b.cfg.Wait = func(time.Time, uint64) error { return why }
+		var why atomic.Pointer[error]
+		say := func(err error) { why.Store(&err) }
+		say(errors.New("nobody has answered"))
+		b.cfg.Wait = func(time.Time, uint64) error { return *why.Load() }
 		b.cfg.Reset = true
 		one := b.net.on(b.net.start(), 1)
 		if err := b.chain.append(one); err != nil {
@@ -89,9 +92,9 @@ func TestSoloWaits(t *testing.T) {
 		if got := b.solo.Ready(); len(b.all()) > 0 || mustOpenLock(t, b.path).Height() != 0 || got == nil || !strings.Contains(got.Error(), "nobody has answered") {
 			t.Fatalf("blocks are %q, the lock is at %d, ready: %v", b.blocks(), mustOpenLock(t, b.path).Height(), got)
 		}
-		why = errors.New("another reason")
+		say(errors.New("another reason"))
 		wait(time.Minute)
-		why = nil
+		say(nil)
 		wait(time.Second)
 		wantStop(t, stop())
 		if b.blocks() != "2:1" || b.solo.Ready() != nil {

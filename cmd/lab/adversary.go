@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"strconv"
@@ -37,7 +38,8 @@ func adversaryCommand(p *place) *cobra.Command {
 		Long:  adversaryHelp,
 		Example: `  lab adversary
   lab adversary idle stalled --duration 30s
-  lab adversary --list`,
+  lab adversary --list
+  lab adversary -o json | jq 'select(.breaches != [])'`,
 	}
 	cfg := adversary.Config{}
 	cmd.Flags().VarP(cli.Count(&cfg.Network.Peers, 2, local.MaxPeers), "peers", "n", "how many honest peers")
@@ -46,6 +48,7 @@ func adversaryCommand(p *place) *cobra.Command {
 	cmd.Flags().Var(cli.Count(&cfg.Rate, 1, 1000), "rate", "transactions a second")
 	cfg.Rate = 20
 	cmd.Flags().DurationVar(&cfg.LeastP95, "p95", adversary.DefaultLeastP95, "what p95 may be, however quick the calm case is")
+	out := cli.OutputFlag(cmd)
 	list := cmd.Flags().Bool("list", false, "list the cases and end")
 	p.addFlags(cmd.Flags())
 	cmd.RunE = func(cmd *cobra.Command, args []string) (err error) {
@@ -69,12 +72,17 @@ func adversaryCommand(p *place) *cobra.Command {
 			}
 		}
 		cfg.Network.Patience = p.patience
-		broken := 0
-		fmt.Fprintf(cmd.OutOrStdout(), "%-16s %8s %8s %9s %6s\n", "case", "p50", "p95", "memory", "liars")
+		broken, told := 0, error(nil)
+		if !out.IsJSON() {
+			fmt.Fprintf(cmd.OutOrStdout(), "%-16s %9s %9s %9s %6s\n", "case", "p50", "p95", "memory", "liars")
+		}
 		err = adversary.Run(cmd.Context(), cfg, func(r adversary.Row) {
 			broken += min(1, len(r.Breaches))
-			writeCase(cmd, r)
+			told = errors.Join(told, out.Write(cmd, r, func(w io.Writer) error { return writeCase(w, r) }))
 		})
+		if err == nil {
+			err = told
+		}
 		if err == nil && broken > 0 {
 			err = cli.Wrong(errors.New(report.Count(broken, "case") + " broke what must hold"))
 		}
@@ -110,10 +118,10 @@ func chosen(names []string) ([]adversary.Case, error) {
 	return out, nil
 }
 
-func writeCase(cmd *cobra.Command, r adversary.Row) {
-	out := cmd.OutOrStdout()
-	fmt.Fprintf(out, "%-16s %8s %8s %5d MiB %6d\n", r.Case, r.P50.Round(time.Millisecond), r.P95.Round(time.Millisecond), r.Memory>>20, r.Liars)
+func writeCase(w io.Writer, r adversary.Row) error {
+	_, err := fmt.Fprintf(w, "%-16s %6.0f ms %6.0f ms %5d MiB %6d\n", r.Case, r.P50, r.P95, r.Memory>>20, r.Liars)
 	for _, b := range r.Breaches {
-		fmt.Fprintf(out, "  BROKEN: %s\n", b)
+		fmt.Fprintf(w, "  BROKEN: %s\n", b)
 	}
+	return err
 }

@@ -23,7 +23,8 @@ func (g turns) propose(number int) error {
 //	one message, D=6                   p50 2.86–3.14 s  p99 4.44–4.61 s  duplicates 5.0–5.1
 //	64 chunks, PublishBatch, D=4       p50 0.79 s       p99 1.58 s       duplicates 1.65
 //
-// and a fifth more or less is allowed. The chunked p99 has no lower bound: it is that of
+// and a fifth more or less is allowed. Of 3 blocks, as here, the chunked duplicates were
+// 1.62 to 1.99 in four runs: GossipSub draws its meshes anew each time. The chunked p99 has no lower bound: it is that of
 // the slowest two or three of all deliveries, and scatters from 1.0 s to 1.7 s. A faster
 // baseline is the harder to beat.
 func TestLargeBaselineIsTheOneMeasured(t *testing.T) {
@@ -34,7 +35,7 @@ func TestLargeBaselineIsTheOneMeasured(t *testing.T) {
 		again    [2]float64
 	}{
 		{gossipsub, [2]float64{2860, 3140}, [2]float64{4440, 4610}, [2]float64{5.0, 5.1}},
-		{chunked, [2]float64{790, 790}, [2]float64{0, 1580}, [2]float64{1.65, 1.65}},
+		{chunked, [2]float64{790, 790}, [2]float64{0, 1580}, [2]float64{1.62, 1.99}},
 	} {
 		p := planned(t, func(s *scenario.Scenario) {
 			*s = scenario.Defaults()

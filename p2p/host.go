@@ -345,6 +345,7 @@ func (h *Host) Queued(to wire.PeerID, lane wire.Lane) int {
 // asks for and does not read is not to cost the others their room.
 func (h *Host) shed() {
 	h.mu.RLock()
+	defer h.mu.RUnlock() // what is listed has not ended: its end clears shedding
 	var most *link
 	bytes := 0
 	for _, l := range h.neighbours { // a maximum, the lower ID's of equals
@@ -352,7 +353,6 @@ func (h *Host) shed() {
 			most, bytes = l, n
 		}
 	}
-	h.mu.RUnlock()
 	if most != nil && h.shedding.CompareAndSwap(nil, most) {
 		most.fail(fmt.Errorf("the queues for all neighbours are full, and the peer's %d bytes are the most of it", bytes))
 	}

@@ -30,13 +30,20 @@ func parseDetail(txs, def string, raw bool) (detail, error) {
 }
 
 // GetBlock implements apipbconnect.NodeHandler.
-func (n *node) GetBlock(_ context.Context, req *connect.Request[apipb.GetBlockRequest]) (*connect.Response[apipb.GetBlockResponse], error) {
+func (n *node) GetBlock(ctx context.Context, req *connect.Request[apipb.GetBlockRequest]) (*connect.Response[apipb.GetBlockResponse], error) {
 	d, err := parseDetail(req.Msg.Txs, TxsIDs, req.Msg.Raw)
 	if err != nil {
 		return nil, err
 	}
 	height, err := n.height(req.Msg)
 	if err != nil {
+		return nil, err
+	}
+	cost, err := n.cost(height, d)
+	if err != nil {
+		return nil, err
+	}
+	if err := holdingsOf(ctx).takeSoon(ctx, cost); err != nil {
 		return nil, err
 	}
 	b, err := n.block(height, d)
@@ -68,6 +75,15 @@ func (n *node) height(req *apipb.GetBlockRequest) (uint64, error) {
 		return 0, connect.NewError(connect.CodeNotFound, errors.New("the chain has no block yet"))
 	}
 	return tip, nil
+}
+
+// cost returns what the answer with a block takes of the budget.
+func (n *node) cost(height uint64, d detail) (int, error) {
+	h, err := n.cfg.Ledger.Header(height)
+	if errors.Is(err, ledger.ErrNotFound) {
+		return 0, n.notHeld(height)
+	}
+	return blockCost(&h.Header, d), err
 }
 
 // block reads as much of a block as d asks for.
@@ -137,26 +153,44 @@ func (n *node) watch(ctx context.Context, req *apipb.WatchBlocksRequest, start f
 	if err := start(); err != nil {
 		return err
 	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(n.ending, cancel)()
 	for ; ; next++ {
-		if err := n.cfg.Ledger.Await(ctx, next, n.ending); n.stopped(ctx) != nil {
+		if err := n.sendBlock(ctx, next, d, send); n.stopped(ctx) != nil {
 			return n.stopped(ctx)
 		} else if err != nil {
-			return err
-		}
-		b, err := n.block(next, d)
-		if err != nil {
-			return err
-		}
-		if err := send(b); err != nil {
 			return err
 		}
 	}
 }
 
+// sendBlock waits for a block and for its turn to be made, and sends it. Between blocks
+// a stream holds nothing.
+func (n *node) sendBlock(ctx context.Context, height uint64, d detail, send func(*apipb.Block) error) error {
+	if err := n.cfg.Ledger.Await(ctx, height, nil); err != nil {
+		return err
+	}
+	cost, err := n.cost(height, d)
+	if err != nil {
+		return err
+	}
+	held := holdingsOf(ctx)
+	if err := held.take(ctx, cost); err != nil {
+		return err
+	}
+	defer held.keep(0)
+	b, err := n.block(height, d)
+	if err != nil {
+		return err
+	}
+	return send(b)
+}
+
 // stopped says why a stream must end now; nil: it need not.
 func (n *node) stopped(ctx context.Context) error {
 	select {
-	case <-n.ending:
+	case <-n.ending.Done():
 		return connect.NewError(connect.CodeUnavailable, errors.New("the node is stopping"))
 	default:
 		return ctx.Err()

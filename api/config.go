@@ -67,8 +67,6 @@ const (
 const (
 	// maxRequestBytes leaves room for MaxSubmitBytes in base64, and JSON around it.
 	maxRequestBytes = MaxSubmitBytes*4/3 + 64<<10
-	// maxBudget bounds the bytes of all requests together: two dozen of the largest.
-	maxBudget = 128 << 20
 	// maxAnswerBytes bounds what a client reads of one answer: the largest block
 	// that any genesis allows, raw and as 100,000 full transactions.
 	maxAnswerBytes = 128 << 20

@@ -28,9 +28,15 @@
 //
 // Connections, streams, a request's bytes and the bytes of all requests together,
 // the transactions in a request, and the time that headers, a request's body and
-// the reading of an answer may take. A reader that takes nothing of an answer for
-// Config.Stall is cut off. A stream holds no queue: it reads the ledger at its
-// reader's pace.
+// the reading of an answer may take. What making and sending answers takes of memory
+// has a budget too, large answers one and small answers another, and no address but
+// loopback may hold more than half of it. A request waits some seconds for its turn, and
+// is then refused with a time after which to come again (Unavailable, or 503 with
+// Retry-After). A stream holds one block at most, and nothing between blocks: it reads
+// the ledger at its reader's pace.
+//
+// A reader that takes nothing of an answer for Config.Stall, or takes it at less than
+// half a Mbit/s, is cut off: over HTTP/1 its connection ends, over HTTP/2 the request.
 //
 // # Goroutines
 //

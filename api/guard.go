@@ -2,7 +2,7 @@ package api
 
 import (
 	"bytes"
-	"errors"
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -22,7 +22,10 @@ func (s *Server) guard(next http.Handler) http.Handler {
 		h := w.Header()
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Cache-Control", "no-store")
-		p := &pacedWriter{ResponseWriter: w, control: http.NewResponseController(w), stall: s.cfg.Stall}
+		from := sourceOf(r.RemoteAddr)
+		held := &holdings{body: s.bodies.account(from), least: s.small.account(from), small: s.small.account(from), large: s.large.account(from), stall: s.cfg.Stall}
+		defer held.close()
+		p := &pacedWriter{ResponseWriter: w, control: http.NewResponseController(w), stall: s.cfg.Stall, made: held.keep}
 		defer p.last()
 		for _, check := range []func(*http.Request) error{s.checkHost, checkOrigin} {
 			if err := check(r); err != nil {
@@ -30,13 +33,15 @@ func (s *Server) guard(next http.Handler) http.Handler {
 				return
 			}
 		}
-		held, err := s.readBody(p, r)
-		if err != nil {
+		if !supervises(r) && !held.least.try(leastAnswer) {
+			s.refuse(p, r, held.busy("requests"))
+			return
+		}
+		if err := readBody(p, r, held); err != nil {
 			s.refuse(p, r, err)
 			return
 		}
-		defer s.budget.Release(held)
-		next.ServeHTTP(p, r)
+		next.ServeHTTP(p, r.WithContext(context.WithValue(r.Context(), holdingsKey{}, held)))
 		if p.stalled {
 			s.cfg.Logger.Info("api reader cut off: it takes nothing", "remote", r.RemoteAddr, "path", r.URL.Path, "stall", s.cfg.Stall)
 		}
@@ -98,29 +103,33 @@ func checkOrigin(r *http.Request) error {
 	return fmt.Errorf("%s request: pages of other origins may not use this API", site)
 }
 
-// readBody reads the request's body whole, in bounded time, and puts it back. It
-// returns how much of the budget the request holds from then on.
-func (s *Server) readBody(w http.ResponseWriter, r *http.Request) (held int64, err error) {
+// supervises says whether a request is one of those that are answered however busy the
+// node is, for they tell why.
+func supervises(r *http.Request) bool {
+	return r.Method == http.MethodGet && (r.URL.Path == "/healthz" || r.URL.Path == "/readyz" || r.URL.Path == "/metrics")
+}
+
+// readBody reads the request's body whole, in bounded time, and puts it back.
+func readBody(w http.ResponseWriter, r *http.Request, held *holdings) error {
 	if r.Body == nil || r.Body == http.NoBody {
-		return 0, nil
+		return nil
 	}
-	held = min(maxRequestBytes, r.ContentLength)
-	if held < 0 {
-		held = maxRequestBytes
+	size := min(maxRequestBytes, r.ContentLength)
+	if size < 0 {
+		size = maxRequestBytes
 	}
 	// To wait here could be to wait for a request behind this one, on the same
 	// connection, whose body does not get past what of this one is unread.
-	if !s.budget.TryAcquire(held) {
-		return 0, connect.NewError(connect.CodeUnavailable, errors.New("the node is busy with other requests: try again"))
+	if !held.body.try(size) {
+		return held.busy("requests")
 	}
 	body, err := readAll(w, r)
 	if err != nil {
-		s.budget.Release(held)
-		return 0, err
+		return err
 	}
-	s.budget.Release(held - int64(len(body)))
+	held.body.keep(int64(len(body)))
 	r.Body = io.NopCloser(bytes.NewReader(body))
-	return int64(len(body)), nil
+	return nil
 }
 
 func readAll(w http.ResponseWriter, r *http.Request) ([]byte, error) {
@@ -151,21 +160,34 @@ type pacedWriter struct {
 	http.ResponseWriter
 	control *http.ResponseController
 	stall   time.Duration
-	stalled bool // a write has failed for that reason
+	made    func(size int) // is told when an answer of so many bytes begins
+	spent   time.Duration  // waiting for the reader
+	taken   int            // bytes that it took
+	stalled bool           // a write has failed for want of a reader
 }
 
-// pieceSize is what must get through within a stall: small enough that any reader
-// that reads at all makes it.
-const pieceSize = 64 << 10
+const (
+	// pieceSize is what must get through within a stall: small enough that any reader
+	// that reads at all makes it.
+	pieceSize = 64 << 10
+	// leastRate is what a reader must take a second on average, once it has used up a
+	// stall: half a Mbit/s, a guess. Slower ones would hold their answers' memory for
+	// hours.
+	leastRate = 64 << 10
+)
 
 // Write implements http.ResponseWriter.
 func (p *pacedWriter) Write(b []byte) (written int, err error) {
+	if len(b) > pieceSize { // all large answers are written at once, and their source is garbage now
+		p.made(len(b) + leastAnswer)
+	}
 	for err == nil {
 		piece := b[:min(len(b), pieceSize)]
 		b = b[len(piece):]
 		err = p.paced(func() error {
 			n, err := p.ResponseWriter.Write(piece)
 			written += n
+			p.taken += n
 			return err
 		})
 		if len(b) == 0 {
@@ -183,9 +205,13 @@ func (p *pacedWriter) FlushError() error { return p.paced(p.control.Flush) }
 
 // paced writes under a deadline.
 func (p *pacedWriter) paced(write func() error) error {
-	deadline := time.Now().Add(p.stall)
+	begun := time.Now()
+	patience := p.stall + time.Duration(p.taken)*time.Second/leastRate - p.spent
+	deadline := begun.Add(min(p.stall, patience))
 	p.control.SetWriteDeadline(deadline)
-	if err := write(); err != nil {
+	err := write()
+	p.spent += time.Since(begun)
+	if err != nil {
 		p.stalled = p.stalled || !time.Now().Before(deadline)
 		return err
 	}

@@ -13,7 +13,6 @@ import (
 	"connectrpc.com/connect"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/net/netutil"
-	"golang.org/x/sync/semaphore"
 
 	"grapevine/api/apipb/apipbconnect"
 	"grapevine/api/codec"
@@ -25,9 +24,12 @@ type Server struct {
 	listener net.Listener
 	http     http.Server
 	errors   *connect.ErrorWriter
-	budget   *semaphore.Weighted // bytes of requests
-	streams  chan struct{}       // holds a token for every open stream
-	ending   chan struct{}       // closed when streams are to end
+	bodies   *budget         // of requests
+	large    *budget         // of answers above smallSize
+	small    *budget         // of the others
+	streams  chan struct{}   // holds a token for every open stream
+	ending   context.Context // ends when streams are to end
+	end      func()          // ends it
 }
 
 // Listen opens the API's socket. Nothing is served until Run.
@@ -47,10 +49,12 @@ func Listen(cfg Config) (*Server, error) {
 		cfg:      cfg,
 		listener: netutil.LimitListener(l, maxConns),
 		errors:   connect.NewErrorWriter(),
-		budget:   semaphore.NewWeighted(maxBudget),
+		bodies:   newBudget(maxBudget),
+		large:    newBudget(maxLarge),
+		small:    newBudget(maxSmall),
 		streams:  make(chan struct{}, maxStreams),
-		ending:   make(chan struct{}),
 	}
+	s.ending, s.end = context.WithCancel(context.Background())
 	s.http = http.Server{
 		Handler:           s.guard(s.routes()),
 		ReadHeaderTimeout: headerTimeout,
@@ -106,7 +110,7 @@ func (s *Server) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			s.shutdown(context.WithoutCancel(ctx))
 		case <-served:
-			close(s.ending)
+			s.end()
 		}
 	})
 	err := s.http.Serve(s.listener)
@@ -119,7 +123,7 @@ func (s *Server) Run(ctx context.Context) error {
 }
 
 func (s *Server) shutdown(ctx context.Context) {
-	close(s.ending)
+	s.end()
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.Grace)
 	defer cancel()
 	if err := s.http.Shutdown(ctx); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 
 	"connectrpc.com/connect"
 
@@ -17,7 +18,8 @@ import (
 type node struct {
 	cfg     Config
 	streams chan struct{}   // takes a token for every open stream
-	ending  <-chan struct{} // closed when streams are to end
+	ending  context.Context // ends when streams are to end
+	members atomic.Int64    // how many there were when last asked for
 }
 
 func invalid(format string, args ...any) error {
@@ -38,6 +40,9 @@ func (n *node) SubmitTxs(ctx context.Context, req *connect.Request[apipb.SubmitT
 		return nil, invalid("%d transactions: want at most %d in a request", len(raw), MaxSubmitTxs)
 	case size > MaxSubmitBytes:
 		return nil, invalid("transactions of %d bytes: want at most %d in a request", size, MaxSubmitBytes)
+	}
+	if !holdingsOf(ctx).body.try(int64(len(raw) * verdictCost)) {
+		return nil, holdingsOf(ctx).busy("requests")
 	}
 	verdicts := make([]*apipb.TxVerdict, len(raw))
 	txs := make([]*block.Tx, 0, len(raw))
@@ -83,13 +88,16 @@ func verdict(id block.ID, v mempool.Verdict) *apipb.TxVerdict {
 }
 
 // GetTx implements apipbconnect.NodeHandler.
-func (n *node) GetTx(_ context.Context, req *connect.Request[apipb.GetTxRequest]) (*connect.Response[apipb.GetTxResponse], error) {
+func (n *node) GetTx(ctx context.Context, req *connect.Request[apipb.GetTxRequest]) (*connect.Response[apipb.GetTxResponse], error) {
 	id, err := block.ParseID(req.Msg.Id)
 	if err != nil {
 		return nil, invalid("transaction %w", err)
 	}
 	res, err := n.findTx(id)
 	if err != nil {
+		return nil, err
+	}
+	if err := holdingsOf(ctx).takeSoon(ctx, leastAnswer+10*len(res.Tx.GetRaw())); err != nil {
 		return nil, err
 	}
 	return connect.NewResponse(res), nil
@@ -127,9 +135,14 @@ func (n *node) committedTx(id block.ID) (*apipb.GetTxResponse, error) {
 }
 
 // GetMembers implements apipbconnect.NodeHandler.
-func (n *node) GetMembers(context.Context, *connect.Request[apipb.GetMembersRequest]) (*connect.Response[apipb.GetMembersResponse], error) {
+func (n *node) GetMembers(ctx context.Context, _ *connect.Request[apipb.GetMembersRequest]) (*connect.Response[apipb.GetMembersResponse], error) {
+	if err := holdingsOf(ctx).takeSoon(ctx, leastAnswer+int(n.members.Load())*memberCost); err != nil {
+		return nil, err
+	}
 	res := &apipb.GetMembersResponse{}
-	for _, m := range n.cfg.Members() {
+	members := n.cfg.Members()
+	n.members.Store(int64(len(members)))
+	for _, m := range members {
 		res.Members = append(res.Members, memberView(m))
 	}
 	return connect.NewResponse(res), nil

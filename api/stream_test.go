@@ -183,7 +183,7 @@ func TestShutdownEndsStreamsInThePast(t *testing.T) {
 	w = newWorld(t, func(c *Config) {
 		c.Facts = func(uint64) (arrival.Accepted, bool) { // asked for in the midst of the stream
 			go w.stop()
-			<-w.server.ending
+			<-w.server.ending.Done()
 			return arrival.Accepted{}, false
 		}
 	})

@@ -30,11 +30,13 @@ func (JSON) Marshal(m any) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	in, err := protojson.MarshalOptions{UseProtoNames: true, EmitDefaultValues: true}.Marshal(msg)
+	// Grown piece by piece, a large answer would take several times its size.
+	room := make([]byte, 0, proto.Size(msg)*3/2+1024)
+	in, err := protojson.MarshalOptions{UseProtoNames: true, EmitDefaultValues: true}.MarshalAppend(room, msg)
 	if err != nil {
 		return nil, err
 	}
-	r := rewriter{in: in, out: make([]byte, 0, len(in))}
+	r := rewriter{in: in, out: in[:0]}
 	r.message(msg.ProtoReflect().Descriptor())
 	return r.out, nil
 }
@@ -121,7 +123,8 @@ func asMessage(m any) (proto.Message, error) {
 }
 
 // rewriter copies the JSON that protojson wrote, which is known to be valid, with
-// the quotes of 64-bit integers and all white space left out. It goes along the
+// the quotes of 64-bit integers and all white space left out. So out is never longer than
+// what has been read, and may stand in the same place. It goes along the
 // message's descriptor; where there is none (nil) it only copies.
 type rewriter struct {
 	in, out []byte

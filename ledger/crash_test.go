@@ -165,7 +165,7 @@ func TestLargeCrashAtCreation(t *testing.T) {
 		for _, killed := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, killed %v", failure.name, killed), func(t *testing.T) {
 				c := newChain(t, genesis.Limits{MaxBlockTxs: 10})
-				l, err := open(Config{Dir: t.TempDir(), Genesis: c.genesis})
+				l, err := open(Config{Dir: t.TempDir(), Genesis: c.genesis}, openDisk)
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -39,7 +39,8 @@ type disk struct {
 	db       *badger.DB
 	dir      string
 	log      *badgerLog
-	recovery Recovery // what opening did
+	recovery Recovery     // what opening did
+	release  func() error // what else there is to do at the end; nil: nothing
 
 	seen time.Time // modification time of dir when last synced, zero when it must be synced; the writer's
 
@@ -56,8 +57,15 @@ func openDisk(dir string, l block.Limits, logger *slog.Logger) (*disk, error) {
 	if err := makeDir(dir); err != nil {
 		return nil, err
 	}
-	recovery, err := survey(dir)
+	release, err := hold(dir, false)
 	if err != nil {
+		return nil, err
+	}
+	recovery, err := survey(dir)
+	if err == nil {
+		err = removeEmptyLogs(dir)
+	}
+	if err = errors.Join(err, release()); err != nil { // Badger takes the lock itself
 		return nil, err
 	}
 	if !recovery.Closed() {
@@ -77,15 +85,8 @@ func openDisk(dir string, l block.Limits, logger *slog.Logger) (*disk, error) {
 	return s, nil
 }
 
-// survey looks at the files before Badger touches them, and takes out of its way
-// what it stumbles over.
+// survey looks at the files before Badger touches them.
 func survey(dir string) (Recovery, error) {
-	if err := checkHeld(dir); err != nil {
-		return Recovery{}, err
-	}
-	if err := removeEmptyLogs(dir); err != nil {
-		return Recovery{}, fmt.Errorf("opening ledger %s: %w", dir, err)
-	}
 	r, logs, err := checkLogs(dir)
 	if err != nil {
 		return Recovery{}, damaged(dir, err)
@@ -239,7 +240,13 @@ func (s *disk) syncNames() error {
 	return nil
 }
 
-func (s *disk) close() error { return s.db.Close() }
+func (s *disk) close() error {
+	err := s.db.Close()
+	if s.release != nil {
+		err = errors.Join(err, s.release())
+	}
+	return err
+}
 
 // makeDir makes the directory, and its name durable, when it is not there yet.
 func makeDir(dir string) error {

@@ -48,7 +48,8 @@
 // are refused (ErrCorrupt) and left as they are. What only a crash leaves behind is cut
 // off: of a block that was being written, and was not acknowledged. Then the
 // metadata must be this network's, and the tip's block whole and consistent with the
-// indexes. Verify checks everything, offline.
+// indexes. Verify checks everything, offline, and changes nothing: it has Badger open
+// copies of the files that Badger would write to.
 //
 // # Memory
 //

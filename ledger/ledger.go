@@ -96,7 +96,7 @@ type Ledger struct {
 // one whose contents are damaged (ErrCorrupt), as far as that shows in the tables,
 // all of which it reads, in the logs' ends and in the last block.
 func Open(cfg Config) (*Ledger, error) {
-	l, err := open(cfg)
+	l, err := open(cfg, openDisk)
 	if err != nil {
 		return nil, err
 	}
@@ -114,8 +114,9 @@ func (l *Ledger) start() error {
 	return l.resume()
 }
 
-// open opens the database and looks at nothing of the ledger's in it.
-func open(cfg Config) (*Ledger, error) {
+// open opens the database, one in a directory by the function given, and looks at nothing
+// of the ledger's in it.
+func open(cfg Config, onDisk func(dir string, l block.Limits, logger *slog.Logger) (*disk, error)) (*Ledger, error) {
 	cfg = cfg.withDefaults()
 	if err := cfg.validate(); err != nil {
 		return nil, err
@@ -136,7 +137,7 @@ func open(cfg Config) (*Ledger, error) {
 		}
 		return l, nil
 	}
-	d, err := openDisk(cfg.Dir, l.limits, cfg.Logger)
+	d, err := onDisk(cfg.Dir, l.limits, cfg.Logger)
 	if err != nil {
 		return nil, err
 	}

@@ -236,7 +236,7 @@ func TestOpenRefusals(t *testing.T) {
 // tamper changes keys behind the ledger's back.
 func tamper(c *chain, dir string, w ...write) {
 	c.tb.Helper()
-	l, err := open(Config{Dir: dir, Genesis: c.genesis})
+	l, err := open(Config{Dir: dir, Genesis: c.genesis}, openDisk)
 	if err != nil {
 		c.tb.Fatal(err)
 	}

@@ -9,20 +9,22 @@ import (
 	"syscall"
 )
 
-// checkHeld refuses a directory that another process has open: it tries the lock
-// that Badger is going to take, and lets go of it again.
-func checkHeld(dir string) error {
+// hold takes the lock that Badger takes of a directory that it opens, shared or not, and
+// refuses one that another process has open.
+func hold(dir string, shared bool) (release func() error, err error) {
 	d, err := os.Open(dir)
 	if err != nil {
-		return fmt.Errorf("opening ledger directory: %w", err)
+		return nil, fmt.Errorf("opening ledger directory: %w", err)
 	}
-	defer d.Close() // which unlocks
-	err = syscall.Flock(int(d.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-	if errors.Is(err, syscall.EWOULDBLOCK) {
-		return held(dir)
+	how := syscall.LOCK_EX
+	if shared {
+		how = syscall.LOCK_SH
 	}
-	if err != nil {
-		return fmt.Errorf("locking ledger directory %s: %w", dir, err)
+	switch err := syscall.Flock(int(d.Fd()), how|syscall.LOCK_NB); {
+	case errors.Is(err, syscall.EWOULDBLOCK):
+		return nil, errors.Join(held(dir), d.Close())
+	case err != nil:
+		return nil, errors.Join(fmt.Errorf("locking ledger directory %s: %w", dir, err), d.Close())
 	}
-	return nil
+	return d.Close, nil // which unlocks
 }

@@ -62,9 +62,9 @@ func checkManifest(dir string, logs []logScan) ([]uint64, error) {
 // checkNew refuses a directory without a manifest that is not new.
 func checkNew(dir string) error {
 	for _, pattern := range []string{"*.sst", "*.vlog", "*.mem"} {
-		paths, err := filepath.Glob(filepath.Join(dir, pattern))
+		paths, err := written(dir, pattern)
 		if err != nil {
-			return fmt.Errorf("listing files: %w", err)
+			return err
 		}
 		if len(paths) > 0 {
 			return fmt.Errorf("the list of tables %s is missing, and %s is there", badger.ManifestFilename, filepath.Base(paths[0]))
@@ -77,9 +77,10 @@ func checkNew(dir string) error {
 func checkOthers(dir string, listed, others []uint64, logs []logScan) error {
 	var merged uint64 // the last version in the listed tables
 	for _, id := range listed {
-		last, err := lastVersion(table.NewFilename(id, dir))
+		path := table.NewFilename(id, dir)
+		last, err := lastVersion(path)
 		if err != nil {
-			return fmt.Errorf("table %d: %w", id, err)
+			return fmt.Errorf("table %s: %w", filepath.Base(path), err)
 		}
 		merged = max(merged, last)
 	}

@@ -10,13 +10,13 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"strings"
+	"slices"
 
 	"github.com/dgraph-io/badger/v4/y"
 )
 
-// Recovery is what a directory's logs looked like before Badger opened it, and so
-// what Badger did about them.
+// Recovery is what a directory's logs look like before Badger opens it, and so what
+// Badger does about them.
 type Recovery struct {
 	// Replayed counts the write-ahead logs. A process that closes the ledger leaves
 	// none behind.
@@ -35,7 +35,7 @@ func (r Recovery) String() string {
 	if r.Closed() {
 		return "the ledger had been closed in order"
 	}
-	return fmt.Sprintf("the ledger had not been closed: %d transactions replayed from %d write-ahead logs, %d bytes of unfinished writes cut off",
+	return fmt.Sprintf("the ledger had not been closed: %d transactions to replay from %d write-ahead logs, %d bytes of unfinished writes to cut off",
 		r.Transactions, r.Replayed, r.Dropped)
 }
 
@@ -51,6 +51,8 @@ const (
 	metaTxn         = 1 << 6
 	metaEnd         = 1 << 7
 	valuePointerLen = 12
+	// pageSize is how much of a log is read at once where only zeros may stand: a guess.
+	pageSize = 64 << 10
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -61,9 +63,9 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // that was written after it. So a value log that ends before the entries that are
 // known to be in it is an error.
 func checkLogs(dir string) (r Recovery, logs []logScan, err error) {
-	wals, err := filepath.Glob(filepath.Join(dir, "*.mem"))
+	wals, err := written(dir, "*.mem")
 	if err != nil {
-		return r, nil, fmt.Errorf("listing write-ahead logs: %w", err)
+		return r, nil, err
 	}
 	reach := map[uint32]int64{} // how far into each value log file the write-ahead logs point
 	for _, path := range wals {
@@ -88,17 +90,34 @@ func checkLogs(dir string) (r Recovery, logs []logScan, err error) {
 	return r, logs, err
 }
 
-// removeEmptyLogs removes logs without a byte, which a process leaves behind that is
-// killed between making a file and giving it its size. Badger takes one for a file
-// that it has just made, and refuses to open the directory ever again.
+// written lists a directory's files of that pattern that have bytes, in the order of their
+// names. Logs without any are left by a process that is killed between making a file and
+// giving it its size.
+func written(dir, pattern string) ([]string, error) {
+	paths, err := filepath.Glob(filepath.Join(dir, pattern)) // sorted
+	if err != nil {
+		return nil, fmt.Errorf("listing files: %w", err)
+	}
+	return slices.DeleteFunc(paths, func(path string) bool {
+		info, err := os.Stat(path)
+		return err == nil && info.Size() == 0
+	}), nil
+}
+
+// removeEmptyLogs removes logs without a byte. Badger takes one for a file that it has
+// just made, and refuses to open the directory ever again.
 func removeEmptyLogs(dir string) error {
 	for _, pattern := range []string{"*.mem", "*.vlog"} {
-		paths, err := filepath.Glob(filepath.Join(dir, pattern))
+		all, err := filepath.Glob(filepath.Join(dir, pattern))
 		if err != nil {
 			return fmt.Errorf("listing logs: %w", err)
 		}
-		for _, path := range paths {
-			if info, err := os.Stat(path); err != nil || info.Size() > 0 {
+		keep, err := written(dir, pattern)
+		if err != nil {
+			return err
+		}
+		for _, path := range all {
+			if slices.Contains(keep, path) {
 				continue
 			}
 			if err := os.Remove(path); err != nil {
@@ -112,11 +131,11 @@ func removeEmptyLogs(dir string) error {
 // checkValueLog reads the last file of the value log, the only one that Badger cuts,
 // and returns how much it is going to cut off.
 func checkValueLog(dir string, closed bool, reach map[uint32]int64) (int64, error) {
-	files, err := filepath.Glob(filepath.Join(dir, "*.vlog"))
+	files, err := written(dir, "*.vlog")
 	if err != nil || len(files) == 0 {
 		return 0, err
 	}
-	path := files[len(files)-1] // Glob sorts, and the names are numbers of six digits
+	path := files[len(files)-1] // the names are numbers of six digits
 	s, err := scanLog(path)
 	if err != nil {
 		return 0, err
@@ -321,23 +340,30 @@ func keyName(key []byte) string {
 
 // lastNonZero returns how many bytes after from there are up to the last that is
 // not zero: Badger makes its logs larger than what is in them.
-func lastNonZero(f *os.File, from int64) (int64, error) {
-	if _, err := f.Seek(from, io.SeekStart); err != nil {
-		return 0, fmt.Errorf("reading log: %w", err)
-	}
-	buf := make([]byte, partSize)
-	var last, at int64
-	for {
-		n, err := f.Read(buf)
-		if k := len(strings.TrimRight(string(buf[:n]), "\x00")); k > 0 {
-			last = at + int64(k)
+func lastNonZero(f *os.File, from int64) (last int64, err error) {
+	err = eachPage(f, from, func(at int64, page []byte) error {
+		last = at + int64(len(bytes.TrimRight(page, "\x00"))) - from
+		return nil
+	})
+	return last, err
+}
+
+// eachPage calls fn with the pages of a file, from an offset on, that are not all zeros.
+// A page is good until fn returns.
+func eachPage(f *os.File, from int64, fn func(at int64, page []byte) error) error {
+	buf, zero := make([]byte, pageSize), make([]byte, pageSize)
+	for at := nextData(f, from); ; at = nextData(f, at) {
+		n, err := f.ReadAt(buf, at)
+		if page := buf[:n]; !bytes.Equal(page, zero[:n]) {
+			if err := fn(at, page); err != nil {
+				return err
+			}
 		}
-		at += int64(n)
-		if errors.Is(err, io.EOF) {
-			return last, nil
+		if at += int64(n); errors.Is(err, io.EOF) {
+			return nil
 		}
 		if err != nil {
-			return 0, fmt.Errorf("reading log: %w", err)
+			return fmt.Errorf("reading %s: %w", filepath.Base(f.Name()), err)
 		}
 	}
 }

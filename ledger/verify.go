@@ -50,14 +50,15 @@ func (f *Fault) Unwrap() error { return ErrCorrupt }
 // why the directory could not be read: ErrHeld, ErrWrongNetwork, or ErrCorrupt from
 // Badger's files.
 //
-// Verify holds the directory's lock and opens the database for writing, because
-// after a crash Badger opens it in no other way. So a crash's unfinished writes are
-// cut off, as opening the ledger would do; the report says what was.
+// Verify holds the directory's lock, and changes nothing in it: it reads what opening the
+// ledger would make of it, from copies of the logs, a value log file (64 MiB and a block)
+// and two memtables at most, in the directory for temporary files. What opening will cut
+// off after a crash is in the report.
 func Verify(dir string, g *genesis.Genesis, progress func(height, tip uint64)) (Report, error) {
 	if _, err := os.Stat(filepath.Join(dir, badger.ManifestFilename)); err != nil {
 		return Report{}, fmt.Errorf("there is no ledger in %s: %w", dir, err)
 	}
-	l, err := open(Config{Dir: dir, Genesis: g})
+	l, err := open(Config{Dir: dir, Genesis: g}, openView)
 	if err != nil {
 		return Report{}, err
 	}

@@ -28,7 +28,8 @@ func ledgerVerifyCommand() *cobra.Command {
 		Short: "Check a whole ledger again",
 		Long: `Check a whole ledger again: every hash, signature and parent, every index entry, and
 that nothing else is stored. It names the first thing wrong, with exit code 6, and
-says what opening the ledger repaired after a crash. The node must not run.
+says what opening the ledger will repair after a crash; verify itself changes nothing.
+The node must not run.
 
 With --api a running node is asked for all of its blocks instead, and what it
 answers is checked: every hash, signature and parent, and that it finds each block
@@ -69,7 +70,7 @@ type verified struct {
 	Blocks   uint64 `json:"blocks"`
 	Txs      uint64 `json:"txs"`
 	Bytes    uint64 `json:"bytes"`
-	Recovery string `json:"recovery"` // what opening repaired; empty: nothing
+	Recovery string `json:"recovery"` // what opening will repair; empty: nothing
 	Fault    string `json:"fault"`    // the first thing wrong
 }
 

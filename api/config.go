@@ -48,7 +48,8 @@ type Config struct {
 	// Logger gets what goes wrong; nil: nobody does.
 	Logger *slog.Logger
 
-	// Stall is how long a reader may take nothing of an answer; zero means 10 s.
+	// Stall is how long a reader may take nothing of an answer, and a sender send
+	// nothing of a request; zero means 10 s.
 	Stall time.Duration
 	// Grace is how long requests have to finish at shutdown; zero means 5 s.
 	Grace time.Duration
@@ -70,14 +71,14 @@ const (
 	// maxAnswerBytes bounds what a client reads of one answer: the largest block
 	// that any genesis allows, raw and as 100,000 full transactions.
 	maxAnswerBytes = 128 << 20
-	// maxConns leaves most of the usual 1,024 file descriptors to peers and ledger.
-	maxConns = 256
 	// maxStreams bounds the open streams of all connections.
 	maxStreams = 128
-	// maxPerConn bounds the requests at once on an HTTP/2 connection.
-	maxPerConn = 250
+	// maxPerConn bounds the requests at once on an HTTP/2 connection. One whose body
+	// does not come counts in no budget, but takes some 10 KiB: from one address 40 MB.
+	maxPerConn = 64
 	// headerTimeout bounds the wait for a request's headers, bodyTimeout that for
-	// its body: MaxSubmitBytes at 1.5 Mbit/s.
+	// its body: MaxSubmitBytes at 1.5 Mbit/s. Between a body's bytes pass Config.Stall
+	// at most.
 	headerTimeout = 10 * time.Second
 	bodyTimeout   = 30 * time.Second
 	idleTimeout   = 2 * time.Minute

@@ -26,14 +26,18 @@
 //
 // # What is bounded
 //
-// Connections, streams, a request's bytes and the bytes of all requests together,
-// the transactions in a request, and the time that headers, a request's body and
+// Connections, all together and those of one address, streams, a request's bytes and
+// the bytes of all requests together, as they arrive, the transactions in a request, and the time that headers, a request's body and
 // the reading of an answer may take. What making and sending answers takes of memory
 // has a budget too, large answers one and small answers another, and no address but
 // loopback may hold more than half of it. A request waits some seconds for its turn, and
 // is then refused with a time after which to come again (Unavailable, or 503 with
 // Retry-After). A stream holds one block at most, and nothing between blocks: it reads
 // the ledger at its reader's pace.
+//
+// No connection waits for a place. The one that has waited longest for a request makes
+// room, and where all have one a newcomer is answered once, if it asks for /healthz,
+// /readyz or /metrics, which count in no budget, and is else told to come again.
 //
 // A reader that takes nothing of an answer for Config.Stall, or takes it at less than
 // half a Mbit/s, is cut off: over HTTP/1 its connection ends, over HTTP/2 the request.

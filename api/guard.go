@@ -27,17 +27,7 @@ func (s *Server) guard(next http.Handler) http.Handler {
 		defer held.close()
 		p := &pacedWriter{ResponseWriter: w, control: http.NewResponseController(w), stall: s.cfg.Stall, made: held.keep}
 		defer p.last()
-		for _, check := range []func(*http.Request) error{s.checkHost, checkOrigin} {
-			if err := check(r); err != nil {
-				s.refuse(p, r, connect.NewError(connect.CodePermissionDenied, err))
-				return
-			}
-		}
-		if !supervises(r) && !held.least.try(leastAnswer) {
-			s.refuse(p, r, held.busy("requests"))
-			return
-		}
-		if err := readBody(p, r, held); err != nil {
+		if err := s.admit(p, r, held); err != nil {
 			s.refuse(p, r, err)
 			return
 		}
@@ -71,7 +61,7 @@ func (s *Server) checkHost(r *http.Request) error {
 	if slices.ContainsFunc(s.cfg.Hosts, named) {
 		return nil
 	}
-	return fmt.Errorf("host %q is not a name of this node: ask for it by its address, as %s", r.Host, s.listener.Addr())
+	return fmt.Errorf("host %q is not a name of this node: ask for it by its address, as %s", r.Host, s.places.Addr())
 }
 
 // hostName returns a host and port's host, in lower case and without brackets.
@@ -109,41 +99,76 @@ func supervises(r *http.Request) bool {
 	return r.Method == http.MethodGet && (r.URL.Path == "/healthz" || r.URL.Path == "/readyz" || r.URL.Path == "/metrics")
 }
 
-// readBody reads the request's body whole, in bounded time, and puts it back.
-func readBody(w http.ResponseWriter, r *http.Request, held *holdings) error {
-	if r.Body == nil || r.Body == http.NoBody {
+// admit lets a request in, with its body, or says why not.
+func (s *Server) admit(w http.ResponseWriter, r *http.Request, held *holdings) error {
+	reserve := inReserve(r.Context())
+	if reserve {
+		w.Header().Set("Connection", "close")
+	}
+	hasBody := r.Body != nil && r.Body != http.NoBody
+	control := http.NewResponseController(w)
+	if hasBody { // before any refusal: the server reads what a refused request still sends
+		control.SetReadDeadline(time.Now().Add(s.cfg.Stall))
+	}
+	for _, check := range []func(*http.Request) error{s.checkHost, checkOrigin} {
+		if err := check(r); err != nil {
+			return connect.NewError(connect.CodePermissionDenied, err)
+		}
+	}
+	switch {
+	case supervises(r):
 		return nil
+	case reserve:
+		return held.busy("connections")
 	}
-	size := min(maxRequestBytes, r.ContentLength)
-	if size < 0 {
-		size = maxRequestBytes
+	if hasBody {
+		body, err := s.readBody(control, r.Body, held)
+		if err != nil {
+			return err
+		}
+		control.SetReadDeadline(time.Time{})
+		r.Body = io.NopCloser(bytes.NewReader(body))
 	}
-	// To wait here could be to wait for a request behind this one, on the same
-	// connection, whose body does not get past what of this one is unread.
-	if !held.body.try(size) {
+	if !held.least.try(leastAnswer) {
 		return held.busy("requests")
 	}
-	body, err := readAll(w, r)
-	if err != nil {
-		return err
-	}
-	held.body.keep(int64(len(body)))
-	r.Body = io.NopCloser(bytes.NewReader(body))
 	return nil
 }
 
-func readAll(w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	control := http.NewResponseController(w)
-	control.SetReadDeadline(time.Now().Add(bodyTimeout))
-	defer control.SetReadDeadline(time.Time{})
-	body, err := io.ReadAll(io.LimitReader(r.Body, maxRequestBytes+1))
-	if err != nil {
-		return nil, connect.NewError(connect.CodeInvalidArgument, fmt.Errorf("reading the request: %w", err))
+// leastBody is the room for a body of which nothing has come yet.
+const leastBody = 512
+
+// readBody reads a request's body whole, in bounded time. What it takes of the budget is
+// the room that it makes, at most twice what has come: what headers say holds nothing.
+func (s *Server) readBody(control *http.ResponseController, in io.Reader, held *holdings) ([]byte, error) {
+	end := time.Now().Add(bodyTimeout)
+	var body []byte
+	for {
+		if len(body) == cap(body) {
+			room := max(leastBody, 2*cap(body))
+			// To wait here could be to wait for a request behind this one, on the same
+			// connection, whose body does not get past what of this one is unread.
+			if !held.body.try(int64(room - cap(body))) {
+				return nil, held.busy("requests")
+			}
+			body = append(make([]byte, 0, room), body...)
+		}
+		if next := time.Now().Add(s.cfg.Stall); next.Before(end) {
+			control.SetReadDeadline(next)
+		} else {
+			control.SetReadDeadline(end)
+		}
+		n, err := in.Read(body[len(body):cap(body)])
+		body = body[:len(body)+n]
+		switch {
+		case len(body) > maxRequestBytes:
+			return nil, tooLarge(in)
+		case err == io.EOF:
+			return body, nil
+		case err != nil:
+			return nil, connect.NewError(connect.CodeInvalidArgument, fmt.Errorf("reading the request: %w", err))
+		}
 	}
-	if len(body) > maxRequestBytes {
-		return nil, tooLarge(r.Body)
-	}
-	return body, nil
 }
 
 // tooLarge lets the asker say some more before it is refused: many hear an answer

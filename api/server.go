@@ -12,7 +12,6 @@ import (
 
 	"connectrpc.com/connect"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
-	"golang.org/x/net/netutil"
 
 	"grapevine/api/apipb/apipbconnect"
 	"grapevine/api/codec"
@@ -20,16 +19,16 @@ import (
 
 // Server is the API of a node.
 type Server struct {
-	cfg      Config
-	listener net.Listener
-	http     http.Server
-	errors   *connect.ErrorWriter
-	bodies   *budget         // of requests
-	large    *budget         // of answers above smallSize
-	small    *budget         // of the others
-	streams  chan struct{}   // holds a token for every open stream
-	ending   context.Context // ends when streams are to end
-	end      func()          // ends it
+	cfg     Config
+	places  *places
+	http    http.Server
+	errors  *connect.ErrorWriter
+	bodies  *budget         // of requests
+	large   *budget         // of answers above smallSize
+	small   *budget         // of the others
+	streams chan struct{}   // holds a token for every open stream
+	ending  context.Context // ends when streams are to end
+	end     func()          // ends it
 }
 
 // Listen opens the API's socket. Nothing is served until Run.
@@ -46,16 +45,18 @@ func Listen(cfg Config) (*Server, error) {
 		}
 	}
 	s := &Server{
-		cfg:      cfg,
-		listener: netutil.LimitListener(l, maxConns),
-		errors:   connect.NewErrorWriter(),
-		bodies:   newBudget(maxBudget),
-		large:    newBudget(maxLarge),
-		small:    newBudget(maxSmall),
-		streams:  make(chan struct{}, maxStreams),
+		cfg:     cfg,
+		places:  newPlaces(l),
+		errors:  connect.NewErrorWriter(),
+		bodies:  newBudget(maxBudget),
+		large:   newBudget(maxLarge),
+		small:   newBudget(maxSmall),
+		streams: make(chan struct{}, maxStreams),
 	}
 	s.ending, s.end = context.WithCancel(context.Background())
 	s.http = http.Server{
+		ConnContext:       mark,
+		ConnState:         s.places.note,
 		Handler:           s.guard(s.routes()),
 		ReadHeaderTimeout: headerTimeout,
 		IdleTimeout:       idleTimeout,
@@ -90,11 +91,11 @@ func (c Config) listen() (net.Listener, error) {
 }
 
 // Addr returns the address that the API listens on.
-func (s *Server) Addr() string { return s.listener.Addr().String() }
+func (s *Server) Addr() string { return s.places.Addr().String() }
 
 // Close gives up the socket of a server that never ran.
 func (s *Server) Close() error {
-	if err := s.listener.Close(); !errors.Is(err, net.ErrClosed) {
+	if err := s.places.Close(); !errors.Is(err, net.ErrClosed) {
 		return err
 	}
 	return nil // Run has closed it
@@ -113,7 +114,7 @@ func (s *Server) Run(ctx context.Context) error {
 			s.end()
 		}
 	})
-	err := s.http.Serve(s.listener)
+	err := s.http.Serve(s.places)
 	close(served)
 	down.Wait()
 	if errors.Is(err, http.ErrServerClosed) {

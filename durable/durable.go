@@ -14,6 +14,7 @@ package durable
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -56,11 +57,16 @@ func (s Steps) Replace(path string, content []byte, mode fs.FileMode) error {
 
 // Open is Replace that leaves the file open, to go on writing at its end.
 func (s Steps) Open(path string, content []byte, mode fs.FileMode) (*os.File, error) {
+	return s.OpenFilled(path, all(content), mode)
+}
+
+// OpenFilled is Open for content that need not be in memory at once: fill writes it.
+func (s Steps) OpenFilled(path string, fill func(io.Writer) error, mode fs.FileMode) (*os.File, error) {
 	file, err := os.OpenFile(path+Unfinished, os.O_CREATE|os.O_TRUNC|os.O_RDWR, mode)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.place(file, path, content, os.Rename); err != nil {
+	if err := s.place(file, path, fill, os.Rename); err != nil {
 		return nil, errors.Join(err, file.Close())
 	}
 	return file, nil
@@ -77,12 +83,17 @@ func (s Steps) Create(path string, content []byte, mode fs.FileMode) error {
 	if err := file.Chmod(mode); err != nil {
 		return errors.Join(err, file.Close())
 	}
-	return errors.Join(s.place(file, path, content, os.Link), file.Close()) // unlike rename, a link never replaces
+	return errors.Join(s.place(file, path, all(content), os.Link), file.Close()) // unlike rename, a link never replaces
+}
+
+// all writes the whole content.
+func all(content []byte) func(io.Writer) error {
+	return func(w io.Writer) error { _, err := w.Write(content); return err }
 }
 
 // place fills the file and gives it its name.
-func (s Steps) place(file *os.File, path string, content []byte, name func(from, to string) error) error {
-	err := s.Do(StepWrite, func() error { _, err := file.Write(content); return err })
+func (s Steps) place(file *os.File, path string, fill func(io.Writer) error, name func(from, to string) error) error {
+	err := s.Do(StepWrite, func() error { return fill(file) })
 	if err == nil {
 		err = s.Do(StepSync, file.Sync)
 	}

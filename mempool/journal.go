@@ -1,7 +1,10 @@
 package mempool
 
 import (
+	"bufio"
 	"fmt"
+	"io"
+	"iter"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -157,7 +160,7 @@ func (j *journal) last() (*segment, int64) {
 
 // rotate goes on in a new segment. The caller holds io.
 func (j *journal) rotate(number uint64) error {
-	file, size, err := j.create(head{genesis: j.genesis, number: number}, nil)
+	file, size, err := j.create(head{genesis: j.genesis, number: number}, func(func(*entry) bool) {})
 	if err != nil {
 		return err
 	}
@@ -169,15 +172,28 @@ func (j *journal) rotate(number uint64) error {
 	return old.Close() // synced before
 }
 
-// create makes a segment with records in it. The file gets its name only when all
-// of it is synced, so that a segment never has a torn head.
-func (j *journal) create(h head, records []byte) (*os.File, int64, error) {
-	path, content := j.path(h.number), append(h.bytes(), records...)
-	file, err := j.steps.Open(path, content, 0o666)
-	if err != nil {
+// create makes a segment with records of these entries in it, each of which counts as a
+// batch of its own: all have been synced when the file gets its name, so that a segment
+// never has a torn head, and a record that is not whole proves damage if another follows.
+func (j *journal) create(h head, entries iter.Seq[*entry]) (file *os.File, size int64, err error) {
+	path := j.path(h.number)
+	fill := func(to io.Writer) error {
+		w := bufio.NewWriterSize(to, 1<<20)
+		buf := h.bytes()
+		w.Write(buf) // Flush returns the first error
+		size = int64(len(buf))
+		for e := range entries {
+			buf = appendRecord(buf[:0], e.tx, e.at)
+			endBatch(buf, 0)
+			w.Write(buf)
+			size += int64(len(buf))
+		}
+		return w.Flush()
+	}
+	if file, err = j.steps.OpenFilled(path, fill, 0o666); err != nil {
 		return nil, 0, fmt.Errorf("creating %s: %w", path, err)
 	}
-	return file, int64(len(content)), nil
+	return file, size, nil
 }
 
 // close waits for the write under way. Later ones fail.

@@ -5,11 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
+	"grapevine/block"
 	"grapevine/durable"
 )
 
@@ -54,75 +57,107 @@ func (p *Pool) Close() error {
 // what is still to be kept. So whatever the last run's failed writes left behind
 // is written anew and synced before it is acknowledged a second time, and the
 // journal that was read can go. Limits do not count here: all of it was
-// acknowledged.
+// acknowledged. Just what is kept is in memory, once.
 func (p *Pool) replay() error {
 	j := p.journal
 	if err := os.MkdirAll(j.dir, 0o700); err != nil {
 		return err
 	}
-	found, err := j.read()
+	found, err := j.find()
 	if err != nil {
 		return err
 	}
-	for _, r := range found.records {
-		if err := p.take(r); err != nil {
-			return err
+	var kept []record
+	if err := j.read(&found, func(r record) error {
+		ok, err := p.wants(r.tx)
+		if ok {
+			kept = append(kept, r)
 		}
-	}
-	var buf []byte
-	last := 0
-	for el := p.shelf.arrival.Front(); el != nil; el = el.Next() {
-		e := el.Value.(*entry)
-		last = len(buf)
-		buf = appendRecord(buf, e.tx, e.at)
-	}
-	if len(buf) > 0 {
-		endBatch(buf, last)
-	}
-	s := &segment{number: found.next, live: int64(len(buf))}
-	if j.file, s.size, err = j.create(head{genesis: j.genesis, number: s.number, base: s.number}, buf); err != nil {
+		return err
+	}); err != nil {
 		return err
 	}
+	// Some may have been moved to later segments.
+	slices.SortStableFunc(kept, func(a, b record) int { return a.at.Compare(b.at) })
+	for _, r := range kept {
+		p.take(r)
+	}
+	s := &segment{number: found.next}
+	if j.file, s.size, err = j.create(head{genesis: j.genesis, number: s.number, base: s.number}, p.shelf.all()); err != nil {
+		return err
+	}
+	s.live = s.size - headSize
 	for _, o := range p.shelf.offers {
 		o.segment = s
 	}
 	j.segments = []*segment{s}
 	found.delete(j)
-	if len(found.records) > 0 {
-		j.log.Info("journal replayed", "dir", j.dir, "transactions", len(found.records), "still_pending", len(p.shelf.offers))
+	if found.Transactions > 0 {
+		j.log.Info("journal replayed", "dir", j.dir, "transactions", found.Transactions, "still_pending", len(p.shelf.offers))
 	}
 	return nil
 }
 
-// take puts a replayed transaction on offer unless it is there, committed or expired.
-func (p *Pool) take(r record) error {
-	if p.shelf.entries[r.tx.ID()] != nil || r.tx.Expiry <= p.shelf.height {
-		return nil
+// wants says whether a replayed transaction is neither committed nor expired.
+func (p *Pool) wants(t *block.Tx) (bool, error) {
+	if t.Expiry <= p.shelf.height {
+		return false, nil
 	}
-	committed, err := p.cfg.Committed(r.tx.ID())
+	committed, err := p.cfg.Committed(t.ID())
 	if err != nil {
-		return fmt.Errorf("asking the ledger for transaction %s: %w", r.tx.ID().Short(), err)
+		return false, fmt.Errorf("asking the ledger for transaction %s: %w", t.ID().Short(), err)
 	}
-	if !committed {
+	return !committed, nil
+}
+
+// take puts a replayed transaction on offer unless it is there.
+func (p *Pool) take(r record) {
+	if p.shelf.entries[r.tx.ID()] == nil {
 		e := p.shelf.hold(r.tx, r.at)
 		e.local = true
 		p.shelf.show(e)
 	}
-	return nil
+}
+
+// Contents are what Verify found in a journal.
+type Contents struct {
+	// Segments counts the files that count, Transactions the records in them, committed
+	// ones among them.
+	Segments, Transactions int
+	// Dropped are the bytes of a write at the end that a crash interrupted, in the file
+	// Torn, which the next start leaves out. It was never acknowledged.
+	Dropped int64
+	Torn    string
+}
+
+// Verify reads a network's journal as Open does, and changes nothing. Where there is no
+// directory there is no journal, which is no error.
+func Verify(dir string, genesis block.ID) (Contents, error) {
+	j := &journal{dir: dir, genesis: genesis, log: slog.New(slog.DiscardHandler)}
+	found, err := j.find()
+	if errors.Is(err, fs.ErrNotExist) {
+		return Contents{}, nil
+	}
+	if err == nil {
+		err = j.read(&found, func(record) error { return nil })
+	}
+	if err != nil {
+		return found.Contents, fmt.Errorf("journal %s: %w", dir, err)
+	}
+	return found.Contents, nil
 }
 
 // findings are what a directory held when it was opened.
 type findings struct {
-	paths   []string // all of its files
-	next    uint64   // the number of the next segment
-	records []record // of the segments that count, by time of arrival
+	Contents
+	paths []string // all of its files
+	next  uint64   // the number of the next segment
+	heads []head   // of the segments that count
 }
 
-// read finds the records of the segments that count. They are sorted because some
-// may have been moved to later segments.
-func (j *journal) read() (findings, error) {
+// find finds the segments that count.
+func (j *journal) find() (findings, error) {
 	f := findings{next: 1}
-	var heads []head
 	files, err := os.ReadDir(j.dir) // sorted by name, and so by number
 	if err != nil {
 		return f, err
@@ -141,22 +176,23 @@ func (j *journal) read() (findings, error) {
 		if err != nil {
 			return f, err
 		}
-		heads = append(heads, h)
+		f.heads = append(f.heads, h)
 		base = max(base, h.base)
 		f.next = h.number + 1
 	}
-	for i, h := range heads {
-		if h.number < base {
-			continue // superseded
-		}
-		records, err := j.readSegment(h, i == len(heads)-1)
-		if err != nil {
-			return f, err
-		}
-		f.records = append(f.records, records...)
-	}
-	slices.SortStableFunc(f.records, func(a, b record) int { return a.at.Compare(b.at) })
+	f.heads = slices.DeleteFunc(f.heads, func(h head) bool { return h.number < base }) // superseded
+	f.Segments = len(f.heads)
 	return f, nil
+}
+
+// read calls fn with the records of the segments that count.
+func (j *journal) read(f *findings, fn func(record) error) error {
+	for i, h := range f.heads {
+		if err := j.readSegment(f, h, i == len(f.heads)-1, fn); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (j *journal) readHead(path string) (head, error) {
@@ -177,50 +213,54 @@ func (j *journal) readHead(path string) (head, error) {
 	return h, nil
 }
 
-// readSegment reads a segment's records. In the last one a torn end is a write that
+// readSegment calls fn with a segment's records. In the last one a torn end is a write that
 // was under way when the process died, if no later write follows it.
-func (j *journal) readSegment(h head, last bool) ([]record, error) {
+func (j *journal) readSegment(f *findings, h head, last bool, fn func(record) error) error {
 	path := j.path(h.number)
 	file, err := os.Open(path)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer file.Close()
 	at := int64(headSize)
 	if _, err := file.Seek(at, io.SeekStart); err != nil {
-		return nil, err
+		return err
 	}
-	var records []record
 	for r := bufio.NewReaderSize(file, 1<<20); ; {
 		rec, n, err := readRecord(r)
 		switch {
 		case errors.Is(err, io.EOF):
-			return records, nil
+			return nil
 		case errors.Is(err, errTorn) && last:
-			return records, j.dropTorn(h, file, at)
+			f.Torn = path
+			f.Dropped, err = j.dropTorn(h, file, at)
+			return err
 		case err != nil:
-			return nil, damaged(path, at, err)
+			return damaged(path, at, err)
 		}
-		records = append(records, rec)
+		if err := fn(rec); err != nil {
+			return err
+		}
+		f.Transactions++
 		at += int64(n)
 	}
 }
 
-// dropTorn says that the rest of the file is left out. The segment that replay
-// begins does without it.
-func (j *journal) dropTorn(h head, file *os.File, at int64) error {
+// dropTorn says that the rest of the file is left out, and how many bytes that is. The
+// segment that replay begins does without it.
+func (j *journal) dropTorn(h head, file *os.File, at int64) (int64, error) {
 	if _, err := file.Seek(at, io.SeekStart); err != nil {
-		return err
+		return 0, err
 	}
 	tail, err := io.ReadAll(file)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	if !h.unmarked && acknowledged(tail) {
-		return damaged(file.Name(), at, fmt.Errorf("%w, and later writes follow it, so that it had been acknowledged", errTorn))
+		return 0, damaged(file.Name(), at, fmt.Errorf("%w, and later writes follow it, so that it had been acknowledged", errTorn))
 	}
 	j.log.Warn("journal ends in a torn write, which was never acknowledged: dropped", "path", file.Name(), "offset", at, "bytes", len(tail))
-	return nil
+	return int64(len(tail)), nil
 }
 
 func damaged(path string, at int64, err error) error {

@@ -4,6 +4,7 @@ import (
 	"container/heap"
 	"container/list"
 	"fmt"
+	"iter"
 	"time"
 
 	"grapevine/block"
@@ -68,6 +69,14 @@ func newShelf(cfg Config) *shelf {
 	}
 }
 
+// all are the entries on offer, in order of arrival.
+func (s *shelf) all() iter.Seq[*entry] {
+	return func(yield func(*entry) bool) {
+		for el := s.arrival.Front(); el != nil && yield(el.Value.(*entry)); el = el.Next() {
+		}
+	}
+}
+
 // admit refuses a transaction that there is no room for, or that could not stand
 // in the next block.
 func (s *shelf) admit(t *block.Tx) error {
@@ -95,7 +104,8 @@ func expired(t *block.Tx, next uint64) error {
 	return fmt.Errorf("transaction %s: %w: expiry height %d is below %d", t.ID().Short(), block.ErrExpired, t.Expiry, next)
 }
 
-// hold takes up room for a transaction that is not in the pool, without offering it.
+// hold takes up room for a transaction that is not in the pool, without offering it. Its
+// bytes are its own: one of many that came in one message is cloned first.
 func (s *shelf) hold(t *block.Tx, at time.Time) *entry {
 	of := s.senders[t.Sender]
 	if of == nil {
@@ -103,7 +113,6 @@ func (s *shelf) hold(t *block.Tx, at time.Time) *entry {
 		s.senders[t.Sender] = of
 	}
 	of.entries++
-	t = t.Clone() // it may be one of many that came in one message
 	e := &entry{tx: t, at: at, sender: of, offer: -1}
 	s.entries[t.ID()] = e
 	s.bytes += t.Size()

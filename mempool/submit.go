@@ -56,7 +56,7 @@ func (p *Pool) offer(now time.Time, t *block.Tx) Verdict {
 		}
 		return refused(err)
 	}
-	p.show(p.shelf.hold(t, now))
+	p.show(p.shelf.hold(t.Clone(), now))
 	return Verdict{Status: Accepted}
 }
 
@@ -162,7 +162,7 @@ func (p *Pool) reserve(now time.Time, txs []*block.Tx, verdicts []Verdict) ([]cl
 				verdicts[i] = refused(err)
 				continue
 			}
-			e = p.shelf.hold(t, now)
+			e = p.shelf.hold(t.Clone(), now)
 			verdicts[i].Status = Accepted
 		}
 		if e == nil || e.local {

@@ -3,8 +3,10 @@ package api
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -27,7 +29,8 @@ type Config struct {
 	// Listener is served instead of a socket at Listen: a Memory, say. Nil opens the
 	// socket.
 	Listener net.Listener
-	// Hosts are further names under which the node is reached. Addresses need none.
+	// Hosts are further names under which the node is reached, without ports: a service's
+	// in a cluster, say. Localhost and addresses need none.
 	Hosts []string
 
 	Genesis *genesis.Genesis
@@ -167,6 +170,22 @@ func (c Config) validate() error {
 		return errors.New("api: Config.Pool is nil")
 	case c.Submit == nil:
 		return errors.New("api: Config.Submit is nil")
+	}
+	return CheckHosts(c.Hosts)
+}
+
+// CheckHosts refuses what is no name of a host, as a Host header has it: the error names
+// it, and says what to write instead.
+func CheckHosts(hosts []string) error {
+	for _, h := range hosts {
+		switch {
+		case strings.ContainsAny(h, "/ *") || h == "":
+			return fmt.Errorf("api_hosts: %q is no name of a host: want one such as peer0 or peer0.example.com", h)
+		case net.ParseIP(h) != nil:
+			return fmt.Errorf("api_hosts: %q is an address, which needs no name here: leave it out", h)
+		case h != hostName(h) && !strings.EqualFold(h, hostName(h)):
+			return fmt.Errorf("api_hosts: %q: write the name alone, as %s", h, hostName(h))
+		}
 	}
 	return nil
 }

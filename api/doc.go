@@ -20,20 +20,21 @@
 //
 // The API has no passwords. It listens on loopback unless Config.Public says
 // otherwise, and a web page that a browser on the same machine shows is kept out:
-// a Host header must be an address or one of the node's own names, so that a page
-// cannot reach in under a name of its own (DNS rebinding), and a request that a
+// a Host header must be an address or one of the node's own names (localhost, that of
+// Config.Listen, and Config.Hosts), so that a page cannot reach in under a name of its
+// own (DNS rebinding), and a request that a
 // browser marks as coming from another origin is refused.
 //
 // # What is bounded
 //
 // Connections, all together and those of one address, streams, a request's bytes and
-// the bytes of all requests together, as they arrive, the transactions in a request, and the time that headers, a request's body and
-// the reading of an answer may take. What making and sending answers takes of memory
-// has a budget too, large answers one and small answers another, and no address but
-// loopback may hold more than half of it. A request waits some seconds for its turn, and
-// is then refused with a time after which to come again (Unavailable, or 503 with
-// Retry-After). A stream holds one block at most, and nothing between blocks: it reads
-// the ledger at its reader's pace.
+// the bytes of all requests together, as they arrive, the transactions in a request, and
+// the time that headers, a request's body and the reading of an answer may take. What
+// making and sending answers takes of memory has a budget too, large answers one and
+// small answers another, and no address but loopback may hold more than half of it. A
+// request waits some seconds for its turn, and is then refused with a time after which to
+// come again (Unavailable, or 503 with Retry-After). A stream holds one block at most,
+// and nothing between blocks: it reads the ledger at its reader's pace.
 //
 // No connection waits for a place. The one that has waited longest for a request makes
 // room, and where all have one a newcomer is answered once, if it asks for /healthz,

@@ -61,7 +61,7 @@ func (s *Server) checkHost(r *http.Request) error {
 	if slices.ContainsFunc(s.cfg.Hosts, named) {
 		return nil
 	}
-	return fmt.Errorf("host %q is not a name of this node: ask for it by its address, as %s", r.Host, s.places.Addr())
+	return fmt.Errorf("host %q is not a name of this node: ask for it by its address, as %s, or start it with this name in its setting api_hosts", r.Host, s.places.Addr())
 }
 
 // hostName returns a host and port's host, in lower case and without brackets.

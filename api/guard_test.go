@@ -35,15 +35,20 @@ func TestHostIsChecked(t *testing.T) {
 		if tt.ok {
 			local.want(tt.host, status, body, http.StatusOK, `"chain_id"`)
 		} else {
-			local.want(tt.host, status, body, http.StatusForbidden, "permission_denied", "ask for it by its address, as "+local.server.Addr())
+			local.want(tt.host, status, body, http.StatusForbidden, "permission_denied", "ask for it by its address, as "+local.server.Addr(), "api_hosts")
 		}
 	}
 }
 
 func TestPublicServesAnyAddressButNoOtherName(t *testing.T) {
-	w := newWorld(t, func(c *Config) { c.Listen, c.Public = ":0", true })
+	w := newWorld(t, func(c *Config) { c.Listen, c.Public, c.Hosts = ":0", true, []string{"Peer0", "peer0.prod.example.com"} })
 	_, port, _ := net.SplitHostPort(w.server.Addr())
-	for host, want := range map[string]int{"192.168.0.7": http.StatusOK, "evil.example": http.StatusForbidden} {
+	for host, want := range map[string]int{
+		"192.168.0.7": http.StatusOK, "[2001:db8::1]:9700": http.StatusOK, "localhost:9700": http.StatusOK,
+		"peer0:9700": http.StatusOK, "PEER0": http.StatusOK, "peer0.prod.example.com.": http.StatusOK,
+		"peer1:9700": http.StatusForbidden, "evil.peer0": http.StatusForbidden, "peer0.evil.example": http.StatusForbidden,
+		"evil.example": http.StatusForbidden,
+	} {
 		r, _ := http.NewRequest(http.MethodGet, "http://127.0.0.1:"+port+"/healthz", nil)
 		r.Host = host
 		status, body := w.do(r)
@@ -84,12 +89,16 @@ func TestListenRefusesOtherThanLoopback(t *testing.T) {
 
 func TestListenSaysWhatIsWrong(t *testing.T) {
 	w := newWorld(t, nil)
-	taken, noPort, noSubmit := w.cfg, w.cfg, w.cfg
+	taken, noPort, noSubmit, url, port, address := w.cfg, w.cfg, w.cfg, w.cfg, w.cfg, w.cfg
+	url.Hosts, port.Hosts, address.Hosts = []string{"http://peer0"}, []string{"ok", "peer0:9700"}, []string{"192.0.2.1"}
 	taken.Listen, noPort.Listen, noSubmit.Submit = w.server.Addr(), "127.0.0.1", nil
 	for want, cfg := range map[string]Config{
-		"choose another port": taken,
-		"want host:port":      noPort,
-		"Submit is nil":       noSubmit,
+		"choose another port":                  taken,
+		"want host:port":                       noPort,
+		"Submit is nil":                        noSubmit,
+		`api_hosts: "http://peer0" is no name`: url,
+		`api_hosts: "peer0:9700": write the name alone, as peer0`: port,
+		`api_hosts: "192.0.2.1" is an address`:                    address,
 	} {
 		if _, err := Listen(cfg); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v, want one with %q", err, want)

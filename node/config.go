@@ -8,6 +8,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"grapevine/api"
 	"grapevine/block"
 	"grapevine/block/sig"
 	"grapevine/dissemination/arrival"
@@ -45,9 +46,11 @@ type Config struct {
 	MaxMembers int
 
 	// API is the address of the HTTP API; "" means none. APIPublic allows one that is
-	// not loopback.
+	// not loopback. APIHosts are the names, besides localhost and addresses, under which
+	// the API answers: a name that is in nobody's list may be a web page's.
 	API       string
 	APIPublic bool
+	APIHosts  []string
 
 	// Protocol says how blocks travel; its zero value is what everybody should use.
 	Protocol protocol.Config
@@ -153,6 +156,9 @@ func (c Config) Check() error {
 func (c Config) validate() error {
 	if c.Genesis == nil {
 		return errors.New("node: Config.Genesis is nil: read one with genesis.Load")
+	}
+	if err := api.CheckHosts(c.APIHosts); err != nil {
+		return err
 	}
 	return c.Protocol.Fresh.Validate()
 }

@@ -260,7 +260,7 @@ func (n *Node) openAPI() error {
 		return nil
 	}
 	s, err := api.Listen(api.Config{
-		Listen: n.cfg.API, Public: n.cfg.APIPublic,
+		Listen: n.cfg.API, Public: n.cfg.APIPublic, Hosts: n.cfg.APIHosts,
 		Genesis: n.cfg.Genesis, Ledger: n.ledger, Pool: n.pool, Submit: n.Submit,
 		Status: n.status, Members: n.members, Facts: n.facts.at, Ready: n.Ready,
 		Gatherer: n.cfg.Registry, Logger: n.cfg.Logger,

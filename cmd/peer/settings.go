@@ -29,6 +29,7 @@ type settings struct {
 	Bootstrap           []string
 	API                 string
 	APIPublic           bool
+	APIHosts            []string
 	Alone               bool
 	Catchup             bool
 	Fresh               fresh.Config
@@ -81,6 +82,7 @@ func (s *settings) table() []setting {
 		{"bootstrap", cli.List(&s.Bootstrap), "multiaddrs of peers to connect to first, each ending in /p2p/ and the peer ID"},
 		{"api", cli.Text(&s.API), "host:port of the HTTP API; \"off\" for none"},
 		{"api_public", cli.Bool(&s.APIPublic), "allow an API address that other machines can reach; whoever reaches it can submit"},
+		{"api_hosts", cli.List(&s.APIHosts), "names of hosts under which the API answers, besides localhost and all addresses; others could be a web page's"},
 		{"alone", cli.Bool(&s.Alone), "orderer: the network has no other peer; else it signs nothing after a start until others have told it how far the chain goes"},
 		{"mode", cli.Word(&s.Fresh.Mode), "how fresh blocks travel: push-pull, push or pull"},
 		{"catchup", cli.Bool(&s.Catchup), "fetch ranges of blocks when far behind"},

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -43,6 +44,7 @@ var others = map[string][2]string{
 	"bootstrap":             {"/ip4/1.1.1.1/tcp/1/p2p/x", `["/ip4/1.1.1.1/tcp/1/p2p/x"]`},
 	"api":                   {"127.0.0.1:1", `"127.0.0.1:1"`},
 	"api_public":            {"true", "true"},
+	"api_hosts":             {"peer0,peer0.prod.svc", `["peer0", "peer0.prod.svc"]`},
 	"alone":                 {"true", "true"},
 	"mode":                  {"pull", `"pull"`},
 	"catchup":               {"false", "false"},
@@ -163,6 +165,23 @@ func TestConfigFileIsTheTable(t *testing.T) {
 	}
 }
 
+// TestReadmeShowsTheSettings holds the README's table against the one that counts.
+func TestReadmeShowsTheSettings(t *testing.T) {
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want strings.Builder
+	want.WriteString("| setting | default | meaning |\n| --- | --- | --- |\n")
+	for _, row := range defaultSettings().table() {
+		fmt.Fprintf(&want, "| `%s` | `%s` | %s |\n", row.key, row.value.ToTOML(), row.help)
+	}
+	want.WriteString("\n")
+	if !bytes.Contains(readme, []byte(want.String())) {
+		t.Errorf("README.md, Settings: the table is not\n%s", &want)
+	}
+}
+
 func TestVariablesThatAreNoSettings(t *testing.T) {
 	var log bytes.Buffer
 	logger, err := newLogger(&log, "text", "info")
@@ -202,11 +221,11 @@ func TestNodeConfig(t *testing.T) {
 	if cfg.API != defaultAPI || cfg.Protocol != (protocol.Config{}) || cfg.Cutter != (ordering.CutterConfig{}) || cfg.PoolMaxTxs != 0 || cfg.MaxMembers != 0 {
 		t.Errorf("the defaults mean %+v", cfg)
 	}
-	s, err := loaded(t, "", "--api=off", "--catchup=false", "--block-max-txs=5", "--seed=3", "--mode=push", "--pull-every=3s", "--fetch-timeout=750ms")
+	s, err := loaded(t, "", "--api=off", "--catchup=false", "--block-max-txs=5", "--seed=3", "--mode=push", "--pull-every=3s", "--fetch-timeout=750ms", "--api-hosts=peer0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if cfg = s.nodeConfig(); cfg.API != "" || !cfg.Protocol.NoCatchup || cfg.Cutter.MaxTxs != 5 || cfg.Seed != 3 ||
+	if cfg = s.nodeConfig(); cfg.API != "" || !cfg.Protocol.NoCatchup || cfg.Cutter.MaxTxs != 5 || cfg.Seed != 3 || !reflect.DeepEqual(cfg.APIHosts, []string{"peer0"}) ||
 		cfg.Protocol.Fresh != (fresh.Config{Mode: fresh.PushOnly, PullEvery: 3 * time.Second, FetchTimeout: 750 * time.Millisecond}) {
 		t.Errorf("other settings mean %+v", cfg)
 	}

@@ -107,7 +107,7 @@ func loadHome(home string, s *settings, load func() error) (node.Config, error) 
 func (s *settings) nodeConfig() node.Config {
 	cfg := node.Config{
 		Listen: s.Listen, Advertise: s.Advertise, Bootstrap: s.Bootstrap,
-		API: s.API, APIPublic: s.APIPublic, Alone: s.Alone,
+		API: s.API, APIPublic: s.APIPublic, APIHosts: s.APIHosts, Alone: s.Alone,
 		Software: "grapevine/" + cli.Version,
 		Protocol: protocol.Config{Fresh: s.Fresh, NoCatchup: !s.Catchup}, MaxMembers: s.MaxMembers,
 		Cutter: ordering.CutterConfig{

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -109,7 +110,21 @@ func (n *runningNode) stop(t *testing.T) int {
 }
 
 func TestOneNode(t *testing.T) {
-	n := started(t)
+	n := started(t, "--api-hosts=peer0")
+	for host, want := range map[string]int{"peer0:9700": http.StatusOK, "peer1:9700": http.StatusForbidden} {
+		r, err := http.NewRequest(http.MethodGet, "http://"+n.api+"/healthz", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Host = host
+		res, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if res.Body.Close(); res.StatusCode != want {
+			t.Errorf("asked as %s: %s, want %d", host, res.Status, want)
+		}
+	}
 	at := func(args ...string) []string {
 		return append(args, "--api", n.api, "--key", filepath.Join(n.home, "client.key"))
 	}

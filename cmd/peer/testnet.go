@@ -100,7 +100,7 @@ a new testnet's peers all get them in their config.toml.`,
 	patience := cmd.Flags().Duration("timeout", time.Minute, "how long the peers may take to be ready")
 	out := cli.OutputFlag(cmd)
 	s := defaultSettings()
-	s.addFlags(cmd.Flags(), "listen", "advertise", "bootstrap", "api", "api_public", "log_format")
+	s.addFlags(cmd.Flags(), "listen", "advertise", "bootstrap", "api", "api_public", "api_hosts", "log_format")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		binary, err := os.Executable()
 		if err != nil {

@@ -90,7 +90,7 @@ func Load(path string) (*Genesis, error) {
 	}
 	g, err := Parse(raw)
 	if err != nil {
-		return nil, fmt.Errorf("genesis %s: %w", path, err)
+		return nil, fmt.Errorf("genesis %s: %w: mend it if the network is new; else put a good copy back, every peer has the same", path, err)
 	}
 	return g, nil
 }

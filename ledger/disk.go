@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -69,7 +70,11 @@ func openDisk(dir string, l block.Limits, logger *slog.Logger) (*disk, error) {
 		return nil, err
 	}
 	if !recovery.Closed() {
-		logger.Info("opening ledger", "dir", dir, "recovery", recovery.String())
+		level := slog.LevelInfo
+		if recovery.Dropped > 0 { // should there have been no crash, the last block is lost
+			level = slog.LevelWarn
+		}
+		logger.Log(context.Background(), level, "opening ledger", "dir", dir, "recovery", recovery.String())
 	}
 	s := &disk{dir: dir, recovery: recovery, log: &badgerLog{logger: logger},
 		commitTxn: (*badger.Txn).Commit, syncDir: durable.SyncDir, freeSpace: freeSpace}
@@ -260,10 +265,13 @@ func makeDir(dir string) error {
 }
 
 // openError says what Badger's error means. Badger does not keep the chain of
-// errors, so the one to tell apart is known by its words (a test holds on to them).
+// errors, so those to tell apart are known by their words (tests hold on to them).
 func openError(dir string, err error) error {
 	if strings.Contains(err.Error(), "Cannot acquire directory lock") {
 		return held(dir)
+	}
+	if strings.Contains(err.Error(), badger.ErrEncryptionKeyMismatch.Error()) { // nothing is encrypted
+		err = fmt.Errorf("%s: %w", badger.KeyRegistryFileName, err)
 	}
 	return damaged(dir, err)
 }

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/dgraph-io/badger/v4/y"
 )
@@ -24,8 +25,18 @@ type Recovery struct {
 	// Transactions counts the whole ones in the logs, one a block.
 	Transactions int
 	// Dropped are the bytes of unfinished writes at the logs' ends, which Badger cuts
-	// off. No Append had returned for them.
+	// off, and Torn the files that they are in. No Append had returned for them, unless
+	// the disk is at fault: of the last write nothing tells.
 	Dropped int64
+	Torn    []string
+}
+
+// drop notes that the end of a log is cut off.
+func (r *Recovery) drop(path string, bytes int64) {
+	if bytes > 0 {
+		r.Dropped += bytes
+		r.Torn = append(r.Torn, filepath.Base(path))
+	}
 }
 
 // Closed says whether the ledger was closed in order.
@@ -35,8 +46,12 @@ func (r Recovery) String() string {
 	if r.Closed() {
 		return "the ledger had been closed in order"
 	}
-	return fmt.Sprintf("the ledger had not been closed: %d transactions to replay from %d write-ahead logs, %d bytes of unfinished writes to cut off",
+	text := fmt.Sprintf("the ledger had not been closed: %d transactions to replay from %d write-ahead logs, %d bytes of unfinished writes to cut off",
 		r.Transactions, r.Replayed, r.Dropped)
+	if len(r.Torn) > 0 {
+		text += " from " + strings.Join(r.Torn, " and ")
+	}
+	return text
 }
 
 // The layout of Badger's logs: a header of 20 bytes, then entries of meta (1), user
@@ -80,14 +95,12 @@ func checkLogs(dir string) (r Recovery, logs []logScan, err error) {
 		logs = append(logs, s)
 		r.Replayed++
 		r.Transactions += s.txns
-		r.Dropped += s.rest
+		r.drop(path, s.rest)
 		for file, end := range s.reach {
 			reach[file] = max(reach[file], end)
 		}
 	}
-	dropped, err := checkValueLog(dir, r.Closed(), reach)
-	r.Dropped += dropped
-	return r, logs, err
+	return r, logs, r.checkValueLog(dir, reach)
 }
 
 // written lists a directory's files of that pattern that have bytes, in the order of their
@@ -128,31 +141,31 @@ func removeEmptyLogs(dir string) error {
 	return nil
 }
 
-// checkValueLog reads the last file of the value log, the only one that Badger cuts,
-// and returns how much it is going to cut off.
-func checkValueLog(dir string, closed bool, reach map[uint32]int64) (int64, error) {
+// checkValueLog reads the last file of the value log, the only one that Badger cuts.
+func (r *Recovery) checkValueLog(dir string, reach map[uint32]int64) error {
 	files, err := written(dir, "*.vlog")
 	if err != nil || len(files) == 0 {
-		return 0, err
+		return err
 	}
 	path := files[len(files)-1] // the names are numbers of six digits
 	s, err := scanLog(path)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	var number uint32
 	if _, err := fmt.Sscanf(filepath.Base(path), "%d.vlog", &number); err != nil {
-		return 0, fmt.Errorf("value log %s: %w", filepath.Base(path), err)
+		return fmt.Errorf("value log %s: %w", filepath.Base(path), err)
 	}
 	want := reach[number]
-	if closed {
+	if r.Closed() {
 		want = s.size
 	}
 	if s.valid < want {
-		return 0, fmt.Errorf("value log %s: the entry at byte %d%s does not match its checksum, and %d bytes from there on are in use",
+		return fmt.Errorf("value log %s: the entry at byte %d%s does not match its checksum, and %d bytes from there on are in use",
 			filepath.Base(path), s.valid, s.badKey, want-s.valid)
 	}
-	return s.rest, nil
+	r.drop(path, s.rest)
+	return nil
 }
 
 // logScan is what scanLog finds.

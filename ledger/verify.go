@@ -46,9 +46,9 @@ func (f *Fault) Unwrap() error { return ErrCorrupt }
 // block and transaction in its place; and that nothing else is stored. It calls
 // progress, when given, after each height.
 //
-// The error is a *Fault for the first thing wrong with the chain; otherwise it is
-// why the directory could not be read: ErrHeld, ErrWrongNetwork, or ErrCorrupt from
-// Badger's files.
+// The error has a *Fault for the first thing wrong with the chain, and names files of the
+// value log that do not match their checksums; otherwise it is why the directory could
+// not be read: ErrHeld, ErrWrongNetwork, or ErrCorrupt from Badger's files.
 //
 // Verify holds the directory's lock, and changes nothing in it: it reads what opening the
 // ledger would make of it, from copies of the logs, a value log file (64 MiB and a block)
@@ -64,10 +64,37 @@ func Verify(dir string, g *genesis.Genesis, progress func(height, tip uint64)) (
 	}
 	v := verifier{ledger: l, genesis: g, progress: progress}
 	err = l.view(v.run)
+	if fault := (*Fault)(nil); errors.As(err, &fault) {
+		err = damaged(dir, errors.Join(err, badValueLogs(dir)))
+	}
 	if d, ok := l.db.(*disk); ok {
 		v.report.Recovery = d.recovery
 	}
 	return v.report, errors.Join(err, l.Close())
+}
+
+// Hold keeps a ledger's directory from being opened until release is called, but for Verify.
+// The error is ErrHeld when a process has it open.
+func Hold(dir string) (release func() error, err error) { return hold(dir, true) }
+
+// badValueLogs names the value log's files that have something else behind their last good
+// entry than zeros; nil if there are none.
+func badValueLogs(dir string) error {
+	files, err := written(dir, "*.vlog")
+	if err != nil {
+		return err
+	}
+	var bad []error
+	for _, path := range files {
+		s, err := scanLog(path)
+		if err != nil {
+			return err
+		}
+		if s.rest > 0 {
+			bad = append(bad, fmt.Errorf("value log %s: the entry at byte %d%s does not match its checksum", filepath.Base(path), s.valid, s.badKey))
+		}
+	}
+	return errors.Join(bad...)
 }
 
 // verifier walks the chain once upwards, and then over all keys.

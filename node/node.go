@@ -28,6 +28,15 @@ import (
 	"grapevine/p2p/wire"
 )
 
+// What is in a data directory, beside what p2p keeps there.
+const (
+	ownerFile    = "peer-id"
+	ledgerDir    = "ledger"
+	journalDir   = "journal"
+	lockFile     = "orderer.lock"
+	evidenceFile = "evidence"
+)
+
 // Node is one peer of a network.
 type Node struct {
 	cfg     Config
@@ -87,28 +96,39 @@ func (n *Node) claimHome() error {
 	if err := os.MkdirAll(n.cfg.Dir, 0o755); err != nil {
 		return fmt.Errorf("making the data directory: %w", err)
 	}
-	own, path := genesis.PeerID(n.cfg.Key.Public()), n.path("peer-id")
-	text, err := os.ReadFile(path)
-	switch kept := strings.TrimSpace(string(text)); {
-	case errors.Is(err, fs.ErrNotExist):
-	case err != nil:
-		return fmt.Errorf("reading whose directory it is: %w", err)
-	case kept != own:
-		return fmt.Errorf("%s is the directory of peer %s, and the key is that of %s: put its own key back; to begin anew with this key take another directory", n.cfg.Dir, kept, own)
-	default:
-		return nil
+	noted, err := n.cfg.checkOwner()
+	if noted || err != nil {
+		return err
 	}
-	if _, err := os.Stat(n.path("orderer.lock")); err == nil && !n.cfg.Genesis.Produces(n.cfg.Key.Public()) {
-		return fmt.Errorf("%s has an orderer's lock, and the key is that of %s, which is not the orderer: put the orderer's key back, or move the lock away", n.cfg.Dir, own)
-	}
-	if err := durable.Create(path, []byte(own+"\n"), 0o644); err != nil {
+	if err := durable.Create(n.path(ownerFile), []byte(genesis.PeerID(n.cfg.Key.Public())+"\n"), 0o644); err != nil {
 		return fmt.Errorf("noting whose directory it is: %w", err)
 	}
 	return nil
 }
 
+// checkOwner refuses a data directory that is another identity's, and says whether it is
+// noted there whose it is.
+func (c Config) checkOwner() (noted bool, err error) {
+	own, path := genesis.PeerID(c.Key.Public()), filepath.Join(c.Dir, ownerFile)
+	text, err := os.ReadFile(path)
+	switch kept := strings.TrimSpace(string(text)); {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		return false, fmt.Errorf("reading whose directory it is: %w", err)
+	case kept != own:
+		return true, fmt.Errorf("%s is the directory of peer %s, as %s says, and the key is that of %s: put its own key back; to begin anew with this key take another directory; if the key is right and the file is not, remove the file",
+			c.Dir, kept, path, own)
+	default:
+		return true, nil
+	}
+	if _, err := os.Stat(filepath.Join(c.Dir, lockFile)); err == nil && !c.Genesis.Produces(c.Key.Public()) {
+		return false, fmt.Errorf("%s has an orderer's lock, and the key is that of %s, which is not the orderer: put the orderer's key back, or move the lock away", c.Dir, own)
+	}
+	return false, nil
+}
+
 func (n *Node) openLedger() error {
-	l, err := ledger.Open(ledger.Config{Dir: n.path("ledger"), Memory: n.cfg.Memory, Genesis: n.cfg.Genesis, Logger: n.cfg.Logger})
+	l, err := ledger.Open(ledger.Config{Dir: n.path(ledgerDir), Memory: n.cfg.Memory, Genesis: n.cfg.Genesis, Logger: n.cfg.Logger})
 	if err != nil {
 		return err
 	}
@@ -122,7 +142,7 @@ func (n *Node) openPool() error {
 		Genesis:      n.cfg.Genesis.ID(),
 		Limits:       n.limits,
 		Height:       n.ledger.Tip().Height,
-		Journal:      n.path("journal"),
+		Journal:      n.path(journalDir),
 		MaxTxs:       n.cfg.PoolMaxTxs,
 		MaxBytes:     n.cfg.PoolMaxBytes,
 		MaxPerSender: n.cfg.PoolMaxPerSender,
@@ -163,7 +183,7 @@ func (n *Node) openHost() error {
 func (n *Node) openDriver() error {
 	var evidence *ordering.Evidence
 	var keep func([]byte) error
-	if path := n.path("evidence"); path != "" { // beside the ledger, so that all later lives halt too
+	if path := n.path(evidenceFile); path != "" { // beside the ledger, so that all later lives halt too
 		kept, err := ordering.KeptEvidence(path, n.cfg.Genesis)
 		if err != nil {
 			return err
@@ -211,7 +231,7 @@ func (n *Node) openOrderer() error {
 			return roll.Wait(now, height, n.driver.Signed(), n.others())
 		},
 	}
-	if path := n.path("orderer.lock"); path != "" {
+	if path := n.path(lockFile); path != "" {
 		lock, err := ordering.OpenLock(path)
 		switch noLock := errors.Is(err, ordering.ErrNoLock); {
 		case noLock && n.cfg.ResetLock:

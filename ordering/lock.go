@@ -76,22 +76,57 @@ func LostLock(path string, genesisID block.ID) *Lock {
 func OpenLock(path string) (*Lock, error) { return openLock(path, nil) }
 
 func openLock(path string, steps durable.Steps) (*Lock, error) {
-	raw, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w at %s: without it this key signs nothing. If it has never signed a block in this network, run peer start --new-chain; "+
-			"else put the lock file back, or, if no other node has the key, start with --reset-lock, which catches up from peers first", ErrNoLock, path)
-	}
+	s, raw, err := readLock(path)
 	if err != nil {
-		return nil, fmt.Errorf("reading orderer lock: %w", err)
-	}
-	s, err := decodeLock(raw)
-	if err != nil {
-		return nil, fmt.Errorf("orderer lock %s: %w: put a good copy of the latest back, or, if no other node has the key, move the file away and start with --reset-lock, which catches up from peers first", path, err)
+		return nil, err
 	}
 	if err := steps.Replace(path, raw, 0o600); err != nil {
 		return nil, fmt.Errorf("writing orderer lock %s: %w", path, err)
 	}
 	return &Lock{path: path, steps: steps, state: s}, nil
+}
+
+func readLock(path string) (lockState, []byte, error) {
+	raw, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return lockState{}, nil, fmt.Errorf("%w at %s: without it this key signs nothing. If it has never signed a block in this network, run peer start --new-chain; "+
+			"else put the lock file back, or, if no other node has the key, start with --reset-lock, which catches up from peers first", ErrNoLock, path)
+	}
+	if err != nil {
+		return lockState{}, nil, fmt.Errorf("reading orderer lock: %w", err)
+	}
+	s, err := decodeLock(raw)
+	if err != nil {
+		return lockState{}, nil, fmt.Errorf("orderer lock %s: %w: put a good copy of the latest back, or, if no other node has the key, move the file away and start with --reset-lock, which catches up from peers first", path, err)
+	}
+	return s, raw, nil
+}
+
+// VerifyLock reads a lock, changes nothing, and says at what height it is. It is an error if
+// it is damaged, another network's, or contradicts a ledger with this tip: ErrNoLock if
+// there is none.
+func VerifyLock(path string, genesisID block.ID, tip block.Tip) (height uint64, err error) {
+	s, _, err := readLock(path)
+	if err != nil {
+		return 0, err
+	}
+	if err := s.checkNetwork(path, genesisID); err != nil {
+		return s.height, err
+	}
+	switch (&Lock{state: s}).against(tip) {
+	case behind:
+		return s.height, fmt.Errorf("orderer lock %s is at height %d, behind the ledger's %d: it is an old copy, or another node has this key: see that none has, then start with --reset-lock", path, s.height, tip.Height)
+	case other:
+		return s.height, fmt.Errorf("orderer lock %s and the ledger have different blocks at height %d: stop the other node that has this key, or put this chain's lock back", path, min(s.height, tip.Height))
+	}
+	return s.height, nil
+}
+
+func (s lockState) checkNetwork(path string, genesisID block.ID) error {
+	if s.genesis != genesisID {
+		return fmt.Errorf("orderer lock %s belongs to network %s, not %s: it is beside the wrong key, or the genesis has changed: put back the one that was there", path, s.genesis, genesisID)
+	}
+	return nil
 }
 
 // MemoryLock returns the lock of an orderer whose ledger is in memory too, and whose

@@ -57,8 +57,8 @@ func NewSolo(cfg SoloConfig) (*Solo, error) {
 	if key := cfg.Key.Public(); !cfg.Genesis.Produces(key) {
 		return nil, fmt.Errorf("key %s is not the orderer's: it is that of %s, and the genesis names %s", key, genesis.PeerID(key), cfg.Genesis.Producer())
 	}
-	if got, want := cfg.Lock.state.genesis, cfg.Genesis.ID(); got != want {
-		return nil, fmt.Errorf("orderer lock %s belongs to network %s, not %s: it is beside the wrong key, or the genesis has changed", cfg.Lock.path, got, want)
+	if err := cfg.Lock.state.checkNetwork(cfg.Lock.path, cfg.Genesis.ID()); err != nil {
+		return nil, err
 	}
 	limits := cfg.Genesis.BlockLimits()
 	cfg.Cutter = cfg.Cutter.withDefaults(limits)

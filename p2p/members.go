@@ -265,6 +265,24 @@ func (h *Host) checkRecord(r *membership.Record) error {
 
 const incarnationFile = "incarnation"
 
+// KeptIncarnation reads the incarnation of the last start in a data directory: nanoseconds
+// since 1970, 0 if there was none.
+func KeptIncarnation(dir string) (uint64, error) {
+	path := filepath.Join(dir, incarnationFile)
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("reading incarnation: %w", err)
+	}
+	last, err := strconv.ParseUint(strings.TrimSpace(string(text)), 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("incarnation %s: want a number; remove the file, and the clock is taken instead: %w", path, err)
+	}
+	return last, nil
+}
+
 // nextIncarnation returns, and keeps, the incarnation of this start: the time, or one
 // more than the last if that is later.
 func nextIncarnation(dir string, now time.Time, steps durable.Steps) (uint64, error) {
@@ -272,19 +290,11 @@ func nextIncarnation(dir string, now time.Time, steps durable.Steps) (uint64, er
 	if dir == "" {
 		return next, nil
 	}
-	path := filepath.Join(dir, incarnationFile)
-	text, err := os.ReadFile(path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-	case err != nil:
-		return 0, fmt.Errorf("reading incarnation: %w", err)
-	default:
-		last, err := strconv.ParseUint(strings.TrimSpace(string(text)), 10, 64)
-		if err != nil {
-			return 0, fmt.Errorf("incarnation %s: want a number; remove the file, and the clock is taken instead: %w", path, err)
-		}
-		next = max(next, last+1)
+	last, err := KeptIncarnation(dir)
+	if err != nil {
+		return 0, err
 	}
+	next = max(next, last+1)
 	return next, keepIncarnation(dir, next, steps)
 }
 

@@ -9,6 +9,7 @@ cd "$(dirname "$0")/.."
 usage() {
 	cat <<'HELP'
 Usage: scripts/soak.sh --ledger
+       scripts/soak.sh --flips
        scripts/soak.sh --scenarios
        scripts/soak.sh --simulate [N]
        scripts/soak.sh --worlds
@@ -18,6 +19,8 @@ Usage: scripts/soak.sh --ledger
 
   --ledger      instead of a testnet: a process that appends to a ledger is ended with
                 SIGKILL 200 times, and no block that it reported may be lost
+  --flips       instead of a testnet: each byte of a small home's files goes bad, one at a
+                time: the same is found in it, or it is refused with the file's name
   --scenarios   instead of a load: the scenarios crash (20 peers) and crowd (10), with
                 real peers
   --simulate N  instead of a testnet: N random scenarios (default 4000) in the event
@@ -111,6 +114,7 @@ while (($#)); do
 		;;
 	--kill) kills=true ;;
 	--ledger) alone "$@" && GRAPEVINE_SOAK=1 exec go test -count=1 -v -run '^TestKill$' -timeout 30m ./ledger ;;
+	--flips) alone "$@" && GRAPEVINE_FLIPS=1 exec go test -count=1 -v -run '^TestLargeFlips$' -timeout 60m ./cmd/peer ;;
 	--worlds) alone "$@" && worlds ;;
 	--adversary) adversary "${@:2}" ;;
 	--scenarios) alone "$@" && scenarios ;;

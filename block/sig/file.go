@@ -27,7 +27,7 @@ func LoadKey(path string) (Key, error) {
 	}
 	seed, err := hex.DecodeString(strings.TrimSpace(string(text)))
 	if err != nil || len(seed) != 32 {
-		return Key{}, fmt.Errorf("key %s: want 64 hexadecimal digits", path)
+		return Key{}, fmt.Errorf("key %s: want 64 hexadecimal digits: put a good copy back", path)
 	}
 	return NewKey([32]byte(seed)), nil
 }

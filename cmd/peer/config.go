@@ -22,9 +22,9 @@ func readConfig(path string, table []setting) (map[string]any, error) {
 	if _, err := toml.DecodeFile(path, &keys); err != nil {
 		var bad toml.ParseError
 		if errors.As(err, &bad) {
-			return nil, fmt.Errorf("%s: %s", path, bad.Error())
+			return nil, fmt.Errorf("%s: %s: make it TOML again, or take the line out", path, bad.Error())
 		}
-		return nil, fmt.Errorf("reading config: %w", err)
+		return nil, fmt.Errorf("reading config %s: %w", path, err)
 	}
 	known := make([]string, len(table))
 	for i, row := range table {

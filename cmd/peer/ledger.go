@@ -6,15 +6,15 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"grapevine/api"
 	"grapevine/cmd/internal/cli"
-	"grapevine/genesis"
 	"grapevine/ledger"
+	"grapevine/node"
 )
 
 func ledgerCommand() *cobra.Command {
@@ -25,11 +25,13 @@ func ledgerVerifyCommand() *cobra.Command {
 	var home string
 	cmd := &cobra.Command{
 		Use:   "verify --home DIR | --api ADDR",
-		Short: "Check a whole ledger again",
-		Long: `Check a whole ledger again: every hash, signature and parent, every index entry, and
-that nothing else is stored. It names the first thing wrong, with exit code 6, and
-says what opening the ledger will repair after a crash; verify itself changes nothing.
-The node must not run.
+		Short: "Check a whole ledger again, and what else is in a home",
+		Long: `Check a whole home again: the ledger, with every hash, signature and parent, every
+index entry, and that nothing else is stored; and whether configuration, genesis,
+identity, orderer's lock, journal, proof against the orderer and incarnation can be
+read and fit each other. It says what it looked at, and names what is wrong, with exit
+code 6. What a crash left is no fault: it says what the next start will do about it.
+It changes nothing itself. The node must not run.
 
 With --api a running node is asked for all of its blocks instead, and what it
 answers is checked: every hash, signature and parent, and that it finds each block
@@ -64,52 +66,72 @@ by its ID. Its indexes of transactions are not.`,
 
 // verified is what peer ledger verify prints.
 type verified struct {
-	OK       bool   `json:"ok"`
-	Height   uint64 `json:"height"` // up to which all is well
-	TipID    string `json:"tip_id"`
-	Blocks   uint64 `json:"blocks"`
-	Txs      uint64 `json:"txs"`
-	Bytes    uint64 `json:"bytes"`
-	Recovery string `json:"recovery"` // what opening will repair; empty: nothing
-	Fault    string `json:"fault"`    // the first thing wrong
+	OK       bool      `json:"ok"`
+	Height   uint64    `json:"height"` // up to which all is well
+	TipID    string    `json:"tip_id"`
+	Blocks   uint64    `json:"blocks"`
+	Txs      uint64    `json:"txs"`
+	Bytes    uint64    `json:"bytes"`
+	Recovery string    `json:"recovery"` // what opening will repair; empty: nothing
+	Checked  []checked `json:"checked"`  // what was looked at in a home
+	Fault    string    `json:"fault"`    // what is wrong
+}
+
+// checked is a thing in a home that was looked at.
+type checked struct {
+	What  string `json:"what"`
+	Found string `json:"found"`
+	Fault string `json:"fault"`
 }
 
 func verifiedTable(w io.Writer, r verified) {
 	fmt.Fprintf(w, "height\t%d\ntip\t%s\nblocks\t%d\ntransactions\t%d\nbytes\t%d\n", r.Height, r.TipID, r.Blocks, r.Txs, r.Bytes)
-	if r.Recovery != "" {
-		fmt.Fprintf(w, "recovery\t%s\n", r.Recovery)
+	for _, c := range r.Checked {
+		if c.Fault != "" {
+			c.Found = "WRONG"
+		}
+		fmt.Fprintf(w, "%s\t%s\n", c.What, c.Found)
 	}
 	verdict := "all is well"
 	if !r.OK {
-		verdict = "damaged above this height: " + r.Fault
+		verdict = "the ledger is good up to this height; wrong: " + r.Fault
 	}
 	fmt.Fprintf(w, "verdict\t%s\n", verdict)
 }
 
 func verifyHome(home string, progress func(height, tip uint64)) (verified, error) {
-	if err := checkHome(home); err != nil {
-		return verified{}, err
+	s, flags := defaultSettings(), pflag.NewFlagSet("", pflag.ContinueOnError)
+	s.addFlags(flags)
+	cfg, err := loadHome(home, s, func() error { return s.load(flags, filepath.Join(home, configFile)) })
+	if err == nil {
+		err = checkSettings(home, cfg)
 	}
-	if _, err := os.Stat(filepath.Join(home, genesisFile)); errors.Is(err, fs.ErrNotExist) {
-		return verified{}, cli.NotFound(fmt.Errorf("%s is no peer's home, it has no %s", home, genesisFile))
-	}
-	g, err := genesis.Load(filepath.Join(home, genesisFile))
 	if err != nil {
 		return verified{}, err
 	}
-	r, err := ledger.Verify(filepath.Join(home, ledgerDir), g, progress)
+	v, err := node.Verify(cfg, progress)
+	r := v.Ledger
 	res := verified{
 		OK: err == nil, Height: r.Tip.Height, TipID: r.Tip.ID.String(),
 		Blocks: r.Blocks, Txs: r.Txs, Bytes: r.Bytes, Recovery: r.Recovery.String(),
 	}
+	for _, p := range v.Parts {
+		c := checked{What: p.Name, Found: p.Found}
+		if p.Err != nil {
+			c.Fault = p.Err.Error()
+		}
+		res.Checked = append(res.Checked, c)
+	}
 	switch {
-	case errors.Is(err, ledger.ErrCorrupt):
-		res.Fault = err.Error()
-		return res, cli.Wrong(err)
 	case errors.Is(err, fs.ErrNotExist):
 		return res, cli.NotFound(err)
 	case errors.Is(err, ledger.ErrHeld):
 		return res, cli.Refused(fmt.Errorf("%w; ask the node itself with --api", err))
+	case errors.Is(err, ledger.ErrWrongNetwork) || len(v.Parts) == 0:
+		return res, err
+	case err != nil:
+		res.Fault = err.Error()
+		err = cli.Wrong(err)
 	}
 	return res, err
 }

@@ -65,6 +65,9 @@ that the other peers do not know: it catches up from them first.`,
 			return err
 		}
 		warnOfVariables(cfg.Logger, os.Environ())
+		if err := checkSettings(home, cfg); err != nil {
+			return err
+		}
 		switch {
 		case newChain:
 			err = writeNewLock(home, cfg)
@@ -101,6 +104,14 @@ func loadHome(home string, s *settings, load func() error) (node.Config, error) 
 	cfg := s.nodeConfig()
 	cfg.Key, cfg.Genesis, cfg.Dir = key, g, home
 	return cfg, nil
+}
+
+// checkSettings refuses settings that a node would refuse.
+func checkSettings(home string, cfg node.Config) error {
+	if err := cfg.Check(); err != nil {
+		return fmt.Errorf("the settings (%s, environment, flags): %w", filepath.Join(home, configFile), err)
+	}
+	return nil
 }
 
 // nodeConfig returns what the settings mean to a node.

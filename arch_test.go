@@ -119,6 +119,7 @@ var guards = []struct {
 	{"go.uber.org/fx", "p2p testnet/packets testnet/baseline", "it is needed for the socket's seam alone, below libp2p"},
 	{"github.com/marcopolo/simnet", "p2p node dissemination testnet/packets testnet/baseline", "simulated links are for tests and testnets; a check below keeps it out of the node itself"},
 	{"connectrpc.com/connect", "api api/apipb/apipbconnect cmd/internal/cli cmd/peer", "RPC is the API's business, and the exit codes'"},
+	{"connectrpc.com/grpcreflect", "api", "RPC is the API's business"},
 	{"github.com/prometheus", "api node p2p dissemination testnet/packets", "metrics are read from Stats by drivers, and by whoever runs nodes; cores and stores have no registry"},
 	{"github.com/spf13", "cmd/internal/cli cmd/internal/cli/clitest cmd/lab cmd/peer", "flags exist in the command line alone"},
 	{"github.com/BurntSushi", "cmd/peer testnet/scenario", "config files exist in the command line alone; a scenario is a file too"},

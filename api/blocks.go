@@ -137,12 +137,11 @@ func (n *node) watch(ctx context.Context, req *apipb.WatchBlocksRequest, start f
 	if err != nil {
 		return err
 	}
-	select {
-	case n.streams <- struct{}{}:
-		defer func() { <-n.streams }()
-	default:
-		return connect.NewError(connect.CodeResourceExhausted, fmt.Errorf("%d streams are open already: close one first", cap(n.streams)))
+	done, err := n.openStream()
+	if err != nil {
+		return err
 	}
+	defer done()
 	next := req.From
 	if next == 0 {
 		next = n.cfg.Ledger.Tip().Height + 1

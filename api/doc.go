@@ -12,9 +12,11 @@
 //	GET  /metrics /healthz /readyz
 //	GET  /debug/pprof/            profiles, unless Config.Public
 //	POST /grapevine.v1.Node/…     Connect and gRPC; curl -H 'Content-Type: application/json' -d '{}'
+//	POST /grpc.reflection.v1…     tells grpcurl and its like of the service; v1alpha too
 //
 // The two pages of blocks take ?txs=none, ids or full and ?raw=true as well.
-// Errors are {"code": …, "message": …} with Connect's codes.
+// Errors are {"code": …, "message": …} with Connect's codes. A method that is not there is
+// Unimplemented, and said so before the request has ended.
 //
 // # Who is let in
 //

@@ -121,7 +121,9 @@ func (s *Server) admit(w http.ResponseWriter, r *http.Request, held *holdings) e
 	case reserve:
 		return held.busy("connections")
 	}
-	if hasBody {
+	// What is not there is refused at once: who converses does not end its request first.
+	_, pattern := s.mux.Handler(r)
+	if hasBody && pattern != nothing && !converses(pattern) {
 		body, err := s.readBody(control, r.Body, held)
 		if err != nil {
 			return err

@@ -36,7 +36,11 @@ func (s *Server) pages(mux *http.ServeMux, n *node) {
 		return answer(ctx, n.SubmitTxs, req, err)
 	}))
 	mux.HandleFunc("GET /v1/blocks", s.watchPage(n))
-	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+	mux.HandleFunc(nothing, func(w http.ResponseWriter, r *http.Request) {
+		if asksMethod(r) {
+			s.refuse(w, r, connect.NewError(connect.CodeUnimplemented, fmt.Errorf("no method %s: there are %s", r.URL.Path, strings.Join(procedures(), ", "))))
+			return
+		}
 		s.refuse(w, r, connect.NewError(connect.CodeNotFound, fmt.Errorf(
 			"no page %s %s: there are /v1/status, /v1/members, /v1/blocks?from=HEIGHT, /v1/blocks/{block}, /v1/txs/{id}, POST /v1/txs, /metrics, /healthz and /readyz", r.Method, r.URL.Path)))
 	})

@@ -21,6 +21,7 @@ import (
 type Server struct {
 	cfg     Config
 	places  *places
+	mux     *http.ServeMux
 	http    http.Server
 	errors  *connect.ErrorWriter
 	bodies  *budget         // of requests
@@ -54,10 +55,11 @@ func Listen(cfg Config) (*Server, error) {
 		streams: make(chan struct{}, maxStreams),
 	}
 	s.ending, s.end = context.WithCancel(context.Background())
+	s.mux = s.routes()
 	s.http = http.Server{
 		ConnContext:       mark,
 		ConnState:         s.places.note,
-		Handler:           s.guard(s.routes()),
+		Handler:           s.guard(s.mux),
 		ReadHeaderTimeout: headerTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    32 << 10,
@@ -133,15 +135,29 @@ func (s *Server) shutdown(ctx context.Context) {
 	}
 }
 
-func (s *Server) routes() http.Handler {
+// openStream takes one of the streams that may be open at once, until done.
+func (s *Server) openStream() (done func(), err error) {
+	select {
+	case s.streams <- struct{}{}:
+		return func() { <-s.streams }, nil
+	default:
+		return nil, connect.NewError(connect.CodeResourceExhausted, fmt.Errorf("%d streams are open already: close one first", cap(s.streams)))
+	}
+}
+
+func (s *Server) routes() *http.ServeMux {
 	mux := http.NewServeMux()
-	n := &node{cfg: s.cfg, streams: s.streams, ending: s.ending}
-	mux.Handle(apipbconnect.NewNodeHandler(n,
+	n := &node{cfg: s.cfg, openStream: s.openStream, ending: s.ending}
+	_, methods := apipbconnect.NewNodeHandler(n,
 		connect.WithCodec(codec.JSON{}),
 		connect.WithCodec(codec.Proto{}),
 		connect.WithReadMaxBytes(maxRequestBytes),
 		connect.WithCompression("gzip", nil, nil), // transactions and blocks do not shrink
-	))
+	)
+	for _, name := range procedures() {
+		mux.Handle(name, methods)
+	}
+	s.reflection(mux)
 	s.pages(mux, n)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.cfg.Gatherer, promhttp.HandlerOpts{
 		DisableCompression:  true,

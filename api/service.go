@@ -16,10 +16,10 @@ import (
 
 // node answers the service's methods.
 type node struct {
-	cfg     Config
-	streams chan struct{}   // takes a token for every open stream
-	ending  context.Context // ends when streams are to end
-	members atomic.Int64    // how many there were when last asked for
+	cfg        Config
+	openStream func() (done func(), err error)
+	ending     context.Context // ends when streams are to end
+	members    atomic.Int64    // how many there were when last asked for
 }
 
 func invalid(format string, args ...any) error {

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -54,6 +55,7 @@ type Node struct {
 	running atomic.Bool
 	closers []func() error
 	once    sync.Once
+	absent  []string // what the data directory did not have before this start
 }
 
 // New opens a node's data and sockets. What follows is Run, or Close.
@@ -68,10 +70,10 @@ func New(cfg Config) (_ *Node, err error) {
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, n.Close())
+			err = errors.Join(err, n.Close(), n.forget())
 		}
 	}()
-	for _, open := range []func() error{n.claimHome, n.openLedger, n.openPool, n.openHost, n.openDriver, n.openOrderer, n.openAPI} {
+	for _, open := range []func() error{n.enterHome, n.openLedger, n.openPool, n.openHost, n.openDriver, n.openOrderer, n.openAPI, n.claimHome} {
 		if err := open(); err != nil {
 			return nil, err
 		}
@@ -86,15 +88,29 @@ func (n *Node) path(name string) string {
 	return filepath.Join(n.cfg.Dir, name)
 }
 
-// claimHome makes the data directory this identity's, or refuses one that is another's: a
-// key of which a bit has changed is that of another peer, who would come up as if nothing
-// were wrong.
-func (n *Node) claimHome() error {
+// enterHome makes the data directory, and refuses one that is another identity's: a key of
+// which a bit has changed is that of another peer, who would come up as if nothing were
+// wrong.
+func (n *Node) enterHome() error {
 	if n.cfg.Dir == "" {
 		return nil
 	}
 	if err := os.MkdirAll(n.cfg.Dir, 0o755); err != nil {
 		return fmt.Errorf("making the data directory: %w", err)
+	}
+	for _, name := range []string{ledgerDir, journalDir, p2p.IncarnationFile} {
+		if _, err := os.Lstat(n.path(name)); errors.Is(err, fs.ErrNotExist) {
+			n.absent = append(n.absent, name)
+		}
+	}
+	_, err := n.cfg.checkOwner()
+	return err
+}
+
+// claimHome notes whose data directory it is, once all in it has opened.
+func (n *Node) claimHome() error {
+	if n.cfg.Dir == "" {
+		return nil
 	}
 	noted, err := n.cfg.checkOwner()
 	if noted || err != nil {
@@ -102,6 +118,26 @@ func (n *Node) claimHome() error {
 	}
 	if err := durable.Create(n.path(ownerFile), []byte(genesis.PeerID(n.cfg.Key.Public())+"\n"), 0o644); err != nil {
 		return fmt.Errorf("noting whose directory it is: %w", err)
+	}
+	return nil
+}
+
+// forget removes what a first start that was refused has made: ledger and journal are bound
+// to a network, and the refusal may have been that it is the wrong one. What was there
+// before stays, and all of it does if another process has opened the ledger since.
+func (n *Node) forget() error {
+	if n.ledger == nil || !slices.Contains(n.absent, ledgerDir) {
+		return nil
+	}
+	release, err := ledger.Hold(n.path(ledgerDir))
+	if err != nil {
+		return nil // it is the other's now
+	}
+	for _, name := range n.absent {
+		err = errors.Join(err, os.RemoveAll(n.path(name)))
+	}
+	if err = errors.Join(err, release()); err != nil {
+		return fmt.Errorf("removing what the refused start has made: %w", err)
 	}
 	return nil
 }

@@ -263,12 +263,13 @@ func (h *Host) checkRecord(r *membership.Record) error {
 	return nil
 }
 
-const incarnationFile = "incarnation"
+// IncarnationFile is what a host keeps in its directory.
+const IncarnationFile = "incarnation"
 
 // KeptIncarnation reads the incarnation of the last start in a data directory: nanoseconds
 // since 1970, 0 if there was none.
 func KeptIncarnation(dir string) (uint64, error) {
-	path := filepath.Join(dir, incarnationFile)
+	path := filepath.Join(dir, IncarnationFile)
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return 0, nil
@@ -303,7 +304,7 @@ func keepIncarnation(dir string, n uint64, steps durable.Steps) error {
 	if dir == "" {
 		return nil
 	}
-	if err := steps.Replace(filepath.Join(dir, incarnationFile), fmt.Appendln(nil, n), 0o600); err != nil {
+	if err := steps.Replace(filepath.Join(dir, IncarnationFile), fmt.Appendln(nil, n), 0o600); err != nil {
 		return fmt.Errorf("keeping incarnation: %w", err)
 	}
 	return nil

@@ -170,7 +170,7 @@ func TestIncarnationOnlyGrows(t *testing.T) {
 	if third, err := nextIncarnation(dir, now, nil); err != nil || third != 1<<63+1 {
 		t.Errorf("after a raise %d, %v", third, err)
 	}
-	if err := os.WriteFile(filepath.Join(dir, incarnationFile), []byte("x"), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, IncarnationFile), []byte("x"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := nextIncarnation(dir, now, nil); err == nil || !strings.Contains(err.Error(), "remove the file") {

@@ -188,8 +188,12 @@ func writeNewLock(home string, cfg node.Config) error {
 	return ordering.CreateLock(path, cfg.Genesis.ID())
 }
 
-// ledgerTip returns where the home's ledger ends.
+// ledgerTip returns where the home's ledger ends. Where there is none, none is made, which
+// would be bound to this network though the start be refused.
 func ledgerTip(home string, cfg node.Config) (block.Tip, error) {
+	if _, err := os.Stat(filepath.Join(home, ledgerDir)); errors.Is(err, fs.ErrNotExist) {
+		return block.Tip{}, nil
+	}
 	l, err := ledger.Open(ledger.Config{Dir: filepath.Join(home, ledgerDir), Genesis: cfg.Genesis, Logger: cfg.Logger})
 	if err != nil {
 		return block.Tip{}, err

@@ -76,7 +76,7 @@ func openDisk(dir string, l block.Limits, logger *slog.Logger) (*disk, error) {
 		}
 		logger.Log(context.Background(), level, "opening ledger", "dir", dir, "recovery", recovery.String())
 	}
-	s := &disk{dir: dir, recovery: recovery, log: &badgerLog{logger: logger},
+	s := &disk{dir: dir, recovery: recovery, log: newBadgerLog(logger),
 		commitTxn: (*badger.Txn).Commit, syncDir: durable.SyncDir, freeSpace: freeSpace}
 	if s.db, err = badger.Open(badgerOptions(dir, l, s.log)); err != nil {
 		return nil, openError(dir, err)
@@ -196,20 +196,22 @@ func (s *disk) keys(prefix []byte, fn func([]byte) bool) error {
 
 // commit is one Badger transaction. Badger syncs the value log before it writes the
 // keys to its write-ahead log, and syncs that before it returns; but it only logs
-// that it could not sync the value log, and the names of new files are left to us.
+// that it could not sync the value log, and the names of new files are left to us; and what
+// it cannot write it tries to for ever.
 func (s *disk) commit(writes []write) error {
 	if err := s.checkSpace(); err != nil {
 		return err
 	}
-	txn := s.db.NewTransaction(true)
-	defer txn.Discard()
+	txn := s.db.NewTransaction(true) // Commit discards it
 	for _, w := range writes {
 		if err := txn.Set(w.key, w.value); err != nil {
+			txn.Discard()
 			return err
 		}
 	}
 	s.log.takeFault() // of a read, say: what counts is what goes wrong from here on
-	return errors.Join(s.commitTxn(txn), s.log.takeFault(), s.syncNames())
+	err := s.log.bounded(func() error { return s.commitTxn(txn) })
+	return errors.Join(err, s.log.takeFault(), s.syncNames())
 }
 
 func (s *disk) checkSpace() error {
@@ -246,7 +248,8 @@ func (s *disk) syncNames() error {
 }
 
 func (s *disk) close() error {
-	err := s.db.Close()
+	s.log.takeFault()
+	err := s.log.bounded(s.db.Close)
 	if s.release != nil {
 		err = errors.Join(err, s.release())
 	}

@@ -188,7 +188,9 @@ func (l *Ledger) found() error {
 }
 
 // Close waits for reads and for an append that are under way, and closes the
-// database. Everything afterwards is ErrClosed, a second Close nil.
+// database. Everything afterwards is ErrClosed, a second Close nil. A disk that fails has
+// it give up after some seconds: then the error says why, and the directory stays held
+// until the process ends.
 func (l *Ledger) Close() error {
 	l.writing <- struct{}{}
 	defer func() { <-l.writing }()

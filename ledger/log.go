@@ -7,14 +7,20 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"time"
 )
 
 // badgerLog takes Badger's log lines to slog: what Badger calls an error or a
 // warning as a warning, the rest for debugging.
 type badgerLog struct {
 	logger *slog.Logger
+	fault  chan struct{} // has room for one: Badger has logged an error since takeFault
 	mu     sync.Mutex
-	first  error // the first error that Badger logged since takeFault
+	first  error // the first of them
+}
+
+func newBadgerLog(l *slog.Logger) *badgerLog {
+	return &badgerLog{logger: l, fault: make(chan struct{}, 1)}
 }
 
 // Errorf keeps the error too. When Badger cannot sync its value log, or drops a
@@ -29,6 +35,7 @@ func (b *badgerLog) Errorf(format string, args ...any) {
 	defer b.mu.Unlock()
 	if b.first == nil {
 		b.first = errors.New(text)
+		b.fault <- struct{}{} // takeFault has emptied it
 	}
 }
 
@@ -48,8 +55,37 @@ func (b *badgerLog) takeFault() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	err := b.first
-	b.first = nil
+	if b.first = nil; err != nil {
+		select {
+		case <-b.fault:
+		default: // somebody waited for it
+		}
+	}
 	return err
+}
+
+// patience is how long Badger may try again after an error: it does so every second, for
+// ever. A guess.
+const patience = 5 * time.Second
+
+// bounded calls one of Badger's functions, and gives it up when Badger has logged an error
+// and is not done after patience: then it goes on in the background until the process ends.
+func (b *badgerLog) bounded(do func() error) error {
+	done := make(chan error, 1)
+	go func() { done <- do() }()
+	select {
+	case err := <-done:
+		return err
+	case <-b.fault:
+	}
+	given := time.NewTimer(patience)
+	defer given.Stop()
+	select {
+	case err := <-done:
+		return err
+	case <-given.C:
+		return fmt.Errorf("%w (and no end after %v)", b.takeFault(), patience)
+	}
 }
 
 func (b *badgerLog) Warningf(format string, args ...any) {

@@ -349,7 +349,11 @@ func (n *Node) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	part := func(name string, run func(context.Context) error) {
 		g.Go(func() error {
-			if err := run(ctx); err != nil && ctx.Err() == nil {
+			err := run(ctx)
+			if errors.Is(err, dissemination.ErrStopped) { // it has failed, and is about to say why
+				<-ctx.Done()
+			}
+			if err != nil && ctx.Err() == nil {
 				return fmt.Errorf("%s: %w", name, err)
 			}
 			return errStopped
@@ -375,6 +379,8 @@ func (n *Node) Run(ctx context.Context) error {
 	n.running.Store(false)
 	if errors.Is(err, errStopped) {
 		err = nil
+	} else { // before anything is closed, which may fail in its turn
+		n.cfg.Logger.Error("node fails, and ends", "err", err)
 	}
 	err = errors.Join(err, n.Close())
 	n.cfg.Logger.Info("node stopped", "height", n.ledger.Tip().Height, "err", err)

@@ -65,7 +65,7 @@ func flipHomes(t *testing.T) []flipState {
 			given = append(given, row)
 		}
 	}
-	if err := makeHome(home, key, g, given); err != nil {
+	if err := (place{path: home}).makeHome(key, g, given); err != nil {
 		t.Fatal(err)
 	}
 	var m memo

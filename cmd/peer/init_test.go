@@ -91,7 +91,7 @@ func TestInitRefuses(t *testing.T) {
 	peer(t, "init", "--home", full).Want(t, cli.ExitRefused, full, "letter.txt", "name a new directory")
 
 	peer(t, "init", "--home", filepath.Join(dir, "x"), "--genesis", filepath.Join(dir, "none.json")).Want(t, cli.ExitFailed, "none.json")
-	peer(t, "init", "--home", filepath.Join(dir, "x"), "--chain-id", "Not A Name").Want(t, cli.ExitFailed, `"Not A Name"`)
+	peer(t, "init", "--home", filepath.Join(dir, "x"), "--chain-id", "Not A Name").Want(t, cli.ExitUsage, `"Not A Name"`)
 
 	peer(t, "init", "--home", filepath.Join(dir, "x"), "--listen", "1.2.3.4:99").Want(t, cli.ExitUsage, `"1.2.3.4:99"`, "want a multiaddr")
 	peer(t, "init", "--home", filepath.Join(dir, "x"), "--bootstrap", "/ip4/127.0.0.1/tcp/1").Want(t, cli.ExitUsage, "/ip4/127.0.0.1/tcp/1", "/p2p/<id>")

@@ -79,7 +79,7 @@ func (l *liar) serve(t *testing.T) string {
 
 func TestVerifyServedNamesTheFirstThingWrong(t *testing.T) {
 	key, other := sig.NewKey([32]byte{1}), sig.NewKey([32]byte{2})
-	g, err := joinOrFound(key, "", "served")
+	g, err := joinOrFound(key, "", "served", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -25,6 +25,7 @@ func newRoot() *cobra.Command {
   peer start --home alice`,
 	},
 		initCommand(),
+		keyCommand(),
 		startCommand(),
 		statusCommand(),
 		membersCommand(),

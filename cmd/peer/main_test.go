@@ -24,8 +24,8 @@ func peer(t *testing.T, args ...string) clitest.Ran {
 }
 
 func TestEveryCommandHasHelpWithAnExample(t *testing.T) {
-	if count := clitest.Helped(t, newRoot()); count != 19 {
-		t.Errorf("%d commands: want the 19 that there are", count)
+	if count := clitest.Helped(t, newRoot()); count != 20 {
+		t.Errorf("%d commands: want the 20 that there are", count)
 	}
 	r := peer(t, "testnet", "load", "--help").Want(t, cli.ExitOK)
 	if !strings.Contains(r.Out, "Examples:") {

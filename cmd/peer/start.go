@@ -95,6 +95,9 @@ func loadHome(home string, s *settings, load func() error) (node.Config, error) 
 		return node.Config{}, err
 	}
 	g, err := genesis.Load(filepath.Join(home, genesisFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		err = cli.NotFound(fmt.Errorf("%s has an identity and no %s: put it back if it was there, or make the rest of the home with peer init --home %s --genesis FILE", home, genesisFile, cli.ShellQuoted(home)))
+	}
 	if err != nil {
 		return node.Config{}, err
 	}

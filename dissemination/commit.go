@@ -110,7 +110,7 @@ func (d *Driver) commit(b *block.Block) error {
 		return fmt.Errorf("appending the block at height %d: %w", b.Height, err)
 	}
 	d.cfg.Pool.Committed(time.Now(), b.Height, b.Txs)
-	d.post(func(time.Time) { d.durable(b) })
+	d.post(func(now time.Time) { d.durable(now, b) })
 	return nil
 }
 
@@ -131,7 +131,7 @@ func (d *Driver) accepted(now time.Time, b *block.Block, at time.Time) {
 }
 
 // durable tells that the ledger has a block: it serves it from now on.
-func (d *Driver) durable(b *block.Block) {
+func (d *Driver) durable(now time.Time, b *block.Block) {
 	id := b.ID()
 	if own := d.bodies.byID[id]; own != nil {
 		own.txs, own.ids = nil, nil
@@ -141,7 +141,7 @@ func (d *Driver) durable(b *block.Block) {
 	d.requests.end(id)
 	d.answerProposer(id, nil)
 	if len(d.neighbours) > 0 {
-		d.pools.askWanted(d.neighbours)
+		d.pools.askWanted(now, d.neighbours)
 	}
 }
 

@@ -1,7 +1,6 @@
 package dissemination
 
 import (
-	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -291,27 +290,6 @@ func TestFullPoolAsksLater(t *testing.T) {
 		}
 		if len(wants) != 1 || len(wants[0].Hashes) != 1 || wants[0].Salt.Sum64(txs[poolMax].ID()) != wants[0].Hashes[0] {
 			t.Errorf("asked %+v: want the one that gossip brought", wants)
-		}
-	})
-}
-
-// When a neighbour's queue overflows, the node lets in half as much: submitters wait,
-// and those that would wait long are told so.
-func TestOverflowLowersWhatIsLetIn(t *testing.T) {
-	open(t, func(d *desk) {
-		const second = 32 << 20 // what is let in at first
-		d.overflows.Store(1)
-		d.driver.Spread(d.txs(1))
-		d.settle()
-		begun := time.Now()
-		if err := d.driver.AwaitTurn(d.t.Context(), second); err != nil {
-			t.Fatal(err)
-		}
-		if took := time.Since(begun); took < 900*time.Millisecond || took > 1100*time.Millisecond {
-			t.Errorf("twice what is let in a second waited %v, want about 1 s", took)
-		}
-		if err := d.driver.AwaitTurn(d.t.Context(), 4*second); !errors.Is(err, ErrBusy) {
-			t.Errorf("far too much was let in: %v", err)
 		}
 	})
 }

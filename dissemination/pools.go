@@ -13,10 +13,6 @@ import (
 	"grapevine/p2p/wire"
 )
 
-// wantBytes bounds what one Want is answered with. What is left over the next
-// comparison finds again.
-const wantBytes = 1 << 20
-
 // pools compares this node's pool with its neighbours', and fetches what it lacks.
 type pools struct {
 	core *txs.Reconciler // owned by the loop
@@ -26,17 +22,21 @@ type pools struct {
 	take func([]*block.Tx) (taken, error)
 	post func(event)
 
-	turns *turns
+	turns   *turns
+	largest int // bytes of the largest transaction there may be
 
 	mu    sync.Mutex
-	wants map[wire.PeerID]int // guarded by mu; transactions that were asked for and are not here yet
+	wants map[wire.PeerID]owed // guarded by mu
 }
+
+// owed is what a peer was asked for and has not sent yet.
+type owed struct{ txs, answers int }
 
 func newPools(d *Driver, now time.Time) *pools {
 	return &pools{
 		core: txs.NewReconciler(d.cfg.Txs, d.cfg.Seed, now), pool: d.cfg.Pool,
 		send: d.send, take: d.takeTxs, post: d.post,
-		turns: newTurns(0, d.done), wants: map[wire.PeerID]int{},
+		turns: newTurns(0, d.done), largest: d.limits.MaxTxBytes, wants: map[wire.PeerID]owed{},
 	}
 }
 
@@ -50,7 +50,12 @@ func (p *pools) tick(now time.Time) {
 func (p *pools) drain(now time.Time) bool {
 	list := p.core.Effects()
 	for _, x := range list {
-		p.compare(now, x)
+		switch x := x.(type) {
+		case txs.Compare:
+			p.compare(now, x)
+		case txs.Ask:
+			p.ask(x)
+		}
 	}
 	return len(list) > 0
 }
@@ -83,45 +88,47 @@ func (p *pools) compare(now time.Time, x txs.Compare) {
 	p.send(x.With, &message.Inventory{Salt: x.Salt, Low: x.Low, High: covered, Hashes: hashes})
 }
 
-// onInventory asks for what this pool lacks, and answers with what the other lacks.
+// onInventory finds what this pool lacks, and answers with what the other lacks.
 func (p *pools) onInventory(from wire.PeerID, m *message.Inventory) {
 	p.turns.wait(from, poolGap)
 	mine, covered := p.pool.Inventory(m.Salt, m.Low, m.High, message.MaxHashes)
-	lack := subtract(upto(m.Hashes, covered), mine)
+	var lack []uint64
 	if p.pool.Room() { // else it would be refused: the next comparison finds it again
-		p.want(from, m.Salt, lack)
+		lack = subtract(upto(m.Hashes, covered), mine)
 	}
+	p.post(func(now time.Time) { p.core.Named(now, from, m.Salt, m.Reply, lack) })
 	if m.Reply {
-		p.post(func(now time.Time) { p.core.Replied(now, from, m.Salt, len(lack)) })
 		return
 	}
 	extra := p.settled(time.Now(), m.Salt, subtract(mine, m.Hashes))
 	p.send(from, &message.Inventory{Salt: m.Salt, Low: m.Low, High: covered, Hashes: extra, Reply: true})
 }
 
-// want asks a peer for transactions, and notes how many it may send.
-func (p *pools) want(from wire.PeerID, salt block.SipKey, hashes []uint64) {
-	if len(hashes) == 0 {
-		return
+// ask asks a peer for transactions, and notes how many it may send.
+func (p *pools) ask(x txs.Ask) {
+	if p.send(x.Of, &message.Want{Salt: x.Salt, Hashes: x.Hashes}) {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		owes := p.wants[x.Of]
+		p.wants[x.Of] = owed{owes.txs + len(x.Hashes), owes.answers + 1}
 	}
-	p.mu.Lock()
-	p.wants[from] += len(hashes)
-	p.mu.Unlock()
-	p.send(from, &message.Want{Salt: salt, Hashes: hashes})
 }
 
 // askWanted asks one of the neighbours for what the pool had no room for when gossip
 // brought it, once a block has made room. What that neighbour has not got either is
 // left to the comparisons.
-func (p *pools) askWanted(neighbours []wire.PeerID) {
+func (p *pools) askWanted(now time.Time, neighbours []wire.PeerID) {
 	ids := p.pool.Wanted(message.MaxHashes)
+	if len(ids) == 0 {
+		return
+	}
 	salt := block.SipKey{K0: rand.Uint64(), K1: rand.Uint64()}
 	hashes := make([]uint64, len(ids))
 	for i, id := range ids {
 		hashes[i] = salt.Sum64(id)
 	}
 	slices.Sort(hashes)
-	p.want(neighbours[rand.IntN(len(neighbours))], salt, hashes)
+	p.core.Ask(now, neighbours[rand.IntN(len(neighbours))], salt, hashes)
 }
 
 // onWant sends the transactions asked for, as far as the lane's queue has room.
@@ -133,24 +140,39 @@ func (p *pools) onWant(from wire.PeerID, m *message.Want) {
 		batch, size = nil, 0
 		return sent
 	}
-	for _, t := range p.pool.BySalted(m.Salt, m.Hashes, wantBytes) {
+	for _, t := range p.pool.BySalted(m.Salt, m.Hashes, txs.WantBytes) {
 		if size+t.Size() > message.PartBytes && !flush() {
 			return
 		}
 		batch, size = append(batch, t), size+t.Size()
 	}
-	flush()
+	if flush() {
+		p.send(from, &message.Txs{}) // that was all
+	}
 }
 
-// onTxs takes transactions that were asked for, and no others, of which it returns the
-// bytes.
-func (p *pools) onTxs(from wire.PeerID, m *message.Txs) (unasked int, got taken, err error) {
+// onTxs takes transactions that were asked for, and no others. It says whether all were,
+// or else how many bytes were not.
+func (p *pools) onTxs(from wire.PeerID, m *message.Txs) (asked bool, unasked int, got taken, err error) {
 	p.mu.Lock()
-	allowed := min(p.wants[from], len(m.Txs))
-	p.wants[from] -= allowed
+	owes := p.wants[from]
+	allowed := min(owes.txs, len(m.Txs))
+	asked = allowed == len(m.Txs)
+	owes.txs -= allowed
+	if len(m.Txs) == 0 {
+		asked = owes.answers > 0
+		if owes.answers--; owes.answers <= 0 { // what has not come by now does not come
+			owes = owed{}
+		}
+	}
+	p.wants[from] = owes
 	p.mu.Unlock()
+	if allowed > 0 || asked {
+		bytes := sizeOf(m.Txs[:allowed])
+		p.post(func(now time.Time) { p.core.Came(now, from, bytes, p.largest) })
+	}
 	got, err = p.take(m.Txs[:allowed])
-	return sizeOf(m.Txs[allowed:]), got, err
+	return asked, sizeOf(m.Txs[allowed:]), got, err
 }
 
 // subtract returns what is in a and not in b; all are ascending.

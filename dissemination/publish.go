@@ -30,6 +30,7 @@ type publisher struct {
 
 	mu       sync.Mutex
 	throttle *txs.Throttle // guarded by mu
+	polled   time.Time     // guarded by mu; when others were last asked how far they are
 }
 
 func newPublisher(host Host, m metrics, log *slog.Logger, now time.Time) *publisher {
@@ -99,16 +100,38 @@ const turnWait = 3 * time.Second
 // ErrBusy says that the network does not take as much as is submitted here.
 var ErrBusy = errors.New("busy")
 
+// pollEvery is how often others are asked how far they are while transactions are
+// submitted here: a few times in the lag that is allowed.
+const pollEvery = 500 * time.Millisecond
+
+// poll tells the throttle how far behind the network is, by what was answered lately, and
+// asks again.
+func (d *Driver) poll(now time.Time) {
+	d.core.Poll(now)
+	p := d.outgoing
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.throttle.Behind(now, d.core.Lag(now))
+}
+
 // AwaitTurn waits until so many bytes of transactions may enter the network, or says
 // when to come back.
 func (d *Driver) AwaitTurn(ctx context.Context, bytes int) error {
 	p := d.outgoing
 	p.mu.Lock()
-	wait, ok := p.throttle.Take(time.Now(), bytes, turnWait)
+	now := time.Now()
+	wait, ok := p.throttle.Take(now, bytes, turnWait)
 	rate := p.throttle.Rate()
+	poll := now.Sub(p.polled) >= pollEvery
+	if poll {
+		p.polled = now
+	}
 	p.mu.Unlock()
+	if poll {
+		d.post(d.poll)
+	}
 	if !ok {
-		return fmt.Errorf("%w: the network takes %.0f bytes a second from this node at present, and queues overflow: try again in %v, or at another peer", ErrBusy, rate, wait.Round(time.Millisecond))
+		return fmt.Errorf("%w: the network takes %.0f bytes a second from this node at present, and queues overflow or peers fall behind: try again in %v, or at another peer", ErrBusy, rate, wait.Round(time.Millisecond))
 	}
 	if wait == 0 {
 		return nil

@@ -64,11 +64,11 @@ func (d *Driver) take(from wire.PeerID, m message.Message) error {
 
 // onTxs takes the transactions that a comparison of pools asked for.
 func (d *Driver) onTxs(from wire.PeerID, m *message.Txs) error {
-	unasked, got, err := d.pools.onTxs(from, m)
+	asked, unasked, got, err := d.pools.onTxs(from, m)
 	if got.added > 0 {
 		d.hasBrought(from)
 	}
-	if err == nil && unasked > 0 && !d.credits.spend(from, unasked) {
+	if err == nil && !asked && !d.credits.spend(from, unasked) {
 		err = errUnasked
 	}
 	return err

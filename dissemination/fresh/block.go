@@ -130,6 +130,7 @@ func (e *Engine) Announced(now time.Time, from wire.PeerID, m *message.Announce,
 	if m.Complete {
 		n.tip = max(n.tip, m.Block.Height)
 	}
+	e.heard.note(now, m.Block.Height)
 	defer e.watchGap(now)
 	if b := e.blocks[m.Block.ID]; b != nil {
 		return e.announcedAgain(now, b, from, m)
@@ -273,6 +274,7 @@ func (e *Engine) Accepted(now time.Time, tip block.Tip) {
 		return
 	}
 	e.tip = tip
+	e.heard.note(now, tip.Height)
 	for len(e.above) > 0 && e.above[0].block.Height <= tip.Height {
 		b := e.above[0]
 		e.above = e.above[1:]

@@ -158,6 +158,8 @@ type neighbour struct {
 	servedAt  time.Time     // when its last pull was answered
 	shunUntil time.Time     // it left a request unanswered
 	useful    bool          // it was chosen by this side, or has brought something
+	lag       time.Duration // how far behind the orderer it was
+	lagAt     time.Time     // when it said so
 }
 
 // Engine is the fresh-block protocol's state at one peer. It is not safe for
@@ -166,7 +168,8 @@ type Engine struct {
 	cfg      Config
 	rng      *rand.Rand
 	members  int
-	tip      block.Tip    // the last accepted block
+	tip      block.Tip // the last accepted block
+	heard    heard
 	peers    []*neighbour // ascending by id
 	byID     map[wire.PeerID]*neighbour
 	useful   int // how many of peers are

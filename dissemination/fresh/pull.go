@@ -111,6 +111,7 @@ func (e *Engine) Pulled(now time.Time, from wire.PeerID, m *message.Pull) {
 		return
 	}
 	n.tip = max(n.tip, m.Tip)
+	e.told(now, n, m.Tip)
 	defer e.watchGap(now)
 	if now.Sub(n.servedAt) < pullSpacing {
 		e.stats.PullsIgnored++
@@ -149,5 +150,6 @@ func (e *Engine) TipTold(now time.Time, from wire.PeerID, m *message.Tip) {
 	e.pullAnswered(n)
 	n.pullOwed = 0 // there is nothing to announce
 	n.tip = m.Height
+	e.told(now, n, m.Height)
 	e.watchGap(now)
 }

@@ -99,6 +99,12 @@ func (p *Peer) catchupTip(now time.Time, id wire.PeerID, height uint64) {
 // Members tells how many members the network has, on which the fan-out depends.
 func (p *Peer) Members(n int) { p.fresh.Members(n) }
 
+// Poll asks some neighbours how far they are, so that Lag can tell.
+func (p *Peer) Poll(now time.Time) { p.fresh.Poll(now) }
+
+// Lag returns how far behind the orderer this peer is, or most of its neighbours are.
+func (p *Peer) Lag(now time.Time) time.Duration { return p.fresh.Lag(now) }
+
 // Receive tells of a message, and what of the transactions that it speaks of this
 // peer's pool holds. Requests for what is stored are answered by who has the store, as
 // are questions about the pool.

@@ -14,6 +14,10 @@
 //	│◀───────────────────────────── Txs … ────│
 //	│ Txs … ─────────────────────────────────▶│
 //
+// The last Txs of an answer is empty. Whoever asks has one request at a time under way, and
+// goes on where the answer was cut short: so what the repair plane fetches keeps to what
+// links take, and when they are full it does not fetch from many what comes from one.
+//
 // An inventory is a list of salted 64-bit hashes, ascending, over a range; a pool
 // with more than fit in one message is compared range by range. The salt is fresh
 // for every exchange, so nobody can make transactions whose hashes collide.
@@ -36,9 +40,24 @@ type Config struct {
 	// Every is the mean time between exchanges with random neighbours; zero means
 	// 1.5 s, jittered from 1 s to 2 s.
 	Every time.Duration
-	// Timeout is how long an exchange may go without an answer; zero means 2 s (a
-	// guess: inventories are at most one frame).
+	// Timeout is how long an exchange or a request may go without an answer; zero means
+	// 2 s (a guess: inventories are at most one frame).
 	Timeout time.Duration
+}
+
+// Effect is what a Reconciler wants done.
+//
+//sumtype:decl
+type Effect interface{ effect() }
+
+func (Compare) effect() {}
+func (Ask) effect()     {}
+
+// Ask asks the driver to request transactions of the peer, by their salted hashes.
+type Ask struct {
+	Of     wire.PeerID
+	Salt   block.SipKey
+	Hashes []uint64 // ascending
 }
 
 // Compare asks the driver to send the peer this pool's inventory of the hashes from
@@ -61,9 +80,24 @@ type exchange struct {
 	with     wire.PeerID
 	first    bool
 	salt     block.SipKey
-	covered  uint64 // highest hash that the last inventory covered
+	low      uint64 // lowest hash that the last inventory covered
+	covered  uint64 // and the highest
 	deadline time.Time
 }
+
+// request is for transactions that a neighbour has and this pool has not.
+type request struct {
+	of       wire.PeerID
+	bytes    int // that have come
+	deadline time.Time
+}
+
+// WantBytes bounds what one request is answered with, but for a single transaction.
+const WantBytes = 1 << 20
+
+// longestWait is what the time-out of requests may grow to: links that are that slow bring
+// a request's answer late, and a second one would only make them slower (a guess).
+const longestWait = 30 * time.Second
 
 // SettleAge is for how long a transaction is left to gossip before the repair plane
 // names it: several times what a batch takes through a network. Without it, a third
@@ -78,8 +112,12 @@ type Reconciler struct {
 	peers   []wire.PeerID // ascending
 	useful  []wire.PeerID // some of them, ascending: chosen by this side, or they have brought something
 	running []*exchange   // at most one per peer, oldest first
+	// There is one request at a time to useful neighbours, and one to others, so that a
+	// crowd that names what it does not bring holds up only itself.
+	asked   [2]*request
+	wait    [2]time.Duration // the time-outs of the next ones: they double while none is answered
 	nextAt  time.Time
-	effects []Compare
+	effects []Effect
 	stats   Stats
 }
 
@@ -91,13 +129,13 @@ func NewReconciler(cfg Config, seed uint64, now time.Time) *Reconciler {
 	if cfg.Timeout == 0 {
 		cfg.Timeout = 2 * time.Second
 	}
-	r := &Reconciler{cfg: cfg, rng: rand.New(rand.NewPCG(seed, 0x747873))}
+	r := &Reconciler{cfg: cfg, rng: rand.New(rand.NewPCG(seed, 0x747873)), wait: [2]time.Duration{cfg.Timeout, cfg.Timeout}}
 	r.schedule(now)
 	return r
 }
 
 // Effects drains what is to be done, in order.
-func (r *Reconciler) Effects() []Compare {
+func (r *Reconciler) Effects() []Effect {
 	out := r.effects
 	r.effects = nil
 	return out
@@ -132,6 +170,11 @@ func (r *Reconciler) PeerDown(p wire.PeerID) {
 		r.useful = slices.Delete(r.useful, i, i+1)
 	}
 	r.end(p)
+	for i, q := range r.asked {
+		if q != nil && q.of == p {
+			r.asked[i] = nil
+		}
+	}
 }
 
 // Useful tells that a neighbour was chosen by this side, or has brought something right.
@@ -151,7 +194,7 @@ func (r *Reconciler) begin(now time.Time, p wire.PeerID, first bool) {
 }
 
 func (r *Reconciler) compare(now time.Time, x *exchange, low uint64) {
-	x.deadline = now.Add(r.cfg.Timeout)
+	x.low, x.deadline = low, now.Add(r.cfg.Timeout)
 	r.stats.Exchanges++
 	r.effects = append(r.effects, Compare{With: x.with, Salt: x.salt, Low: low, First: x.first})
 }
@@ -176,20 +219,80 @@ func (r *Reconciler) Sent(p wire.PeerID, covered uint64) {
 	}
 }
 
-// Replied tells that the peer has answered an inventory, and how many of the
-// transactions that it named this pool lacks. What does not fit one inventory goes
-// on at once.
-func (r *Reconciler) Replied(now time.Time, p wire.PeerID, salt block.SipKey, lacked int) {
+// Named tells of a neighbour's inventory, which may be the reply to one of this peer's, and
+// which of the transactions that it names are wanted here.
+func (r *Reconciler) Named(now time.Time, p wire.PeerID, salt block.SipKey, reply bool, lacked []uint64) {
+	asked := len(lacked) > 0 && r.Ask(now, p, salt, lacked)
 	x := r.find(p)
-	if x == nil || x.salt != salt {
+	if !reply || x == nil || x.salt != salt {
 		return
 	}
-	r.stats.Lacked += uint64(lacked)
+	r.stats.Lacked += uint64(len(lacked))
+	if asked { // it goes on when they have come
+		x.deadline = r.asked[r.place(p)].deadline
+		return
+	}
+	r.goOn(now, x)
+}
+
+// goOn compares what did not fit into the last inventory.
+func (r *Reconciler) goOn(now time.Time, x *exchange) {
 	if x.covered == math.MaxUint64 {
-		r.end(p)
+		r.end(x.with)
 		return
 	}
 	r.compare(now, x, x.covered+1)
+}
+
+// place is 1 for useful neighbours, and 0 for others.
+func (r *Reconciler) place(p wire.PeerID) int {
+	if _, useful := slices.BinarySearch(r.useful, p); useful {
+		return 1
+	}
+	return 0
+}
+
+// Ask requests transactions of a neighbour, and says whether it does: not while another
+// request is under way. What is not asked for now the next comparison finds again.
+func (r *Reconciler) Ask(now time.Time, p wire.PeerID, salt block.SipKey, hashes []uint64) bool {
+	i := r.place(p)
+	if q := r.asked[i]; q != nil {
+		if q.deadline.After(now) {
+			return false
+		}
+		r.wait[i] = min(2*r.wait[i], longestWait)
+	}
+	r.asked[i] = &request{of: p, deadline: now.Add(r.wait[i])}
+	r.effects = append(r.effects, Ask{Of: p, Salt: salt, Hashes: hashes})
+	return true
+}
+
+// Came tells of an answer's next piece, of so many bytes of transactions; none: that was
+// all. Where the answer was cut short, as it is when another transaction of at most largest
+// bytes might not have fit, the pools are compared again at once.
+func (r *Reconciler) Came(now time.Time, p wire.PeerID, bytes, largest int) {
+	i := slices.IndexFunc(r.asked[:], func(q *request) bool { return q != nil && q.of == p })
+	if i < 0 {
+		return
+	}
+	q, x := r.asked[i], r.find(p)
+	if bytes > 0 {
+		q.bytes += bytes
+		q.deadline = now.Add(r.wait[i])
+		if x != nil {
+			x.deadline = q.deadline
+		}
+		return
+	}
+	r.asked[i], r.wait[i] = nil, r.cfg.Timeout
+	switch cut := q.bytes > 0 && q.bytes+largest > WantBytes; {
+	case x != nil && cut:
+		r.compare(now, x, x.low)
+	case x != nil:
+		r.goOn(now, x)
+	case cut:
+		r.begin(now, p, false)
+	}
 }
 
 // Deadline returns when Tick is due next.

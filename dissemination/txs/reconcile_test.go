@@ -23,12 +23,12 @@ func TestHalfOfTheExchangesAreWithUsefulPeers(t *testing.T) {
 	for range rounds {
 		now = r.Deadline()
 		r.Tick(now)
-		for _, x := range r.Effects() {
+		for _, x := range compared(r) {
 			if x.With == "07" {
 				with++
 			}
 			r.Sent(x.With, ^uint64(0))
-			r.Replied(now, x.With, x.Salt, 0)
+			r.Named(now, x.With, x.Salt, true, nil)
 		}
 	}
 	if with < rounds*4/10 || with > rounds*6/10 {

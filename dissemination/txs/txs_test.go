@@ -17,33 +17,116 @@ func TestOneSideOfAConnectionComparesAtOnce(t *testing.T) {
 	r := NewReconciler(Config{Self: "m"}, 1, start)
 	r.PeerUp(at(0), "z")
 	r.PeerUp(at(0), "a")
-	got := r.Effects()
+	got := compared(r)
 	if len(got) != 1 || got[0].With != "z" || got[0].Low != 0 {
 		t.Fatalf("compares %+v: want z, from 0; a begins itself", got)
 	}
 }
 
+// compared drains the comparisons, and leaves out requests.
+func compared(r *Reconciler) (list []Compare) {
+	for _, x := range r.Effects() {
+		if c, ok := x.(Compare); ok {
+			list = append(list, c)
+		}
+	}
+	return list
+}
+
 func TestLongPoolsAreComparedRangeByRange(t *testing.T) {
 	r := NewReconciler(Config{Self: "a"}, 1, start)
 	r.PeerUp(at(0), "b")
-	x := r.Effects()[0]
+	x := compared(r)[0]
 	r.Sent("b", 1000)
-	r.Replied(at(5), "b", block.SipKey{K0: 1}, 0) // of another exchange
+	r.Named(at(5), "b", block.SipKey{K0: 1}, true, nil) // of another exchange
 	if got := r.Effects(); len(got) > 0 {
 		t.Fatalf("a stale reply went on with %+v", got)
 	}
-	r.Replied(at(10), "b", x.Salt, 3)
-	got := r.Effects()
+	r.Named(at(10), "b", x.Salt, true, nil)
+	got := compared(r)
 	if len(got) != 1 || got[0].Low != 1001 || got[0].Salt != x.Salt {
 		t.Fatalf("goes on with %+v: want from 1001 under the same salt", got)
 	}
 	r.Sent("b", math.MaxUint64)
-	r.Replied(at(20), "b", x.Salt, 0)
+	r.Named(at(20), "b", x.Salt, true, nil)
 	if got := r.Effects(); len(got) > 0 || len(r.running) > 0 {
 		t.Fatalf("a comparison that covered all goes on: %+v", got)
 	}
-	if r.Stats().Lacked != 3 {
-		t.Errorf("lacked %d, want 3", r.Stats().Lacked)
+}
+
+// What a neighbour lacks nobody is asked for twice at once, and a comparison goes on when
+// it has come: with the same range, where the answer was cut short.
+func TestRequestsFollowOneAnother(t *testing.T) {
+	r := NewReconciler(Config{Self: "a"}, 1, start)
+	for _, p := range []wire.PeerID{"b", "c"} {
+		r.PeerUp(at(0), p)
+		r.Useful(p)
+	}
+	list := compared(r)
+	x, y := list[0], list[1]
+	r.Sent("b", 1000)
+	r.Sent("c", math.MaxUint64)
+	r.Named(at(10), "b", x.Salt, true, []uint64{1, 2, 3})
+	if got := r.Effects(); len(got) != 1 || got[0].(Ask).Of != "b" || len(got[0].(Ask).Hashes) != 3 {
+		t.Fatalf("asks %+v, want b for three", got)
+	}
+	r.Named(at(20), "c", y.Salt, true, []uint64{4, 5})
+	if got := r.Effects(); len(got) > 0 {
+		t.Fatalf("asks %+v though b has not answered", got)
+	}
+	r.Came(at(30), "b", WantBytes-50, 100)
+	r.Came(at(40), "b", 0, 100)
+	if got := compared(r); len(got) != 1 || got[0].Low != 0 || got[0].Salt != x.Salt {
+		t.Fatalf("after an answer that was cut short compares %+v, want the same range", got)
+	}
+	r.Named(at(50), "b", x.Salt, true, []uint64{3})
+	r.Effects()
+	r.Came(at(60), "b", 50, 100)
+	r.Came(at(70), "b", 0, 100)
+	if got := compared(r); len(got) != 1 || got[0].Low != 1001 {
+		t.Fatalf("after a whole answer compares %+v, want the next range", got)
+	}
+	if r.Stats().Lacked != 6 {
+		t.Errorf("lacked %d, want 6", r.Stats().Lacked)
+	}
+}
+
+// An answer that is cut short is followed at once by another comparison, also when the
+// neighbour had begun the last.
+func TestAnswerCutShortIsFollowedByAComparison(t *testing.T) {
+	r := NewReconciler(Config{Self: "z"}, 1, start)
+	r.PeerUp(at(0), "b")
+	r.Named(at(10), "b", block.SipKey{K0: 9}, false, []uint64{1, 2})
+	r.Effects()
+	r.Came(at(20), "b", WantBytes, 100)
+	r.Came(at(20), "b", 0, 100)
+	if got := compared(r); len(got) != 1 || got[0].With != "b" || got[0].First {
+		t.Errorf("compares %+v, want with b", got)
+	}
+}
+
+// Who does not answer is waited for the longer the more often that happens; others than
+// useful neighbours hold up only one another.
+func TestUnansweredRequestsMakeRoom(t *testing.T) {
+	r := NewReconciler(Config{Self: "z"}, 1, start)
+	for _, p := range []wire.PeerID{"b", "c", "useful"} {
+		r.PeerUp(at(0), p)
+	}
+	r.Useful("useful")
+	ask := func(ms int, p wire.PeerID) bool { return r.Ask(at(ms), p, block.SipKey{}, []uint64{1}) }
+	if !ask(0, "b") || ask(1999, "c") || !ask(1999, "useful") {
+		t.Fatal("want b asked, c not meanwhile, and the useful one all the same")
+	}
+	if !ask(2000, "c") || ask(5999, "b") || !ask(6000, "b") {
+		t.Error("want c asked after two seconds of silence, and b after four more")
+	}
+	r.PeerDown("b")
+	if !ask(6001, "c") {
+		t.Error("who is gone is waited for")
+	}
+	r.Came(at(6100), "c", 0, 100)
+	if !ask(6200, "c") || ask(8199, "c") || !ask(8200, "c") {
+		t.Error("an answer does not bring the first time-out back")
 	}
 }
 
@@ -60,7 +143,7 @@ func TestExchangesAreJitteredAndEndWithoutAnAnswer(t *testing.T) {
 		}
 		now = next
 		r.Tick(now)
-		for _, x := range r.Effects() {
+		for _, x := range compared(r) {
 			salts[x.Salt], peers[x.With] = true, true
 		}
 	}

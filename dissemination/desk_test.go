@@ -117,7 +117,7 @@ func openSeeded(t *testing.T, seed uint64, room func() bool, test func(d *desk))
 		d := &desk{
 			t: t, pool: p, ledger: l, genesis: g, orderer: orderer,
 			sent: make(chan sentMessage, 1000), charged: make(chan string, 100), facts: make(chan arrival.Accepted, 100),
-			halted: make(chan error, 1), room: room, ended: make(chan error, 1),
+			halted: make(chan error, 8), room: room, ended: make(chan error, 1),
 		}
 		d.driver = New(Config{
 			Genesis: g, Self: "self", Ledger: l, Pool: p, Host: d, Seed: seed,

@@ -59,9 +59,10 @@ type Config struct {
 	// OnAccepted is told of each block once, in height order, from the driver's
 	// loop: it must not block. Nil: nobody listens.
 	OnAccepted func(arrival.Accepted)
-	// Halted is told, at most once, that this peer appends no more blocks because the
-	// orderer broke the rules. KeepEvidence stores the proof, if there is one that
-	// stands by itself. Nil: nobody is told.
+	// Halted is told that this peer appends no more blocks because the orderer broke the
+	// rules, and told again when there is more to say of it. KeepEvidence stores the proof,
+	// if there is one that stands by itself; it is called again until it succeeds. Nil:
+	// nobody is told.
 	Halted       func(error)
 	KeepEvidence func(proof []byte) error
 	// Evidence is a proof that was kept before: the driver is halted from the start,
@@ -106,6 +107,7 @@ type Driver struct {
 	neighbours []wire.PeerID
 	halted     error
 	evidence   []byte // the proof behind halted, if there is one
+	unkept     error  // why it is not on the disk
 
 	// Used by the loop and by the readers' goroutines; each guards itself.
 	headers  headers

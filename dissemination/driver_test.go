@@ -1,6 +1,7 @@
 package dissemination
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -210,6 +211,43 @@ func TestProofOfAPeerHalts(t *testing.T) {
 		d.receive("a", &message.Evidence{Proof: proof})
 		if err := <-d.halted; err == nil {
 			t.Error("halted without a reason")
+		}
+	})
+}
+
+// A disk that does not take the proof is asked again until it does. The peer is halted
+// meanwhile, spreads the proof, and says that a restart would forget it.
+func TestProofIsKeptInTheEnd(t *testing.T) {
+	open(t, func(d *desk) {
+		txs := d.txs(2)
+		a, b := d.block(txs[:1]), d.block(txs[1:])
+		full, kept := true, make(chan []byte, 1)
+		d.driver.cfg.KeepEvidence = func(proof []byte) error { // called by the loop, as the line below is
+			if full {
+				return errors.New("no space left on device")
+			}
+			kept <- proof
+			return nil
+		}
+		proof := ordering.Equivocation(a.SignedHeader, b.SignedHeader).Encode()
+		sent := d.receive("a", &message.Evidence{Proof: proof})
+		if len(find[*message.Evidence](sent, "b")) != 1 {
+			t.Error("the proof was not spread")
+		}
+		if err := <-d.halted; strings.Contains(err.Error(), "no space") {
+			t.Errorf("halted with %q before it was tried to keep the proof", err)
+		}
+		for range 2 {
+			if err := <-d.halted; !strings.Contains(err.Error(), "no space") || !strings.Contains(err.Error(), "before the node is stopped") {
+				t.Errorf("halted with %q: want why the proof is not kept, and what to do", err)
+			}
+		}
+		d.driver.post(func(time.Time) { full = false })
+		if got := <-kept; !slices.Equal(got, proof) {
+			t.Errorf("kept %x", got)
+		}
+		if err := <-d.halted; strings.Contains(err.Error(), "no space") {
+			t.Errorf("halted with %q after the proof was kept", err)
 		}
 	})
 }

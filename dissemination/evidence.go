@@ -19,8 +19,12 @@ func (d *Driver) halt(height uint64, why error) {
 	d.halted = fmt.Errorf("halted at height %d: %w", height, why)
 	d.stopped.Store(&d.halted)
 	d.log.Error("the orderer broke the rules, no more of its blocks are appended", "height", height, "err", why)
+	d.tellHalted(d.halted)
+}
+
+func (d *Driver) tellHalted(why error) {
 	if d.cfg.Halted != nil {
-		d.cfg.Halted(d.halted)
+		d.cfg.Halted(why)
 	}
 }
 
@@ -31,16 +35,42 @@ func (d *Driver) prove(e *ordering.Evidence, why error) {
 		return
 	}
 	d.evidence = e.Encode()
-	if d.cfg.KeepEvidence != nil {
-		if err := d.cfg.KeepEvidence(d.evidence); err != nil {
-			d.log.Error("keeping the evidence", "err", err)
-		}
-	}
 	d.halt(e.Height(), why)
+	d.keep()
 	for _, p := range d.neighbours {
 		d.spreadEvidence(p)
 	}
 }
+
+// keepEvery is how often it is tried again to keep a proof on a disk that did not take it:
+// as long as it takes somebody to make room, and a guess.
+const keepEvery = 10 * time.Second
+
+// keep puts the proof on the disk. Until it is there this life is halted and a next one
+// would not be, so that nothing would keep it from the orderer's other chain: whoever asks
+// whether the node is ready hears of it, and it is tried again until it succeeds.
+func (d *Driver) keep() {
+	if d.cfg.KeepEvidence == nil {
+		return
+	}
+	err := d.cfg.KeepEvidence(d.evidence)
+	switch {
+	case err != nil:
+		if d.unkept == nil {
+			d.log.Error("the proof is not on the disk, and a restart would forget it: make the disk take it before the node is stopped", "again", keepEvery, "err", err)
+		}
+		time.AfterFunc(keepEvery, func() { d.post(func(time.Time) { d.keep() }) })
+		d.tellHalted(fmt.Errorf("%w; the proof is not on the disk, and a restart would forget it: make the disk take it before the node is stopped: %w", d.halted, err))
+	case d.unkept != nil:
+		d.log.Info("the proof is on the disk now")
+		d.tellHalted(d.halted)
+	}
+	d.unkept = err
+}
+
+// Unkept says, after Run has ended, why the proof against the orderer is not on the disk, or
+// nil: there is none, or it is.
+func (d *Driver) Unkept() error { return d.unkept }
 
 func (d *Driver) spreadEvidence(to wire.PeerID) {
 	if n := len(d.evidence); n > 0 && n <= message.MaxProof {

@@ -95,7 +95,7 @@ func (n *Node) enterHome() error {
 	if n.cfg.Dir == "" {
 		return nil
 	}
-	if err := os.MkdirAll(n.cfg.Dir, 0o755); err != nil {
+	if err := durable.MkdirAll(n.cfg.Dir, 0o755); err != nil {
 		return fmt.Errorf("making the data directory: %w", err)
 	}
 	for _, name := range []string{ledgerDir, journalDir, p2p.IncarnationFile} {
@@ -382,7 +382,7 @@ func (n *Node) Run(ctx context.Context) error {
 	} else { // before anything is closed, which may fail in its turn
 		n.cfg.Logger.Error("node fails, and ends", "err", err)
 	}
-	err = errors.Join(err, n.Close())
+	err = errors.Join(err, n.driver.Unkept(), n.Close())
 	n.cfg.Logger.Info("node stopped", "height", n.ledger.Tip().Height, "err", err)
 	return err
 }

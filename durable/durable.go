@@ -35,6 +35,7 @@ const (
 	StepSync    = "sync"
 	StepName    = "name"
 	StepSyncDir = "sync directory"
+	StepMakeDir = "make directory" // of MkdirAll, before the last
 )
 
 // Do carries out one step.
@@ -115,6 +116,37 @@ func (s Steps) Rename(from, to string) error {
 	return s.SyncDir(filepath.Dir(to))
 }
 
+// MkdirAll makes a directory, and those above it that are missing, and puts their names on
+// the disk. The name of one that is there already is put there too: whoever made it may
+// have died in between.
+func (s Steps) MkdirAll(dir string, mode fs.FileMode) error {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return err
+	}
+	info, err := os.Stat(dir)
+	switch {
+	case err == nil && !info.IsDir():
+		return &fs.PathError{Op: "mkdir", Path: dir, Err: errors.New("there is a file of this name")}
+	case err == nil:
+		err = s.SyncDir(filepath.Dir(dir))
+		if errors.Is(err, fs.ErrPermission) {
+			err = nil // whoever cannot read the directory above has not made this one
+		}
+		return err
+	case !errors.Is(err, fs.ErrNotExist):
+		return err
+	}
+	if err := s.MkdirAll(filepath.Dir(dir), mode); err != nil {
+		return err
+	}
+	err = s.Do(StepMakeDir, func() error { return os.Mkdir(dir, mode) })
+	if err != nil && !errors.Is(err, fs.ErrExist) { // another may have been faster
+		return err
+	}
+	return s.SyncDir(filepath.Dir(dir))
+}
+
 // SyncDir puts on the disk which names a directory has.
 func (s Steps) SyncDir(dir string) error {
 	return s.Do(StepSyncDir, func() error {
@@ -141,6 +173,9 @@ func Create(path string, content []byte, mode fs.FileMode) error {
 
 // Rename is Steps.Rename, carried out.
 func Rename(from, to string) error { return Steps(nil).Rename(from, to) }
+
+// MkdirAll is Steps.MkdirAll, carried out.
+func MkdirAll(dir string, mode fs.FileMode) error { return Steps(nil).MkdirAll(dir, mode) }
 
 // SyncDir is Steps.SyncDir, carried out.
 func SyncDir(dir string) error { return Steps(nil).SyncDir(dir) }

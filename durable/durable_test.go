@@ -148,6 +148,38 @@ func TestOpenGoesOnAtTheEnd(t *testing.T) {
 	}
 }
 
+func TestMkdirAll(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "a", "b")
+	f := &fault{}
+	if err := Steps(f.step).MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	// The directory above the two, in case that it is new; then each of the two.
+	if want := []string{StepSyncDir, StepMakeDir, StepSyncDir, StepMakeDir, StepSyncDir}; !slices.Equal(f.begun, want) {
+		t.Errorf("steps are %q, want %q", f.begun, want)
+	}
+	if info, err := os.Stat(dir); err != nil || !info.IsDir() || info.Mode().Perm() != 0o700 {
+		t.Errorf("made %v, %v", info, err)
+	}
+	f = &fault{} // its name may not be on the disk yet
+	if err := Steps(f.step).MkdirAll(dir, 0o700); err != nil || !slices.Equal(f.begun, []string{StepSyncDir}) {
+		t.Errorf("where it is there already: %v, steps are %q", err, f.begun)
+	}
+	for _, step := range []string{StepMakeDir, StepSyncDir} {
+		f = &fault{at: step}
+		if err := Steps(f.step).MkdirAll(filepath.Join(dir, "c", step), 0o700); !errors.Is(err, errDisk) {
+			t.Errorf("%s fails: %v", step, err)
+		}
+	}
+	file := filepath.Join(dir, "file")
+	if err := Create(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := MkdirAll(file, 0o700); err == nil {
+		t.Error("a file was taken for a directory")
+	}
+}
+
 func TestRename(t *testing.T) {
 	dir := t.TempDir()
 	from, to := filepath.Join(dir, "from"), filepath.Join(dir, "to")

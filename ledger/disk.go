@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"math"
 	"os"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -55,8 +54,8 @@ type disk struct {
 // openDisk opens or makes the database of a network with these limits, after a look
 // at its files.
 func openDisk(dir string, l block.Limits, logger *slog.Logger) (*disk, error) {
-	if err := makeDir(dir); err != nil {
-		return nil, err
+	if err := durable.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("making ledger directory: %w", err)
 	}
 	release, err := hold(dir, false)
 	if err != nil {
@@ -254,17 +253,6 @@ func (s *disk) close() error {
 		err = errors.Join(err, s.release())
 	}
 	return err
-}
-
-// makeDir makes the directory, and its name durable, when it is not there yet.
-func makeDir(dir string) error {
-	if _, err := os.Stat(dir); err == nil {
-		return nil
-	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("creating ledger directory: %w", err)
-	}
-	return durable.SyncDir(filepath.Dir(dir))
 }
 
 // openError says what Badger's error means. Badger does not keep the chain of

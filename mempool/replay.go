@@ -60,7 +60,7 @@ func (p *Pool) Close() error {
 // acknowledged. Just what is kept is in memory, once.
 func (p *Pool) replay() error {
 	j := p.journal
-	if err := os.MkdirAll(j.dir, 0o700); err != nil {
+	if err := j.steps.MkdirAll(j.dir, 0o700); err != nil { // its name too must survive
 		return err
 	}
 	found, err := j.find()

@@ -72,6 +72,26 @@ func TestLargeReplayTakesWhatThePoolTakes(t *testing.T) {
 	}
 }
 
+// The journal's directory has a name that survives before anything is acknowledged in it.
+func TestTheJournalsNameIsSynced(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "home", "journal")
+	d := newDisk(dir)
+	p, err := open(Config{Journal: dir}, d.durable)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	made := -1
+	for i, step := range d.steps {
+		if step == "make directory" {
+			made = i
+		}
+	}
+	if made < 0 || d.steps[made+1] != "sync directory" || d.steps[made+2] != "write" {
+		t.Errorf("steps are %q", d.steps)
+	}
+}
+
 // Verify says what Open would find, and changes nothing.
 func TestVerify(t *testing.T) {
 	cfg := Config{Journal: t.TempDir()}

@@ -76,7 +76,7 @@ func (p place) makeHome(key sig.Key, g *genesis.Genesis, given []setting) error 
 	if p.there {
 		return p.fill(p.path, key, g, given)
 	}
-	if err := os.MkdirAll(filepath.Dir(p.path), 0o755); err != nil {
+	if err := durable.MkdirAll(filepath.Dir(p.path), 0o755); err != nil {
 		return fmt.Errorf("making home: %w", err)
 	}
 	tmp, err := os.MkdirTemp(filepath.Dir(p.path), ".peer-init-*") // mode 0700

@@ -1,10 +1,8 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
@@ -73,13 +71,13 @@ func newIdentity(home string) (sig.Key, error) {
 	if p.there {
 		return key, sig.CreateKey(path, key)
 	}
-	if err := os.MkdirAll(filepath.Dir(p.path), 0o755); err != nil {
+	if err := durable.MkdirAll(filepath.Dir(p.path), 0o755); err != nil {
 		return sig.Key{}, fmt.Errorf("making home: %w", err)
 	}
-	if err := os.Mkdir(p.path, 0o700); err != nil {
+	if err := durable.MkdirAll(p.path, 0o700); err != nil {
 		return sig.Key{}, fmt.Errorf("making home: %w", err)
 	}
-	if err := errors.Join(sig.CreateKey(path, key), durable.SyncDir(filepath.Dir(p.path))); err != nil {
+	if err := sig.CreateKey(path, key); err != nil {
 		return sig.Key{}, err
 	}
 	return key, nil

@@ -70,6 +70,9 @@ func (n *Node) Ready() error {
 	if err := n.pool.Failed(); err != nil {
 		return err
 	}
+	if err := n.host.Barred(); err != nil {
+		return err
+	}
 	if o, ok := n.orderer.(interface{ Ready() error }); ok {
 		return o.Ready()
 	}

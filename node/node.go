@@ -305,7 +305,7 @@ func (i idle) Ready() error { return i.why }
 func (n *Node) others() (list []ordering.Member) {
 	for _, m := range n.host.Members() {
 		if m.Peer != n.host.ID() && (m.Neighbour || m.State == "alive" || m.State == "suspect") {
-			list = append(list, ordering.Member{Name: m.Peer.Short(), Answer: m.Neighbour, Height: m.Height})
+			list = append(list, ordering.Member{Name: m.Peer.Short(), Answer: m.Neighbour, Height: m.Height, Ahead: m.Ahead, Named: m.Named})
 		}
 	}
 	return list

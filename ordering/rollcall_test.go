@@ -11,8 +11,9 @@ import (
 )
 
 func TestRollcall(t *testing.T) {
-	here := func(name string, height uint64) Member { return Member{name, true, height} }
-	gone := func(name string, height uint64) Member { return Member{name, false, height} }
+	here := func(name string, height uint64) Member { return Member{Name: name, Answer: true, Height: height} }
+	gone := func(name string, height uint64) Member { return Member{Name: name, Height: height} }
+	slow := func(name string) Member { return Member{Name: name, Answer: true, Height: 5, Ahead: -2 * time.Hour} }
 	type look struct {
 		after      time.Duration // since the start
 		tip, known uint64
@@ -53,6 +54,13 @@ func TestRollcall(t *testing.T) {
 			{0, 5, 0, []Member{here("a", 5)}, "2 of the 4"},
 			{time.Hour, 5, 0, []Member{here("a", 5), gone("b", 5)}, "missing are b"},
 			{2 * time.Hour, 5, 0, []Member{here("a", 5), here("b", 5)}, ""}}},
+		"a clock far ahead": {Rollcall{}, []look{
+			{0, 5, 0, []Member{slow("a"), slow("b"), here("c", 5)}, "ahead of those of 2 of 3 peers, by 2h"},
+			{time.Hour, 5, 0, []Member{slow("a"), slow("b"), here("c", 5)}, "ahead"},
+			{2 * time.Hour, 5, 0, []Member{here("a", 5), slow("b"), here("c", 5)}, ""}}},
+		"clocks of strangers": {Rollcall{}, []look{
+			{0, 5, 0, []Member{slow("a"), slow("b"), {Name: "c", Answer: true, Height: 5, Named: true}}, "just answered"},
+			{2 * time.Second, 5, 0, []Member{slow("a"), slow("b"), {Name: "c", Answer: true, Height: 5, Named: true}}, ""}}},
 		"once is enough": {Rollcall{}, []look{
 			{0, 5, 0, []Member{here("a", 5)}, "just"},
 			{2 * time.Second, 5, 0, []Member{here("a", 5)}, ""},

@@ -184,6 +184,7 @@ func (h *Host) dial(ctx context.Context, info peer.AddrInfo) {
 
 func (h *Host) dialEnded(now time.Time, p peer.ID, err error) {
 	h.dials.ended(now, p)
+	err = h.judgeCertificate(now, err)
 	if err == nil {
 		h.metrics.dials.WithLabelValues("connected").Inc()
 		return

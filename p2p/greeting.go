@@ -161,6 +161,7 @@ func (l *link) hear(m wire.ControlMessage) bool {
 			l.dismiss(*g)
 			return true // until the peer has closed the connection
 		}
+		l.greetedAt(time.Now(), m.Clock)
 		l.mu.Lock()
 		l.hello = &m
 		l.mu.Unlock()

@@ -36,6 +36,7 @@ type Host struct {
 	started  time.Time
 	budget   budget
 	shedding atomic.Pointer[link] // let go of for the budget's sake, and not gone yet
+	clocks   clocks
 	topic    *topic
 	gate     *gate
 
@@ -96,6 +97,7 @@ func Listen(cfg Config) (*Host, error) {
 		scores:     newScores(),
 		versionLow: versionLow, versionHigh: versionHigh,
 	}
+	h.clocks.started = h.started
 	h.budget.spent = h.shed
 	h.loopState = newLoopState(h.instance)
 	h.addGauges()
@@ -200,6 +202,7 @@ func (h *Host) list(l *link) bool {
 	default:
 		l.listed = time.Now()
 		h.neighbours[l.peer] = l
+		h.clocks.barred.Store(nil)
 		close(h.listed)
 		h.listed = make(chan struct{})
 		return true

@@ -44,8 +44,9 @@ type link struct {
 	goodbye *wire.Goodbye       // guarded by mu; to be said at the end
 	cause   error               // guarded by mu; why it ended; nil: by the loop's will
 
-	named   bool        // this side has chosen the peer, or its operator or genesis has
-	brought atomic.Bool // something right, by its handler's word
+	named   bool         // this side has chosen the peer, or its operator or genesis has
+	brought atomic.Bool  // something right, by its handler's word
+	ahead   atomic.Int64 // how far its clock is, in ns, had this machine's not been set since the start
 
 	joined bool      // membership has been told; of the loop
 	listed time.Time // when it was listed; zero: never. Set under the host's mu

@@ -158,7 +158,7 @@ func (h *Host) handle(now time.Time, ev any) error {
 	case heard:
 		h.peers.Receive(now, ev.link.key(), ev.msg)
 	case membersAsked:
-		ev.answer <- h.members()
+		ev.answer <- h.members(now)
 	case cutOff:
 		h.partAll(ev.peer, ev.goodbye)
 	case dialled:
@@ -280,6 +280,9 @@ func (h *Host) logMute(l *link, cause error) {
 	if errors.As(cause, &ce) && ce.Remote && ce.ErrorCode == network.ConnResourceLimitExceeded {
 		text = "closed by the peer: it has too many connections"
 	}
+	if isCertificateRefused(cause) {
+		text = "closed by the peer, which does not take our certificate: probably its clock is more than an hour behind ours"
+	}
 	h.log.Warn("cannot connect", "peer", l.peer, "addr", l.conn.RemoteMultiaddr().String(), "err", text, "cause", causeText(cause), "own", h.ID())
 }
 
@@ -295,6 +298,7 @@ func (h *Host) watchTopic(now time.Time) {
 		return
 	}
 	h.watch = now.Add(watchEvery)
+	h.watchClocks(now)
 	for _, l := range h.neighbourLinks() {
 		if now.Sub(l.listed) > topicGrace && !h.topic.tracer.reaches(l.remote()) {
 			h.metrics.pubsub.WithLabelValues("neighbour not reached").Inc()

@@ -35,6 +35,10 @@ type Member struct {
 	Software  string
 	API       string
 	Heard     time.Time // the last sign of life
+	// Ahead is how far a neighbour's clock is ahead of this machine's, by its own account;
+	// less than nothing: it is behind.
+	Ahead time.Duration
+	Named bool // a neighbour that this side has chosen, or its operator or genesis has
 }
 
 // Members returns all peers that the host knows of, itself included, in order of
@@ -56,19 +60,22 @@ func (h *Host) Members() []Member {
 	}
 }
 
-func (h *Host) members() []Member {
+func (h *Host) members(now time.Time) []Member {
 	var out []Member
 	h.mu.RLock()
 	defer h.mu.RUnlock()
 	for _, m := range h.peers.Members() {
 		id, height := PeerIDFromKey(m.Owner), m.Height
+		var ahead time.Duration
+		named := false
 		if l := h.neighbours[id]; l != nil {
 			height = max(height, l.greeting().Tip) // a record may be some seconds old
+			ahead, named = l.clockAhead(now), l.named
 		}
 		out = append(out, Member{
 			Peer: id, State: m.State.String(), Neighbour: m.Linked && m.Owner != h.cfg.Key.Public(),
 			Addrs: m.Addrs, Height: height, Base: m.Base, Pool: m.Pool, Orderer: m.Orderer,
-			Software: m.Software, API: m.API, Heard: m.Heard,
+			Software: m.Software, API: m.API, Heard: m.Heard, Ahead: ahead, Named: named,
 		})
 	}
 	return out

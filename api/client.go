@@ -96,9 +96,8 @@ func (c *Client) Block(ctx context.Context, req *apipb.GetBlockRequest) (*apipb.
 }
 
 // Members lists the peers that the node knows of.
-func (c *Client) Members(ctx context.Context) ([]*apipb.Member, error) {
-	res, err := call(ctx, c, c.node.GetMembers, &apipb.GetMembersRequest{})
-	return res.GetMembers(), err
+func (c *Client) Members(ctx context.Context) (*apipb.GetMembersResponse, error) {
+	return call(ctx, c, c.node.GetMembers, &apipb.GetMembersRequest{})
 }
 
 // Status says how the node is doing.

@@ -38,7 +38,7 @@ func TestClient(t *testing.T) {
 	if s, err := c.Status(ctx); err != nil || s.Height != 1 {
 		t.Errorf("Status: %v, %v", s, err)
 	}
-	if m, err := c.Members(ctx); err != nil || len(m) != 1 || m[0].PeerId != "12D3KooWyou" {
+	if m, err := c.Members(ctx); err != nil || len(m.Members) != 1 || m.Members[0].PeerId != "12D3KooWyou" {
 		t.Errorf("Members: %v, %v", m, err)
 	}
 	w.grow(w.tx("c"))

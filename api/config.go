@@ -46,6 +46,9 @@ type Config struct {
 	Facts   func(height uint64) (arrival.Accepted, bool)
 	// Ready says why the node is not ready; nil: it always is.
 	Ready func() error
+	// Note says what keeps transactions from being ordered though the node is ready; nil:
+	// nothing ever does.
+	Note func() string
 	// Gatherer is what /metrics shows; nil: nothing.
 	Gatherer prometheus.Gatherer
 	// Logger gets what goes wrong; nil: nobody does.
@@ -106,6 +109,7 @@ type Member struct {
 	Addrs        []string
 	Height, Base uint64
 	Software     string
+	Silent       time.Duration // how long it has not been heard of, where that is too long
 }
 
 // The status of a submitted transaction.
@@ -144,6 +148,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Ready == nil {
 		c.Ready = func() error { return nil }
+	}
+	if c.Note == nil {
+		c.Note = func() string { return "" }
 	}
 	if c.Gatherer == nil {
 		c.Gatherer = prometheus.NewRegistry()

@@ -89,18 +89,19 @@ func TestPagesRefuse(t *testing.T) {
 }
 
 func TestStatusAndMembersPages(t *testing.T) {
-	ready := errors.New("two blocks are signed at height 7")
+	ready, note := errors.New("two blocks are signed at height 7"), ""
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "grapevine_answer", Help: "It."}, func() float64 { return 42 }))
 	w := newWorld(t, func(c *Config) {
 		c.Ready = func() error { return ready }
+		c.Note = func() string { return note }
 		c.Gatherer = reg
 		c.Status = func() Status {
 			return Status{PeerID: "12D3KooWme", Software: "grapevine/1", Mode: "push-pull", Addrs: []string{"/ip4/1.2.3.4"},
 				Neighbours: 3, Started: time.Unix(1, 0)}
 		}
 		c.Members = func() []Member {
-			return []Member{{PeerID: "12D3KooWyou", State: "alive", Neighbour: true, Height: 1 << 52, Base: 1, Software: "grapevine/1"}}
+			return []Member{{PeerID: "12D3KooWyou", State: "alive", Neighbour: true, Height: 1 << 52, Base: 1, Software: "grapevine/1", Silent: 8 * time.Second}}
 		}
 	})
 	if v, err := w.submit(t.Context(), []*block.Tx{w.tx("x")}); err != nil || v[0].Err != nil {
@@ -113,7 +114,7 @@ func TestStatusAndMembersPages(t *testing.T) {
 		`"addrs":["/ip4/1.2.3.4"]`, `"started":"1970-01-01T00:00:01Z"`, `"ready":false,"reason":"two blocks are signed at height 7"`,
 		`"limits":{"max_tx_bytes":65536,"max_body_bytes":4194304,"max_block_txs":10000,"max_lifetime":10000,"max_submit_txs":10000,"max_submit_bytes":4194304}`)
 	status, body = w.get("/v1/members")
-	w.want("members", status, body, http.StatusOK, `"peer_id":"12D3KooWyou","state":"alive","neighbour":true,"addrs":[],"height":4503599627370496,"base":1`)
+	w.want("members", status, body, http.StatusOK, `"peer_id":"12D3KooWyou","state":"alive","neighbour":true,"addrs":[],"height":4503599627370496,"base":1`, `"silent":8000000000`, `"note":""`)
 	status, body = w.get("/metrics")
 	w.want("metrics", status, body, http.StatusOK, "grapevine_answer 42")
 	status, body = w.get("/debug/pprof/")
@@ -126,5 +127,12 @@ func TestStatusAndMembersPages(t *testing.T) {
 	status, body = w.get("/readyz")
 	w.want("readyz, later", status, body, http.StatusOK, "ok")
 	status, body = w.get("/v1/status")
-	w.want("status, later", status, body, http.StatusOK, `"ready":true,"reason":""`)
+	w.want("status, later", status, body, http.StatusOK, `"ready":true,"reason":""`, `"note":""`)
+	note = "the orderer has not been heard for 8s; transactions wait"
+	for path, want := range map[string]string{"/readyz": "ok\nnote: " + note + "\n", "/v1/status": `"note":"` + note + `"`, "/v1/members": `"note":"` + note + `"`} {
+		status, body = w.get(path)
+		w.want(path+" with a note", status, body, http.StatusOK, want)
+	}
+	status, body = w.post("/v1/txs", `{"txs":["AA=="]}`)
+	w.want("submit with a note", status, body, http.StatusOK, `"note":"`+note+`"`)
 }

@@ -177,6 +177,11 @@ func (s *Server) routes() *http.ServeMux {
 			return
 		}
 		fmt.Fprintln(w, "ok")
+		// Another's death is no reason to take this node out of service, or to start it
+		// again: it takes transactions and serves the chain.
+		if note := s.cfg.Note(); note != "" {
+			fmt.Fprintln(w, "note: "+note)
+		}
 	})
 	return mux
 }

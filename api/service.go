@@ -58,7 +58,7 @@ func (n *node) SubmitTxs(ctx context.Context, req *connect.Request[apipb.SubmitT
 	if err := n.submit(ctx, txs, at, verdicts); err != nil {
 		return nil, err
 	}
-	return connect.NewResponse(&apipb.SubmitTxsResponse{Verdicts: verdicts}), nil
+	return connect.NewResponse(&apipb.SubmitTxsResponse{Verdicts: verdicts, Note: n.cfg.Note()}), nil
 }
 
 // submit hands the transactions to the node, and notes its verdicts at their places.
@@ -139,7 +139,7 @@ func (n *node) GetMembers(ctx context.Context, _ *connect.Request[apipb.GetMembe
 	if err := holdingsOf(ctx).takeSoon(ctx, leastAnswer+int(n.members.Load())*memberCost); err != nil {
 		return nil, err
 	}
-	res := &apipb.GetMembersResponse{}
+	res := &apipb.GetMembersResponse{Note: n.cfg.Note()}
 	members := n.cfg.Members()
 	n.members.Store(int64(len(members)))
 	for _, m := range members {
@@ -172,6 +172,7 @@ func (n *node) status() *apipb.GetStatusResponse {
 		Addrs:      own.Addrs,
 		Started:    timeView(own.Started),
 		Ready:      true,
+		Note:       n.cfg.Note(),
 		Limits:     limitsView(g.BlockLimits()),
 	}
 	if tip.Height > 0 {

@@ -95,6 +95,7 @@ func memberView(m Member) *apipb.Member {
 		Height:    m.Height,
 		Base:      m.Base,
 		Software:  m.Software,
+		Silent:    m.Silent.Nanoseconds(),
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 
 	"grapevine/api"
 	"grapevine/block"
@@ -84,6 +85,7 @@ func (n *Node) onHalted(err error) { n.halted.Store(&err) }
 // onAccepted writes the one line that every block gets.
 func (n *Node) onAccepted(f arrival.Accepted) {
 	n.facts.add(f)
+	n.onFresh(f)
 	n.cfg.Logger.Info(logline.BlockAccepted, f.Attrs()...)
 	if n.cfg.OnAccepted != nil {
 		n.cfg.OnAccepted(f)
@@ -99,10 +101,11 @@ func (n *Node) status() api.Status {
 
 func (n *Node) members() []api.Member {
 	var out []api.Member
+	now := time.Now()
 	for _, m := range n.host.Members() {
 		out = append(out, api.Member{
 			PeerID: string(m.Peer), State: m.State, Neighbour: m.Neighbour, Addrs: m.Addrs,
-			Height: m.Height, Base: m.Base, Software: m.Software,
+			Height: m.Height, Base: m.Base, Software: m.Software, Silent: m.Silent(now),
 		})
 	}
 	return out

@@ -53,6 +53,8 @@ type Node struct {
 	facts   facts
 	halted  atomic.Pointer[error]
 	running atomic.Bool
+	sight   atomic.Pointer[p2p.Member] // of the orderer: what was known of it at the last look
+	fresh   atomic.Pointer[time.Time]  // when the last block came that was not caught up on
 	closers []func() error
 	once    sync.Once
 	absent  []string // what the data directory did not have before this start
@@ -318,7 +320,7 @@ func (n *Node) openAPI() error {
 	s, err := api.Listen(api.Config{
 		Listen: n.cfg.API, Public: n.cfg.APIPublic, Hosts: n.cfg.APIHosts,
 		Genesis: n.cfg.Genesis, Ledger: n.ledger, Pool: n.pool, Submit: n.Submit,
-		Status: n.status, Members: n.members, Facts: n.facts.at, Ready: n.Ready,
+		Status: n.status, Members: n.members, Facts: n.facts.at, Ready: n.Ready, Note: n.Note,
 		Gatherer: n.cfg.Registry, Logger: n.cfg.Logger,
 	})
 	if err != nil {
@@ -362,6 +364,9 @@ func (n *Node) Run(ctx context.Context) error {
 	part("network", func(ctx context.Context) error { return n.host.Run(ctx, n.driver) })
 	part("dissemination", n.driver.Run)
 	part("census", n.census)
+	if n.orderer == nil {
+		part("watch", n.watch)
+	}
 	if n.orderer != nil {
 		part("ordering", func(ctx context.Context) error { return n.orderer.Run(ctx, n.driver.Propose) })
 	}

@@ -35,7 +35,11 @@ type (
 		msg  membership.Message
 	}
 	membersAsked struct{ answer chan<- []Member }
-	cutOff       struct {
+	memberAsked  struct {
+		peer   wire.PeerID
+		answer chan<- Member
+	}
+	cutOff struct {
 		peer    wire.PeerID
 		goodbye wire.Goodbye
 	}
@@ -159,6 +163,8 @@ func (h *Host) handle(now time.Time, ev any) error {
 		h.peers.Receive(now, ev.link.key(), ev.msg)
 	case membersAsked:
 		ev.answer <- h.members(now)
+	case memberAsked:
+		ev.answer <- h.member(now, ev.peer)
 	case cutOff:
 		h.partAll(ev.peer, ev.goodbye)
 	case dialled:

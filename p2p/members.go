@@ -34,30 +34,71 @@ type Member struct {
 	Orderer   bool
 	Software  string
 	API       string
-	Heard     time.Time // the last sign of life
+	Heard     time.Time // the last sign of life, an open connection among them
+	Word      time.Time // when its own word last came, directly or passed on; zero: never
+	Due       time.Time // when the next is overdue; zero: none is expected
 	// Ahead is how far a neighbour's clock is ahead of this machine's, by its own account;
 	// less than nothing: it is behind.
 	Ahead time.Duration
 	Named bool // a neighbour that this side has chosen, or its operator or genesis has
 }
 
+// Silent returns how long a member that should live has not been heard of, or zero if that
+// is no longer than it may take.
+func (m Member) Silent(now time.Time) time.Duration {
+	if m.Due.IsZero() || now.Before(m.Due) {
+		return 0
+	}
+	return now.Sub(m.Word)
+}
+
 // Members returns all peers that the host knows of, itself included, in order of
 // their keys. A host that does not run knows none.
 func (h *Host) Members() []Member {
+	return ask(h, func(answer chan<- []Member) any { return membersAsked{answer} })
+}
+
+// Member returns what the host knows of one peer; of one that it does not know, or while it
+// does not run, the zero value.
+func (h *Host) Member(p wire.PeerID) Member {
+	return ask(h, func(answer chan<- Member) any { return memberAsked{p, answer} })
+}
+
+// ask puts a question to the loop and waits for its answer. A host that does not run has
+// none.
+func ask[T any](h *Host, question func(chan<- T) any) (none T) {
 	h.mu.RLock()
 	runs := h.handler != nil
 	h.mu.RUnlock()
 	if !runs {
-		return nil
+		return none
 	}
-	answer := make(chan []Member, 1)
-	h.post(membersAsked{answer})
+	answer := make(chan T, 1)
+	h.post(question(answer))
 	select {
-	case m := <-answer:
-		return m
+	case a := <-answer:
+		return a
 	case <-h.done:
-		return nil
+		return none
 	}
+}
+
+func (h *Host) member(now time.Time, p wire.PeerID) Member {
+	id, err := peer.Decode(string(p))
+	if err != nil {
+		return Member{}
+	}
+	key, err := keyOf(id)
+	if err != nil {
+		return Member{}
+	}
+	m, ok := h.peers.Member(key)
+	if !ok {
+		return Member{}
+	}
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	return h.described(now, m)
 }
 
 func (h *Host) members(now time.Time) []Member {
@@ -65,18 +106,21 @@ func (h *Host) members(now time.Time) []Member {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
 	for _, m := range h.peers.Members() {
-		id, height := PeerIDFromKey(m.Owner), m.Height
-		var ahead time.Duration
-		named := false
-		if l := h.neighbours[id]; l != nil {
-			height = max(height, l.greeting().Tip) // a record may be some seconds old
-			ahead, named = l.clockAhead(now), l.named
-		}
-		out = append(out, Member{
-			Peer: id, State: m.State.String(), Neighbour: m.Linked && m.Owner != h.cfg.Key.Public(),
-			Addrs: m.Addrs, Height: height, Base: m.Base, Pool: m.Pool, Orderer: m.Orderer,
-			Software: m.Software, API: m.API, Heard: m.Heard, Ahead: ahead, Named: named,
-		})
+		out = append(out, h.described(now, m))
+	}
+	return out
+}
+
+// described puts what links tell to what membership knows; mu is held.
+func (h *Host) described(now time.Time, m membership.Member) Member {
+	out := Member{
+		Peer: PeerIDFromKey(m.Owner), State: m.State.String(), Neighbour: m.Linked && m.Owner != h.cfg.Key.Public(),
+		Addrs: m.Addrs, Height: m.Height, Base: m.Base, Pool: m.Pool, Orderer: m.Orderer,
+		Software: m.Software, API: m.API, Heard: m.Heard, Word: m.Word, Due: m.Due,
+	}
+	if l := h.neighbours[out.Peer]; l != nil {
+		out.Height = max(out.Height, l.greeting().Tip) // a record may be some seconds old
+		out.Ahead, out.Named = l.clockAhead(now), l.named
 	}
 	return out
 }

@@ -77,6 +77,7 @@ func (x *SubmitTxsRequest) GetTxs() [][]byte {
 type SubmitTxsResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Verdicts      []*TxVerdict           `protobuf:"bytes,1,rep,name=verdicts,proto3" json:"verdicts,omitempty"` // one for each transaction, in the request's order
+	Note          string                 `protobuf:"bytes,2,opt,name=note,proto3" json:"note,omitempty"`         // as in GetStatusResponse
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -116,6 +117,13 @@ func (x *SubmitTxsResponse) GetVerdicts() []*TxVerdict {
 		return x.Verdicts
 	}
 	return nil
+}
+
+func (x *SubmitTxsResponse) GetNote() string {
+	if x != nil {
+		return x.Note
+	}
+	return ""
 }
 
 // TxVerdict says what became of a submitted transaction.
@@ -1017,6 +1025,7 @@ func (*GetMembersRequest) Descriptor() ([]byte, []int) {
 type GetMembersResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Members       []*Member              `protobuf:"bytes,1,rep,name=members,proto3" json:"members,omitempty"`
+	Note          string                 `protobuf:"bytes,2,opt,name=note,proto3" json:"note,omitempty"` // as in GetStatusResponse
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1058,6 +1067,13 @@ func (x *GetMembersResponse) GetMembers() []*Member {
 	return nil
 }
 
+func (x *GetMembersResponse) GetNote() string {
+	if x != nil {
+		return x.Note
+	}
+	return ""
+}
+
 type Member struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	PeerId        string                 `protobuf:"bytes,1,opt,name=peer_id,json=peerId,proto3" json:"peer_id,omitempty"`
@@ -1067,6 +1083,7 @@ type Member struct {
 	Height        uint64                 `protobuf:"varint,5,opt,name=height,proto3" json:"height,omitempty"`       // of its chain, as it last said
 	Base          uint64                 `protobuf:"varint,6,opt,name=base,proto3" json:"base,omitempty"`           // lowest height it can serve
 	Software      string                 `protobuf:"bytes,7,opt,name=software,proto3" json:"software,omitempty"`
+	Silent        int64                  `protobuf:"varint,8,opt,name=silent,proto3" json:"silent,omitempty"` // nanoseconds for which it has not been heard of, where that is longer than it may take; else 0
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1150,6 +1167,13 @@ func (x *Member) GetSoftware() string {
 	return ""
 }
 
+func (x *Member) GetSilent() int64 {
+	if x != nil {
+		return x.Silent
+	}
+	return 0
+}
+
 type GetStatusRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -1206,6 +1230,7 @@ type GetStatusResponse struct {
 	Ready         bool                   `protobuf:"varint,16,opt,name=ready,proto3" json:"ready,omitempty"`
 	Reason        string                 `protobuf:"bytes,17,opt,name=reason,proto3" json:"reason,omitempty"` // why it is not ready
 	Limits        *Limits                `protobuf:"bytes,18,opt,name=limits,proto3" json:"limits,omitempty"`
+	Note          string                 `protobuf:"bytes,19,opt,name=note,proto3" json:"note,omitempty"` // what keeps transactions from being ordered though the node is ready: the orderer is not heard of; else empty
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1366,6 +1391,13 @@ func (x *GetStatusResponse) GetLimits() *Limits {
 	return nil
 }
 
+func (x *GetStatusResponse) GetNote() string {
+	if x != nil {
+		return x.Note
+	}
+	return ""
+}
+
 // Limits are those of the network's genesis and of a request.
 type Limits struct {
 	state          protoimpl.MessageState `protogen:"open.v1"`
@@ -1457,9 +1489,10 @@ const file_api_apipb_api_proto_rawDesc = "" +
 	"\n" +
 	"\x13api/apipb/api.proto\x12\fgrapevine.v1\"$\n" +
 	"\x10SubmitTxsRequest\x12\x10\n" +
-	"\x03txs\x18\x01 \x03(\fR\x03txs\"H\n" +
+	"\x03txs\x18\x01 \x03(\fR\x03txs\"\\\n" +
 	"\x11SubmitTxsResponse\x123\n" +
-	"\bverdicts\x18\x01 \x03(\v2\x17.grapevine.v1.TxVerdictR\bverdicts\"K\n" +
+	"\bverdicts\x18\x01 \x03(\v2\x17.grapevine.v1.TxVerdictR\bverdicts\x12\x12\n" +
+	"\x04note\x18\x02 \x01(\tR\x04note\"K\n" +
 	"\tTxVerdict\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
 	"\x06status\x18\x02 \x01(\tR\x06status\x12\x16\n" +
@@ -1532,9 +1565,10 @@ const file_api_apipb_api_proto_rawDesc = "" +
 	"duplicates\x18\x06 \x01(\x01R\n" +
 	"duplicates\x12\x1a\n" +
 	"\baccepted\x18\a \x01(\tR\baccepted\"\x13\n" +
-	"\x11GetMembersRequest\"D\n" +
+	"\x11GetMembersRequest\"X\n" +
 	"\x12GetMembersResponse\x12.\n" +
-	"\amembers\x18\x01 \x03(\v2\x14.grapevine.v1.MemberR\amembers\"\xb3\x01\n" +
+	"\amembers\x18\x01 \x03(\v2\x14.grapevine.v1.MemberR\amembers\x12\x12\n" +
+	"\x04note\x18\x02 \x01(\tR\x04note\"\xcb\x01\n" +
 	"\x06Member\x12\x17\n" +
 	"\apeer_id\x18\x01 \x01(\tR\x06peerId\x12\x14\n" +
 	"\x05state\x18\x02 \x01(\tR\x05state\x12\x1c\n" +
@@ -1542,8 +1576,9 @@ const file_api_apipb_api_proto_rawDesc = "" +
 	"\x05addrs\x18\x04 \x03(\tR\x05addrs\x12\x16\n" +
 	"\x06height\x18\x05 \x01(\x04R\x06height\x12\x12\n" +
 	"\x04base\x18\x06 \x01(\x04R\x04base\x12\x1a\n" +
-	"\bsoftware\x18\a \x01(\tR\bsoftware\"\x12\n" +
-	"\x10GetStatusRequest\"\xf4\x03\n" +
+	"\bsoftware\x18\a \x01(\tR\bsoftware\x12\x16\n" +
+	"\x06silent\x18\b \x01(\x03R\x06silent\"\x12\n" +
+	"\x10GetStatusRequest\"\x88\x04\n" +
 	"\x11GetStatusResponse\x12\x17\n" +
 	"\apeer_id\x18\x01 \x01(\tR\x06peerId\x12\x1a\n" +
 	"\bsoftware\x18\x02 \x01(\tR\bsoftware\x12\x19\n" +
@@ -1567,7 +1602,8 @@ const file_api_apipb_api_proto_rawDesc = "" +
 	"\astarted\x18\x0f \x01(\tR\astarted\x12\x14\n" +
 	"\x05ready\x18\x10 \x01(\bR\x05ready\x12\x16\n" +
 	"\x06reason\x18\x11 \x01(\tR\x06reason\x12,\n" +
-	"\x06limits\x18\x12 \x01(\v2\x14.grapevine.v1.LimitsR\x06limits\"\xe7\x01\n" +
+	"\x06limits\x18\x12 \x01(\v2\x14.grapevine.v1.LimitsR\x06limits\x12\x12\n" +
+	"\x04note\x18\x13 \x01(\tR\x04note\"\xe7\x01\n" +
 	"\x06Limits\x12 \n" +
 	"\fmax_tx_bytes\x18\x01 \x01(\x04R\n" +
 	"maxTxBytes\x12$\n" +

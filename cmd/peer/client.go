@@ -64,6 +64,9 @@ func statusTable(w io.Writer, s *apipb.GetStatusResponse) {
 	if s.Reason != "" {
 		ready += ": " + s.Reason
 	}
+	if s.Note != "" {
+		ready += ", but " + s.Note
+	}
 	for _, row := range [][2]string{
 		{"peer ID", s.PeerId},
 		{"software", s.Software},
@@ -95,18 +98,34 @@ func membersCommand() *cobra.Command {
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		client := api.Dial(*addr)
 		defer client.Close()
-		members, err := client.Members(cmd.Context())
+		got, err := client.Members(cmd.Context())
 		if err != nil {
 			return err
 		}
-		return printMessage(out, cmd, &apipb.GetMembersResponse{Members: members}, func(w io.Writer) {
+		return printMessage(out, cmd, got, func(w io.Writer) {
 			fmt.Fprintln(w, "PEER ID\tSTATE\tNEIGHBOUR\tHEIGHT\tBASE\tSOFTWARE\tADDRESSES")
-			for _, m := range members {
-				fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%d\t%s\t%s\n", m.PeerId, m.State, yesNo(m.Neighbour), m.Height, m.Base, m.Software, strings.Join(m.Addrs, " "))
+			for _, m := range got.Members {
+				fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%d\t%s\t%s\n", m.PeerId, stateOf(m), yesNo(m.Neighbour), m.Height, m.Base, m.Software, strings.Join(m.Addrs, " "))
 			}
+			printNote(w, got.Note)
 		})
 	}
 	return cmd
+}
+
+// printNote writes what keeps transactions from being ordered, if anything does.
+func printNote(w io.Writer, note string) {
+	if note != "" {
+		fmt.Fprintln(w, "note: "+note)
+	}
+}
+
+// stateOf is a member's state for people: a connection outlasts its peer for half a minute.
+func stateOf(m *apipb.Member) string {
+	if m.Silent == 0 {
+		return m.State
+	}
+	return fmt.Sprintf("%s, silent for %v", m.State, time.Duration(m.Silent).Truncate(time.Second))
 }
 
 // shortTime is a block's time for people, to the millisecond.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -214,7 +215,7 @@ func (n *network) status(ctx context.Context, i int) (peerStatus, error) {
 		s.State, s.Reason = "silent", err.Error()
 		return s, nil
 	}
-	s.State, s.Reason = "ready", got.Reason
+	s.State, s.Reason = "ready", cmp.Or(got.Reason, got.Note)
 	if !got.Ready {
 		s.State = "not ready"
 	}

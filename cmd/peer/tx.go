@@ -76,6 +76,7 @@ type submitted struct {
 	Duplicate int           `json:"duplicate"`
 	Refused   int           `json:"refused"`
 	Txs       []submittedTx `json:"txs"`
+	Note      string        `json:"note,omitempty"` // what keeps transactions from being ordered
 }
 
 type submittedTx struct {
@@ -106,8 +107,16 @@ func (s submission) run(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	res, err := s.submit(ctx, client, signer, payloads)
-	if err == nil && *s.wait {
-		err = s.await(ctx, client, res)
+	if err == nil {
+		if later, err := client.Status(ctx); err == nil {
+			res.Note = later.Note
+		}
+		if *s.wait {
+			printNote(cmd.ErrOrStderr(), res.Note)
+			if err = s.await(ctx, client, res); err == nil {
+				res.Note = "" // it did not last
+			}
+		}
 	}
 	if res != nil {
 		err = errors.Join(err, s.print(cmd, res))
@@ -249,6 +258,7 @@ func (s submission) print(cmd *cobra.Command, res *submitted) error {
 			}
 		}
 		fmt.Fprintf(w, "%d accepted, %d known already, %d refused\n", res.Accepted, res.Duplicate, res.Refused)
+		printNote(w, res.Note)
 	})
 	if err == nil && res.Refused > 0 {
 		err = cli.Refused(fmt.Errorf("%d of %d transactions were refused", res.Refused, len(res.Txs)))

@@ -214,7 +214,7 @@ func (c *Core) Restore(now time.Time, records []*Record) {
 	for _, r := range records[:min(len(records), c.cfg.MaxMembers)] {
 		if c.view.get(r.Owner) == nil && len(c.view.order) < c.cfg.MaxMembers {
 			_, linked := c.links[r.Owner]
-			m := &member{state: Alive, met: true, linked: linked, heard: now, since: now}
+			m := &member{state: Alive, met: true, linked: linked, heard: now, word: now, since: now}
 			m.replace(r)
 			c.view.order = append(c.view.order, m)
 			c.view.byKey[r.Owner] = m
@@ -302,13 +302,32 @@ type Member struct {
 	State  State
 	Linked bool      // there is a connection
 	Heard  time.Time // the last sign of life
+	Word   time.Time // when its own word last came; zero: never
+	Due    time.Time // when the next is overdue; zero: none is expected
 }
 
 // Members returns all that is known, oneself included, in order of the keys.
 func (c *Core) Members() []Member {
 	out := make([]Member, 0, len(c.view.order))
 	for _, m := range c.view.order {
-		out = append(out, Member{*m.Record, m.judged(), m.linked, m.heard})
+		out = append(out, c.member(m))
+	}
+	return out
+}
+
+// Member returns what is known of one owner, if anything is.
+func (c *Core) Member(k block.PublicKey) (Member, bool) {
+	m := c.view.get(k)
+	if m == nil {
+		return Member{}, false
+	}
+	return c.member(m), true
+}
+
+func (c *Core) member(m *member) Member {
+	out := Member{*m.Record, m.judged(), m.linked, m.heard, m.word, time.Time{}}
+	if m != c.self && !m.buried() && !m.word.IsZero() {
+		out.Due = m.word.Add(c.patience())
 	}
 	return out
 }

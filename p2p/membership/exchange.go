@@ -254,6 +254,7 @@ func (c *Core) take(now time.Time, from block.PublicKey, r *Record) {
 	case m != nil:
 		moved = !slices.Equal(m.Addrs, r.Addrs)
 		m.replace(r)
+		m.speaks(now)
 	default:
 		moved = true // from where the operator said
 		if !c.takes(now, from, Entry{Owner: r.Owner, Incarnation: r.Incarnation}) {

@@ -11,7 +11,7 @@ import (
 // meet notes that a connection has shown a member to exist.
 func (c *Core) meet(now time.Time, m *member) {
 	m.met, m.linked, m.failures = true, true, 0
-	m.heard = now
+	m.speaks(now)
 	if m.state == Suspect || m.state == Dead {
 		c.stats.Returns++
 		c.enter(now, m, Alive)
@@ -65,6 +65,14 @@ func (c *Core) beatInterval() time.Duration {
 // heartbeats may be lost, and each takes some rounds to get here.
 func (c *Core) silence() time.Duration {
 	return 3*c.beatInterval() + 2*time.Duration(c.rounds())*roundEvery
+}
+
+// patience is how long nothing may come of a living member, by whatever way: five
+// heartbeats, and some rounds. In simulated networks of 3, 7, 50, 128 and 500 the longest
+// pause in ten minutes was 3, 4, 7, 7 and 18 s, and patience is 7, 8, 11, 13 and 19. A
+// connection alone says nothing: it outlasts its peer by half a minute.
+func (c *Core) patience() time.Duration {
+	return 5*c.beatInterval() + time.Duration(c.rounds()-2)*roundEvery
 }
 
 // beatOwn gives a heartbeat, with a new version when the chain is used up.
@@ -132,7 +140,8 @@ func (c *Core) hearBeats(now time.Time, from block.PublicKey, x *exchange, beats
 			continue
 		}
 		c.stats.BeatsNew++
-		m.beat, m.told, m.heard = next, 0, now
+		m.beat, m.told = next, 0
+		m.speaks(now)
 		if m.state == Suspect || m.state == Dead {
 			c.stats.Returns++
 			c.enter(now, m, Alive)

@@ -39,7 +39,8 @@ type member struct {
 	drawn    bool      // chosen as a neighbour
 	beat     beat      // the last heartbeat of the record's chain
 	told     int       // how often that was passed on
-	heard    time.Time // when it last gave a sign of life
+	heard    time.Time // when it last gave a sign of life, an open connection among them
+	word     time.Time // when its own word last came: a heartbeat, a newer record, a new connection
 	since    time.Time // when it entered its state
 	failures int       // dials in vain, while tentative
 }
@@ -49,6 +50,9 @@ type member struct {
 func (m *member) shared(now time.Time) bool {
 	return !m.buried() || now.Sub(m.since) < shareDead
 }
+
+// speaks notes that the member's own word has come.
+func (m *member) speaks(now time.Time) { m.heard, m.word = now, now }
 
 func (m *member) buried() bool { return m.state == Dead || m.state == Left }
 

@@ -190,7 +190,7 @@ func (f *field) neighbours(ctx context.Context, liars []string, row *Row, breach
 			continue
 		}
 		honest := 0
-		for _, m := range members {
+		for _, m := range members.Members {
 			switch {
 			case !m.Neighbour:
 			case slices.Contains(liars, m.PeerId):

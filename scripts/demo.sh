@@ -64,7 +64,7 @@ count() { if (($1 == 1)); then echo "1 $2"; else echo "$1 $2s"; fi; }
 say "building $peer"
 go build -o "$peer" ./cmd/peer
 
-temporary='' watch='' up=false fresh=''
+temporary='' up=false fresh=''
 if [[ -z $dir ]]; then
 	if $keep; then dir=.demo && fresh=--fresh; else dir=$(mktemp -d) && temporary=$dir; fi
 fi
@@ -74,10 +74,6 @@ fi
 finish() {
 	local code=$?
 	trap '' INT TERM
-	if [[ -n $watch ]]; then
-		kill "$watch" 2>/dev/null || true
-		wait "$watch" 2>/dev/null || true
-	fi
 	if $up && ! { $keep && ((code == 0)); }; then
 		say 'stopping the network'
 		"$peer" testnet down --dir "$dir" || ((code)) || code=1
@@ -102,12 +98,7 @@ up=true # from here on there may be processes
 }
 
 say "submitting the $(count "$lines" line) of $file, and watching the blocks spread"
-"$peer" testnet watch --dir "$dir" &
-watch=$!
-"$peer" testnet submit "$file" --dir "$dir" --wait
-kill "$watch" 2>/dev/null || true
-wait "$watch" 2>/dev/null || true # it shows what it still has
-watch=''
+"$peer" testnet submit "$file" --dir "$dir" --watch
 
 say 'how each block spread'
 "$peer" testnet report --dir "$dir"
@@ -121,7 +112,8 @@ if $keep; then
   $peer testnet status --dir $dir
   $peer testnet watch --dir $dir
   $peer testnet load --rate 200 --duration 10s --dir $dir
-  $peer testnet kill $((peers - 1)) --dir $dir; $peer testnet start $((peers - 1)) --dir $dir
+  $peer testnet kill $((peers - 1)) --dir $dir
+  $peer testnet start $((peers - 1)) --dir $dir
   $peer testnet report --dir $dir
   $peer testnet down --dir $dir
 NEXT

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strings"
 
@@ -162,7 +163,7 @@ func (s *simulation) writeTable(w io.Writer, rows []outcome.Row) error {
 	if _, err := fmt.Fprintf(w, "%s, seed %d\n", s.plan.Name, s.plan.Seed); err != nil {
 		return err
 	}
-	return outcome.WriteTable(w, rows)
+	return outcome.WriteTable(w, cli.Width(os.Stdout), rows)
 }
 
 // play runs one protocol.

@@ -82,6 +82,9 @@ func blockTable(w io.Writer, b *apipb.Block) {
 		h.Height, h.Id, h.Parent, h.Time, h.Txs, report.Size(int(h.Bytes)), h.TxRoot, h.Producer)
 	if b.Fact != nil {
 		fmt.Fprintf(w, "arrived\t%s\n", factText(b.Fact))
+		if b.Fact.From != "" {
+			fmt.Fprintf(w, "from\t%s\n", b.Fact.From)
+		}
 	}
 	for i, id := range b.Body.GetTxIds() {
 		fmt.Fprintf(w, "tx %d\t%s\n", i, id)
@@ -91,18 +94,18 @@ func blockTable(w io.Writer, b *apipb.Block) {
 	}
 }
 
-// factText says how a block came to the node.
+// factText says how a block came to the node, but not from whom.
 func factText(f *apipb.Fact) string {
 	text := fmt.Sprintf("via %s after %s", f.Via, time.Duration(f.Latency).Round(10*time.Microsecond))
 	if f.From != "" {
-		text += fmt.Sprintf(", from %s, hop %d", f.From, f.Hop)
+		text += fmt.Sprintf(", hop %d", f.Hop)
 	}
 	return text + fmt.Sprintf(", %d fetched, %.2f duplicates", f.Missing, f.Duplicates)
 }
 
 // payloadText shows a payload on one line of a terminal, whatever is in it.
 func payloadText(p []byte) string {
-	const most = 100
+	const most = 60 // with a label before it, it fits a line of 80
 	if len(p) > most {
 		return fmt.Sprintf("%q… (%d bytes)", p[:most], len(p))
 	}
@@ -151,7 +154,7 @@ func blockLine(w io.Writer, b *apipb.Block) {
 	h := b.Header
 	fmt.Fprintf(w, "%s  block %d  %.8s  %s  %s", shortTime(h.Time), h.Height, h.Id, report.Count(int(h.Txs), "tx"), report.Size(int(h.Bytes)))
 	if b.Fact != nil {
-		fmt.Fprintf(w, "  %s", factText(b.Fact))
+		fmt.Fprintf(w, "  %s", b.Fact.Via)
 	}
 	fmt.Fprintln(w)
 	for _, id := range b.Body.GetTxIds() {

@@ -70,7 +70,8 @@ func statusTable(w io.Writer, s *apipb.GetStatusResponse) {
 	for _, row := range [][2]string{
 		{"peer ID", s.PeerId},
 		{"software", s.Software},
-		{"network", fmt.Sprintf("%s (%s)", s.ChainId, s.GenesisId)},
+		{"network", s.ChainId},
+		{"genesis", s.GenesisId},
 		{"orderer", s.Orderer},
 		{"ready", ready},
 		{"height", fmt.Sprint(s.Height)},
@@ -80,11 +81,22 @@ func statusTable(w io.Writer, s *apipb.GetStatusResponse) {
 		{"neighbours", fmt.Sprint(s.Neighbours)},
 		{"pool", fmt.Sprintf("%d transactions, %s", s.PoolTxs, report.Size(int(s.PoolBytes)))},
 		{"mode", s.Mode},
-		{"addresses", strings.Join(s.Addrs, "\n\t")},
+		{"addresses", addressText(s.Addrs)},
 		{"started", s.Started},
 	} {
 		fmt.Fprintf(w, "%s\t%s\n", row[0], row[1])
 	}
+}
+
+// addressText lists addresses a line each, without what is the same in all of them, and is
+// too long for a line.
+func addressText(addrs []string) string {
+	var b strings.Builder
+	for _, a := range addrs {
+		at, _, _ := strings.Cut(a, "/p2p/")
+		b.WriteString(at + "\n\t")
+	}
+	return b.String() + "(for --bootstrap, each with /p2p/ and the peer ID behind it)"
 }
 
 func membersCommand() *cobra.Command {
@@ -102,13 +114,14 @@ func membersCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return printMessage(out, cmd, got, func(w io.Writer) {
-			fmt.Fprintln(w, "PEER ID\tSTATE\tNEIGHBOUR\tHEIGHT\tBASE\tSOFTWARE\tADDRESSES")
-			for _, m := range got.Members {
-				fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%d\t%s\t%s\n", m.PeerId, stateOf(m), yesNo(m.Neighbour), m.Height, m.Base, m.Software, strings.Join(m.Addrs, " "))
-			}
-			printNote(w, got.Note)
-		})
+		if out.IsJSON() {
+			return printMessage(out, cmd, got, nil)
+		}
+		if err := report.WriteAligned(cmd.OutOrStdout(), cli.Width(os.Stdout), memberColumns, got.Members); err != nil {
+			return err
+		}
+		printNote(cmd.OutOrStdout(), got.Note)
+		return nil
 	}
 	return cmd
 }
@@ -125,7 +138,18 @@ func stateOf(m *apipb.Member) string {
 	if m.Silent == 0 {
 		return m.State
 	}
-	return fmt.Sprintf("%s, silent for %v", m.State, time.Duration(m.Silent).Truncate(time.Second))
+	return fmt.Sprintf("%s, silent %v", m.State, time.Duration(m.Silent).Truncate(time.Second))
+}
+
+// memberColumns are those of peer members.
+var memberColumns = []report.Column[*apipb.Member]{
+	{Head: "PEER ID", Left: true, Cell: func(m *apipb.Member) string { return m.PeerId }},
+	{Head: "STATE", Left: true, Cell: func(m *apipb.Member) string { return stateOf(m) }},
+	{Head: "NEIGHBOUR", Left: true, Spare: 1, Cell: func(m *apipb.Member) string { return yesNo(m.Neighbour) }},
+	{Head: "HEIGHT", Left: true, Cell: func(m *apipb.Member) string { return fmt.Sprint(m.Height) }},
+	{Head: "BASE", Left: true, Spare: 3, Cell: func(m *apipb.Member) string { return fmt.Sprint(m.Base) }},
+	{Head: "SOFTWARE", Left: true, Spare: 2, Cell: func(m *apipb.Member) string { return m.Software }},
+	{Head: "ADDRESSES", Left: true, Spare: 4, Cell: func(m *apipb.Member) string { return strings.Join(m.Addrs, " ") }},
 }
 
 // shortTime is a block's time for people, to the millisecond.

@@ -94,7 +94,7 @@ home that is there already is left alone, and that is an error.`,
 
 // table says what was made, and what is to be done with it.
 func (c created) table(w io.Writer, alone bool) {
-	fmt.Fprintf(w, "home\t%s\npeer ID\t%s\nnetwork\t%s (%s)\norderer\t%s\n", c.Home, c.PeerID, c.ChainID, c.GenesisID, yesNo(c.Orderer))
+	fmt.Fprintf(w, "home\t%s\npeer ID\t%s\nnetwork\t%s\ngenesis\t%s\norderer\t%s\n", c.Home, c.PeerID, c.ChainID, c.GenesisID, yesNo(c.Orderer))
 	if c.Orderer && !alone {
 		fmt.Fprintf(w, "orders\tonce it has heard another peer, who joins with\n\tpeer init --home DIR --genesis %s --bootstrap ADDRESS/p2p/%s\n",
 			cli.ShellQuoted(filepath.Join(c.Home, genesisFile)), c.PeerID)

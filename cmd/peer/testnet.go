@@ -57,6 +57,15 @@ type network struct {
 	*local.Network
 	dir     string // as it was given
 	clients []*api.Client
+	lines   bool // lines are being shown, between which no bar is drawn
+}
+
+// progress makes a bar for what runs.
+func (n *network) progress(what string) *cli.Progress {
+	if n.lines {
+		return cli.NoProgress()
+	}
+	return cli.NewProgress(what)
 }
 
 func openNetwork(dir string) (*network, error) {
@@ -138,9 +147,9 @@ func up(ctx context.Context, cmd *cobra.Command, cfg local.Config, out *cli.Outp
 			up = fmt.Sprintf("%d peers are up, each connected to all others", len(n.Peers))
 		}
 		fmt.Fprintf(w, "%s: network %s\n", up, n.ChainID)
-		fmt.Fprintln(w, "PEER\tAPI\tPROCESS\tPEER ID")
+		fmt.Fprintln(w, "PEER\tAPI\tPEER ID")
 		for _, p := range n.Peers {
-			fmt.Fprintf(w, "%d\t%s\t%d\t%s\n", p.Index, p.API, p.Process.PID, p.ID)
+			fmt.Fprintf(w, "%d\t%s\t%s\n", p.Index, p.API, p.ID)
 		}
 	})
 }
@@ -186,15 +195,30 @@ func testnetStatus() *cobra.Command {
 			}
 			all.Peers = append(all.Peers, s)
 		}
-		return out.Print(cmd, all, func(w io.Writer) {
-			fmt.Fprintln(w, "PEER\tSTATE\tHEIGHT\tTIP\tNEIGHBOURS\tPOOL\tMEMORY\tPROCESS\tAPI\t")
+		return out.Write(cmd, all, func(w io.Writer) error {
+			err := report.WriteAligned(w, cli.Width(os.Stdout), peerColumns, all.Peers)
 			for _, s := range all.Peers {
-				fmt.Fprintf(w, "%d\t%s\t%d\t%.8s\t%d\t%d\t%s\t%d\t%s\t%s\n", s.Peer, s.State, s.Height, s.TipID,
-					s.Neighbours, s.PoolTxs, report.Size(s.Memory), s.PID, s.API, s.Reason)
+				if s.Reason != "" {
+					fmt.Fprintf(w, "peer %d: %s\n", s.Peer, s.Reason)
+				}
 			}
+			return err
 		})
 	}
 	return cmd
+}
+
+// peerColumns are those of peer testnet status.
+var peerColumns = []report.Column[peerStatus]{
+	{Head: "PEER", Left: true, Cell: func(s peerStatus) string { return strconv.Itoa(s.Peer) }},
+	{Head: "STATE", Left: true, Cell: func(s peerStatus) string { return s.State }},
+	{Head: "HEIGHT", Left: true, Cell: func(s peerStatus) string { return strconv.FormatUint(s.Height, 10) }},
+	{Head: "TIP", Left: true, Spare: 3, Cell: func(s peerStatus) string { return fmt.Sprintf("%.8s", s.TipID) }},
+	{Head: "NEIGHBOURS", Left: true, Cell: func(s peerStatus) string { return strconv.Itoa(int(s.Neighbours)) }},
+	{Head: "POOL", Left: true, Cell: func(s peerStatus) string { return strconv.Itoa(int(s.PoolTxs)) }},
+	{Head: "MEMORY", Left: true, Spare: 1, Cell: func(s peerStatus) string { return report.Size(s.Memory) }},
+	{Head: "PROCESS", Left: true, Spare: 2, Cell: func(s peerStatus) string { return strconv.Itoa(s.PID) }},
+	{Head: "API", Left: true, Cell: func(s peerStatus) string { return s.API }},
 }
 
 // statusTimeout is how long a peer may take to answer, before it counts as silent.

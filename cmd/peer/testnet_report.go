@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"time"
 
@@ -22,17 +23,21 @@ func testnetReport() *cobra.Command {
 		Use:   "report",
 		Short: "How each block spread, and whether the ledgers agree",
 		Long: `How each block spread, from the logs of all peers, and whether the ledgers agree,
-from the peers themselves: each is asked for the block at every height. Latencies
+from the peers themselves: each is asked for the block at every height. With --last the
+table, its totals and the JSON are of the last blocks alone. Latencies
 are from a block's time to its acceptance by a peer other than its producer. Peers
 that are down are named and not asked: what is said of ledgers is said of the others'
 (in JSON: asked is how many those are, down is a list of the rest). The exit code is 6
 when ledgers differ, or when a peer is not at the others' height by the end of
 --timeout.`,
 		Example: `  peer testnet report
+  peer testnet report --last 20
   peer testnet report -o json | jq '.agree, .blocks[-1].p95_ms'`,
 		Args: cobra.NoArgs,
 	}
 	dir, out := dirFlag(cmd), cli.OutputFlag(cmd)
+	last := 0
+	cmd.Flags().Var(cli.Count(&last, 0, math.MaxInt32), "last", "show so many blocks, the last ones; 0: all")
 	timeout := cmd.Flags().Duration("timeout", 10*time.Second, "how long a peer may take to come to the others' height")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		n, err := openNetwork(*dir)
@@ -52,11 +57,12 @@ when ledgers differ, or when a peer is not at the others' height by the end of
 		if err != nil {
 			return err
 		}
+		facts = report.Last(facts, last)
 		r := report.Report{
 			Peers: len(n.Peers), Asked: len(asked), Down: down,
 			Height: finding.Height, Agree: finding.OK(), Blocks: report.Merge(facts),
 		}
-		if err := out.Write(cmd, r, func(w io.Writer) error { return r.WriteTable(w, report.Totals(facts)) }); err != nil {
+		if err := out.Write(cmd, r, func(w io.Writer) error { return r.WriteTable(w, cli.Width(os.Stdout), report.Totals(facts)) }); err != nil {
 			return err
 		}
 		return problems("the ledgers do not agree", finding)

@@ -142,7 +142,14 @@ func TestTestnet(t *testing.T) {
 	}
 	clitest.Write(t, clitest.Read(t, file)+"one more\n", file)
 	n.do(t, "check", file, "--timeout", "1s").Want(t, cli.ExitWrong)
-	n.do(t, "submit", file, "--wait").Want(t, cli.ExitOK)
+	n.do(t, "submit", file, "--watch", "-o", "json").Want(t, cli.ExitUsage, "--watch")
+	r = n.do(t, "submit", file, "--watch").Want(t, cli.ExitOK)
+	if shown := strings.Count(r.Out, " block "); shown == 0 || shown%4 != 0 || !strings.Contains(r.Out, "and committed") {
+		t.Errorf("want each block as each of 4 peers accepts it, and the result:\n%s", r.Out)
+	}
+	if r := n.do(t, "report", "--last", "1", "-o", "json").Want(t, cli.ExitOK); strings.Count(r.Out, `"height":`) != 2 {
+		t.Errorf("a report of the last block printed %s", r.Out)
+	}
 	if r = n.do(t, "check", file).Want(t, cli.ExitWrong); !strings.Contains(r.Out, `has "line 1" 2 times, want once`) {
 		t.Errorf("check of a file that was submitted twice printed %s", r.Out)
 	}

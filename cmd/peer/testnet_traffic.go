@@ -58,23 +58,38 @@ func testnetSubmit() *cobra.Command {
 		Short: "Submit each line of a file through peers chosen at random",
 		Long: `Submit each line of a file, or with - of the standard input, through peers chosen
 at random, and through others where one is down. Empty lines are passed over. It
-ends when all are accepted, with --wait when every peer has them in its ledger.`,
+ends when all are accepted, with --wait when every peer has them in its ledger. With
+--watch it shows each block as each peer accepts it, as peer testnet watch does.`,
 		Example: `  peer testnet submit go.sum
+  peer testnet submit go.sum --watch
   seq 1000 | peer testnet submit - --wait`,
 		Args: cobra.ExactArgs(1),
 	}
 	dir, out := dirFlag(cmd), cli.OutputFlag(cmd)
 	wait := cmd.Flags().Bool("wait", false, "wait until every peer has them in its ledger")
+	watch := cmd.Flags().Bool("watch", false, "wait like --wait, and show the blocks as they spread")
+	var res submittedLines
 	timeout := cmd.Flags().Duration("timeout", time.Minute, "how long to wait with --wait, and to go on trying while no peer takes any")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if *watch && out.IsJSON() {
+			return cli.Usagef("--watch with -o json: what it shows is for people; run peer testnet watch beside it")
+		}
 		n, err := openNetwork(*dir)
 		if err != nil {
 			return err
 		}
 		defer n.close()
-		res, err := n.submitLines(cmd, args[0], *timeout)
-		if err == nil && *wait {
-			err = n.quiet(cmd.Context(), *timeout)
+		*wait = *wait || *watch
+		do := func() (err error) {
+			if res, err = n.submitLines(cmd, args[0], *timeout); err == nil && *wait {
+				err = n.quiet(cmd.Context(), *timeout)
+			}
+			return err
+		}
+		if *watch {
+			err = n.watching(cmd, do)
+		} else {
+			err = do()
 		}
 		if err != nil {
 			return err
@@ -126,7 +141,7 @@ func (n *network) submitLines(cmd *cobra.Command, path string, patience time.Dur
 	if err != nil {
 		return res, err
 	}
-	bar := cli.NewProgress("submitting")
+	bar := n.progress("submitting")
 	begun := time.Now()
 	out, err := sender.Spread(cmd.Context(), txs, func(answered int) { bar.Update(answered, len(txs), "lines") })
 	bar.End()
@@ -174,7 +189,7 @@ func (n *network) checked() []ledgers.Peer {
 
 // quiet waits until nothing is pending and all peers are at one height.
 func (n *network) quiet(ctx context.Context, patience time.Duration) error {
-	bar := cli.NewProgress("waiting for blocks")
+	bar := n.progress("waiting for blocks")
 	defer bar.End()
 	most := uint32(1)
 	return ledgers.Quiet(ctx, n.checked(), patience, func(waiting uint32) {

@@ -40,20 +40,50 @@ accepts, and each warning or error. It goes on until it is interrupted.`,
 			return err
 		}
 		defer n.close()
-		w := watcher{out: cmd.OutOrStdout(), paint: cli.Paint(os.Stdout), all: *all, names: map[string]string{}}
-		for _, p := range n.Peers {
-			w.names[p.ID] = p.Name()
-			w.logs = append(w.logs, &follower{peer: p.Index, path: p.Log()})
-		}
-		if !*fromStart {
-			if err := w.skip(); err != nil {
-				return err
-			}
+		w, err := n.watcher(cmd, *all, *fromStart)
+		if err != nil {
+			return err
 		}
 		return w.run(cmd.Context())
 	}
 	return cmd
 }
+
+// watcher makes what shows the peers' logs.
+func (n *network) watcher(cmd *cobra.Command, all, fromStart bool) (*watcher, error) {
+	width := cli.Width(os.Stdout)
+	w := &watcher{out: cmd.OutOrStdout(), paint: cli.Paint(os.Stdout), all: all, narrow: width > 0 && width < wide, names: map[string]string{}}
+	for _, p := range n.Peers {
+		w.names[p.ID] = p.Name()
+		w.logs = append(w.logs, &follower{peer: p.Index, path: p.Log()})
+	}
+	if w.narrow {
+		fmt.Fprintf(w.out, "(in %d columns without IDs, sizes, transactions fetched and duplicates)\n", width)
+	}
+	if fromStart {
+		return w, nil
+	}
+	return w, w.skip()
+}
+
+// watching shows blocks as they spread while something is done, and what came of it till its
+// end.
+func (n *network) watching(cmd *cobra.Command, do func() error) error {
+	w, err := n.watcher(cmd, false, false)
+	if err != nil {
+		return err
+	}
+	n.lines = true
+	ctx, stop := context.WithCancel(cmd.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- w.run(ctx) }()
+	err = do()
+	stop()
+	return errors.Join(err, <-ended)
+}
+
+// wide is how many characters a line about a block has when all is said.
+const wide = 140
 
 // watchEvery is how often the logs are looked at: below what a person notices.
 const watchEvery = 50 * time.Millisecond
@@ -63,8 +93,11 @@ type watcher struct {
 	out   io.Writer
 	paint func(code, text string) string
 	all   bool
-	names map[string]string // by peer ID
-	logs  []*follower
+	// narrow leaves out of a line about a block what the report has too: what is left is no
+	// wider than 80 characters, up to 100,000 blocks and 100 peers.
+	narrow bool
+	names  map[string]string // by peer ID
+	logs   []*follower
 }
 
 // follower reads what is added to one log. A log that is not there yet is empty.
@@ -181,19 +214,26 @@ func (w *watcher) show(peer int, raw []byte) (shownLine, bool) {
 var colours = []string{"32", "33", "34", "35", "36", "92", "93", "94", "95", "96"}
 
 func (w *watcher) fact(f *report.Fact) string {
-	how := w.paint("1", fmt.Sprintf("%-8s", f.Via))
-	if f.Via == arrival.Own {
-		how += strings.Repeat(" ", 33) // as wide as the others
-	} else {
-		from := f.From
-		if name, known := w.names[f.From]; known {
-			from = name
-		}
-		how += fmt.Sprintf(" from %-7s hop %-2d %8.1f ms", from, f.Hop, float64(f.Latency)/float64(time.Millisecond))
-	}
 	txs := "txs"
 	if f.Txs == 1 {
 		txs = "tx "
+	}
+	how := w.paint("1", fmt.Sprintf("%-8s", f.Via))
+	millis := float64(f.Latency) / float64(time.Millisecond)
+	from, known := w.names[f.From]
+	if !known {
+		from = f.From[max(0, len(f.From)-8):]
+	}
+	if w.narrow {
+		if f.Via != arrival.Own {
+			how += fmt.Sprintf(" from %-2s hop %-2d %7.1f ms", strings.TrimPrefix(from, "peer "), f.Hop, millis)
+		}
+		return strings.TrimRight(fmt.Sprintf("block %-5d %5d %s  %s", f.Height, f.Txs, txs, how), " ")
+	}
+	if f.Via == arrival.Own {
+		how += strings.Repeat(" ", 32) // as wide as the others
+	} else {
+		how += fmt.Sprintf(" from %-7s hop %-2d %8.1f ms", from, f.Hop, millis)
 	}
 	text := fmt.Sprintf("block %-5d %s  %5d %s %10s  %s", f.Height, f.ID.Short(), f.Txs, txs, report.Size(f.Bytes), how)
 	if f.Missing > 0 {

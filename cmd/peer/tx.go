@@ -250,11 +250,9 @@ func awaitTx(ctx context.Context, client *api.Client, t *submittedTx) error {
 
 func (s submission) print(cmd *cobra.Command, res *submitted) error {
 	err := s.out.Print(cmd, res, func(w io.Writer) {
-		if len(res.Txs) == 1 || res.Refused > 0 {
-			for _, t := range res.Txs {
-				if t.Status == api.StatusRefused || len(res.Txs) == 1 {
-					fmt.Fprintf(w, "%s\t%s\t%s\n", t.ID, t.Status, t.where())
-				}
+		for _, t := range res.Txs {
+			if t.Status == api.StatusRefused || len(res.Txs) == 1 || *s.wait {
+				fmt.Fprintf(w, "%s\t%s\n", t.ID, t.where())
 			}
 		}
 		fmt.Fprintf(w, "%d accepted, %d known already, %d refused\n", res.Accepted, res.Duplicate, res.Refused)
@@ -266,11 +264,15 @@ func (s submission) print(cmd *cobra.Command, res *submitted) error {
 	return err
 }
 
+// where says where a transaction stands, in a few words.
 func (t submittedTx) where() string {
-	if t.Height > 0 {
+	switch {
+	case t.Height > 0:
 		return fmt.Sprintf("block %d", t.Height)
+	case t.Reason != "":
+		return t.Status + ": " + t.Reason
 	}
-	return t.Reason
+	return t.Status
 }
 
 func txGetCommand() *cobra.Command {

@@ -119,7 +119,7 @@ func TestAway(t *testing.T) {
 func ExampleWriteTable() {
 	rows := []Row{small().Row(), (&Outcome{Protocol: "membership-only", World: "packets", Peers: []Peer{{Received: 300}, {Received: 500}}, End: 2 * time.Second}).Row()}
 	var b strings.Builder
-	if err := WriteTable(&b, rows); err != nil {
+	if err := WriteTable(&b, 0, rows); err != nil {
 		panic(err)
 	}
 	for line := range strings.Lines(b.String()) {
@@ -134,7 +134,7 @@ func ExampleWriteTable() {
 func ExampleWriteTable_withoutBlocks() {
 	o := &Outcome{Protocol: "grapevine", World: "events", Peers: []Peer{{Received: 3000}, {Received: 5000}}, End: 2 * time.Second, Noticed: 90 * time.Second}
 	var b strings.Builder
-	if err := WriteTable(&b, []Row{o.Row()}); err != nil {
+	if err := WriteTable(&b, 0, []Row{o.Row()}); err != nil {
 		panic(err)
 	}
 	for line := range strings.Lines(b.String()) {

@@ -77,7 +77,7 @@ func writeHTML(w io.Writer, p *picture) error {
 		rows = append(rows, o.Row())
 	}
 	var table strings.Builder
-	if err := outcome.WriteTable(&table, rows); err != nil {
+	if err := outcome.WriteTable(&table, 0, rows); err != nil {
 		return err
 	}
 	return pageTemplate.Execute(w, page{p.title(), template.HTML("<svg" + drawing), table.String(), p.data()})

@@ -70,6 +70,21 @@ func Totals(facts []Fact) Total {
 	return t
 }
 
+// Last returns the facts of the last n heights that they speak of; of all if n is 0.
+func Last(facts []Fact, n int) []Fact {
+	var heights []uint64
+	for _, f := range facts {
+		heights = append(heights, f.Height)
+	}
+	slices.Sort(heights)
+	heights = slices.Compact(heights)
+	if n == 0 || n >= len(heights) {
+		return facts
+	}
+	from := heights[len(heights)-n]
+	return slices.DeleteFunc(slices.Clone(facts), func(f Fact) bool { return f.Height < from })
+}
+
 // byBlock groups the facts by height and ID, each peer's first one alone, in the
 // order of heights, then IDs, then peers.
 func byBlock(facts []Fact) [][]Fact {

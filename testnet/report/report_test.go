@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"grapevine/block"
 	"grapevine/dissemination/arrival"
@@ -213,7 +214,7 @@ func TestTableOfWhatWasNotMeasured(t *testing.T) {
 		"all alone": {facts[:2], "1 – – – 2 – – – total – – –"},
 	} {
 		var b strings.Builder
-		if err := (Report{Peers: 2, Asked: 2, Blocks: Merge(c.facts)}).WriteTable(&b, Totals(c.facts)); err != nil {
+		if err := (Report{Peers: 2, Asked: 2, Blocks: Merge(c.facts)}).WriteTable(&b, 0, Totals(c.facts)); err != nil {
 			t.Fatal(err)
 		}
 		lines := strings.Split(b.String(), "\n")
@@ -248,6 +249,45 @@ func TestCount(t *testing.T) {
 	}
 }
 
+func TestLast(t *testing.T) {
+	facts := []Fact{{Peer: 0, Height: 3}, {Peer: 1, Height: 1}, {Peer: 1, Height: 3}, {Peer: 0, Height: 1}, {Peer: 0, Height: 7}}
+	for n, want := range map[int]int{0: 5, 1: 1, 2: 3, 3: 5, 9: 5} {
+		if got := Last(facts, n); len(got) != want {
+			t.Errorf("the last %d are %v: want %d facts", n, got, want)
+		}
+	}
+}
+
+// A table leaves out what does not fit, the least needed first, and says what.
+func TestTableFitsAWidth(t *testing.T) {
+	facts := []Fact{
+		{Peer: 0, Height: 12345, ID: idA, Txs: 10000, Bytes: 1 << 20, Via: arrival.Own},
+		{Peer: 1, Height: 12345, ID: idA, Txs: 10000, Bytes: 1 << 20, Via: arrival.Push, Hop: 1, Latency: 300 * time.Millisecond, Duplicates: 0.04},
+	}
+	for _, c := range []struct {
+		width   int
+		without string
+	}{
+		{0, ""}, {140, ""},
+		{100, "(in 100 columns without bytes)"},
+		{80, "(in 80 columns without id, bytes, duplicates)"},
+	} {
+		var b strings.Builder
+		r := Report{Peers: 200, Asked: 200, Blocks: Merge(facts)}
+		if err := r.WriteTable(&b, c.width, Totals(facts)); err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(b.String()) {
+			if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); c.width > 0 && n > c.width {
+				t.Errorf("a line of %d characters in a width of %d: %s", n, c.width, line)
+			}
+		}
+		if !strings.Contains(b.String(), c.without) || c.without == "" && strings.Contains(b.String(), "without") {
+			t.Errorf("in a width of %d it does not say %q:\n%s", c.width, c.without, b.String())
+		}
+	}
+}
+
 func ExampleReport_WriteTable() {
 	facts := []Fact{
 		{Peer: 0, Height: 1, ID: idA, Txs: 5, Bytes: 1600, Via: arrival.Own},
@@ -255,7 +295,7 @@ func ExampleReport_WriteTable() {
 	}
 	var b strings.Builder
 	r := Report{Peers: 2, Asked: 2, Height: 1, Agree: true, Blocks: Merge(facts)}
-	if err := r.WriteTable(&b, Totals(facts)); err != nil {
+	if err := r.WriteTable(&b, 0, Totals(facts)); err != nil {
 		panic(err)
 	}
 	for line := range strings.Lines(b.String()) {

@@ -23,29 +23,30 @@ func (l line) latency(ms float64) string {
 
 var columns = []Column[line]{
 	{Head: "height", Cell: func(l line) string { return l.head }},
-	{Head: "id", Cell: func(l line) string { return l.id }},
+	{Head: "id", Cell: func(l line) string { return l.id }, Spare: 4},
 	{Head: "txs", Cell: func(l line) string { return strconv.Itoa(l.Txs) }},
-	{Head: "bytes", Cell: func(l line) string { return Size(l.Bytes) }},
+	{Head: "bytes", Cell: func(l line) string { return Size(l.Bytes) }, Spare: 5},
 	{Head: "peers", Cell: func(l line) string { return l.peers }},
 	{Head: "p50", Cell: func(l line) string { return l.latency(l.P50) }},
-	{Head: "p95", Cell: func(l line) string { return l.latency(l.P95) }},
+	{Head: "p95", Cell: func(l line) string { return l.latency(l.P95) }, Spare: 1},
 	{Head: "max", Cell: func(l line) string { return l.latency(l.Max) }},
-	{Head: "hops", Cell: func(l line) string { return strconv.Itoa(l.HopMax) }},
+	{Head: "hops", Cell: func(l line) string { return strconv.Itoa(l.HopMax) }, Spare: 2},
 	{Head: "push", Cell: func(l line) string { return strconv.Itoa(l.Push) }},
 	{Head: "pull", Cell: func(l line) string { return strconv.Itoa(l.Pull) }},
 	{Head: "catch-up", Cell: func(l line) string { return strconv.Itoa(l.Catchup) }},
-	{Head: "duplicates", Cell: func(l line) string { return Figure(l.Duplicates).Times() }},
+	{Head: "duplicates", Cell: func(l line) string { return Figure(l.Duplicates).Times() }, Spare: 3},
 }
 
 // WriteTable writes the report for people: a row per block, the totals, and
-// whether the ledgers agree.
-func (r Report) WriteTable(w io.Writer, t Total) error {
+// whether the ledgers agree. In a width of so many characters, 0 for any, it leaves out
+// columns that do not fit, and says so.
+func (r Report) WriteTable(w io.Writer, width int, t Total) error {
 	var lines []line
 	for _, b := range r.Blocks {
 		lines = append(lines, line{b, strconv.FormatUint(b.Height, 10), b.ID.Short(), fmt.Sprintf("%d/%d", b.Peers, r.Peers)})
 	}
 	lines = append(lines, line{t.Block, "total", Count(t.Blocks, "block"), ""})
-	if err := WriteAligned(w, columns, lines); err != nil {
+	if err := WriteAligned(w, width, columns, lines); err != nil {
 		return err
 	}
 	_, err := fmt.Fprintln(w, r.verdict())

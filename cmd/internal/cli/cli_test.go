@@ -2,7 +2,9 @@ package cli
 
 import (
 	"os/exec"
+	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
 func sized(text string) (int, error) {
@@ -38,5 +40,28 @@ func TestShellQuoted(t *testing.T) {
 	}
 	if got := ShellQuoted("default"); got != "default" {
 		t.Errorf("a plain word became %s", got)
+	}
+}
+
+// A bar stays on its line, whatever the terminal's width, and never goes back.
+func TestProgressStaysOnItsLine(t *testing.T) {
+	for _, width := range []int{0, 20, 80} {
+		var out strings.Builder
+		p := &Progress{what: "waiting for blocks", draw: true, out: &out, width: func() int { return width }}
+		full := 0
+		for _, at := range []struct{ done, total int }{{100, 100}, {200, 100}, {0, 340}, {90, 340}, {340, 340}} {
+			out.Reset()
+			p.last = p.last.AddDate(-1, 0, 0) // it is due
+			p.Update(at.done, at.total, strings.Repeat("(transactions wait) ", 4))
+			line := strings.TrimPrefix(out.String(), "\r\x1b[K")
+			if n := utf8.RuneCountInString(line); n == 0 || width > 0 && n >= width {
+				t.Errorf("%d characters in a width of %d: %q", n, width, line)
+			}
+			if n := strings.Count(line, "#"); n < full {
+				t.Errorf("at %v the bar went back from %d to %d", at, full, n)
+			} else {
+				full = n
+			}
+		}
 	}
 }

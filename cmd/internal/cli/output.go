@@ -55,6 +55,15 @@ func (o *Output) Write(cmd *cobra.Command, data any, text func(w io.Writer) erro
 // Terminal says whether f is one.
 func Terminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }
 
+// Width returns how many characters a line of the terminal f has, 0 if f is none.
+func Width(f *os.File) int {
+	width, _, err := term.GetSize(int(f.Fd()))
+	if err != nil {
+		return 0
+	}
+	return width
+}
+
 // Paint returns a function that colours text by an ANSI code, or leaves it alone
 // when f is no terminal or the user wants no colours (no-color.org).
 func Paint(f *os.File) func(code, text string) string {

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"sync"
@@ -11,17 +12,23 @@ import (
 // Progress is a bar on standard error while something long runs. Where that is no
 // terminal, nothing is drawn. It may be used by several goroutines.
 type Progress struct {
-	what string
-	draw bool
+	what  string
+	draw  bool
+	out   io.Writer
+	width func() int
 
 	mu   sync.Mutex
 	last time.Time
+	full int // of the bar; it never shrinks, though the total grow
 }
 
 // NewProgress makes a bar for what runs.
 func NewProgress(what string) *Progress {
-	return &Progress{what: what, draw: Terminal(os.Stderr)}
+	return &Progress{what: what, draw: Terminal(os.Stderr), out: os.Stderr, width: func() int { return Width(os.Stderr) }}
 }
+
+// NoProgress is a bar that is not drawn: something else is on the terminal.
+func NoProgress() *Progress { return &Progress{} }
 
 const (
 	barWidth = 30
@@ -37,15 +44,19 @@ func (p *Progress) Update(done, total int, note string) {
 	defer p.mu.Unlock()
 	if now := time.Now(); now.Sub(p.last) >= barEvery || done >= total {
 		p.last = now
-		full := barWidth * min(done, total) / max(total, 1)
-		fmt.Fprintf(os.Stderr, "\r\x1b[K%s [%s%s] %d/%d %s", p.what,
-			strings.Repeat("#", full), strings.Repeat(".", barWidth-full), done, total, note)
+		p.full = max(p.full, barWidth*min(done, total)/max(total, 1))
+		text := []rune(fmt.Sprintf("%s [%s%s] %d/%d %s", p.what,
+			strings.Repeat("#", p.full), strings.Repeat(".", barWidth-p.full), done, total, note))
+		if width := p.width(); width > 0 { // the last place is left free: in it some terminals go to the next line
+			text = text[:min(len(text), width-1)]
+		}
+		fmt.Fprint(p.out, "\r\x1b[K"+string(text))
 	}
 }
 
 // End takes the bar away.
 func (p *Progress) End() {
 	if p.draw {
-		fmt.Fprint(os.Stderr, "\r\x1b[K")
+		fmt.Fprint(p.out, "\r\x1b[K")
 	}
 }

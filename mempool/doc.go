@@ -18,10 +18,11 @@
 //     synced segment of the journal until it is committed or expired.
 //   - A transaction whose journal write is under way is not on offer: no method
 //     shows it, and it takes up room.
-//   - After the first failed write or sync nothing is acknowledged any more. What
-//     the failed write left on the disk is read, or dropped as a torn tail, when
-//     the journal is opened again; its submitter was told of an error, and both
-//     outcomes agree with that.
+//   - After the first failed write or sync nothing is acknowledged, until all that was
+//     before stands in a new segment, which is tried again and again. What the failed
+//     write left on the disk does not count then, or is read, or dropped as a torn tail,
+//     when the journal is opened again; its submitter was told of an error, and all of
+//     that agrees with it.
 //   - One mutex guards the state, and no file or ledger is touched under it.
 //
 // # Fairness

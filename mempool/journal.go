@@ -27,11 +27,12 @@ type journal struct {
 
 	io   sync.Mutex // held by whoever writes, over the disk's time
 	file *os.File   // the last segment's, under io; nil once closed
+	used uint64     // the highest number that a segment got, or one that was not finished, under io
 
 	mu       sync.Mutex // never held over IO; taken after Pool.mu and after io
 	next     *batch     // collects what is to be written next
 	segments []*segment // oldest first; the last is being written to
-	err      error      // the first failure; nothing is written after it
+	err      error      // the first failure; nothing is written after it, until it is mended
 }
 
 // segment is one file of a journal.
@@ -86,9 +87,9 @@ func (j *journal) commit(t ticket) {
 	<-t.batch.done
 }
 
-// flush writes a batch, which from here on takes no more entries. The first failure
-// is final: after a failed sync the kernel may call the lost pages clean, and a
-// later sync would succeed without them.
+// flush writes a batch, which from here on takes no more entries. After the first failure
+// nothing is written to this segment: after a failed sync the kernel may call the lost
+// pages clean, and a later sync would succeed without them. See Pool.mend.
 func (j *journal) flush(b *batch) {
 	j.io.Lock()
 	defer j.io.Unlock()
@@ -110,7 +111,7 @@ func (j *journal) fail(err error) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if j.err == nil { // else it failed before, or is closed
-		j.err = fmt.Errorf("%w: %w; nothing more is acknowledged until the node is started again", ErrJournal, err)
+		j.err = fmt.Errorf("%w: %w; nothing is acknowledged until a new segment can be written, which is tried again and again", ErrJournal, err)
 		j.log.Error("journal failed", "dir", j.dir, "err", err)
 	}
 	return j.err
@@ -128,7 +129,7 @@ func (j *journal) failed() error {
 func (j *journal) write(b *batch) (*segment, error) {
 	s, size := j.last()
 	if size >= j.segmentBytes {
-		if err := j.rotate(s.number + 1); err != nil {
+		if err := j.rotate(j.used + 1); err != nil {
 			return nil, err
 		}
 		s, _ = j.last()
@@ -177,6 +178,7 @@ func (j *journal) rotate(number uint64) error {
 // never has a torn head, and a record that is not whole proves damage if another follows.
 func (j *journal) create(h head, entries iter.Seq[*entry]) (file *os.File, size int64, err error) {
 	path := j.path(h.number)
+	j.used = h.number // not again, whatever becomes of it: its name may be on the disk or not
 	fill := func(to io.Writer) error {
 		w := bufio.NewWriterSize(to, 1<<20)
 		buf := h.bytes()

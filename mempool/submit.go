@@ -67,8 +67,7 @@ func (p *Pool) offer(now time.Time, t *block.Tx) Verdict {
 // Concurrent calls share a sync.
 //
 // An error says that the journal failed. The transactions that needed it are then
-// Refused with that error, and so are all later ones: only opening the journal
-// again can tell what it has.
+// Refused with that error, and so are all later ones, until Tend has begun a new segment.
 func (p *Pool) Submit(now time.Time, txs []*block.Tx) ([]Verdict, error) {
 	verdicts := p.screen(txs)
 	claims, own := p.reserve(now, txs, verdicts)
@@ -223,7 +222,7 @@ func (p *Pool) finish(e *entry, b *batch) {
 		}
 		return
 	}
-	if b != nil {
+	if b != nil && e.segment == nil { // else a later segment has it already
 		e.segment = b.segment
 	}
 	e.local = true

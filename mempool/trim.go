@@ -101,7 +101,7 @@ func (p *Pool) moved(entries []*entry, from, to *segment) map[*segment]int64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, e := range entries {
-		if e.left.Status != 0 { // while it was written; leave has counted the old record
+		if e.left.Status != 0 || e.segment != from { // while it was written; the old record is counted
 			p.spend(to, e)
 			continue
 		}

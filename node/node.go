@@ -364,6 +364,7 @@ func (n *Node) Run(ctx context.Context) error {
 	part("network", func(ctx context.Context) error { return n.host.Run(ctx, n.driver) })
 	part("dissemination", n.driver.Run)
 	part("census", n.census)
+	part("journal", n.pool.Tend)
 	if n.orderer == nil {
 		part("watch", n.watch)
 	}

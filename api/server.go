@@ -76,14 +76,30 @@ func Listen(cfg Config) (*Server, error) {
 	return s, nil
 }
 
-// listen opens the socket.
-func (c Config) listen() (net.Listener, error) {
+// CheckListen refuses an address that is no host:port, or one that other machines can reach
+// without public saying that they may.
+func CheckListen(address string, public bool) error {
+	_, err := Config{Listen: address, Public: public}.address()
+	return err
+}
+
+// address is where to listen.
+func (c Config) address() (*net.TCPAddr, error) {
 	addr, err := net.ResolveTCPAddr("tcp", c.Listen)
 	if err != nil {
 		return nil, fmt.Errorf("api address %q: %w: want host:port", c.Listen, err)
 	}
 	if !addr.IP.IsLoopback() && !c.Public {
 		return nil, fmt.Errorf("api address %q is not on loopback, and the API has no passwords: listen on 127.0.0.1, or say --api-public to let the network in", c.Listen)
+	}
+	return addr, nil
+}
+
+// listen opens the socket.
+func (c Config) listen() (net.Listener, error) {
+	addr, err := c.address()
+	if err != nil {
+		return nil, err
 	}
 	l, err := net.ListenTCP("tcp", addr)
 	if err != nil {

@@ -152,6 +152,11 @@ func (g *Genesis) Admits(p peer.ID) bool {
 	return g.Admission.Type == "open" || slices.Contains(g.Named(), p.String())
 }
 
+// AdmitsKey says whether the key's owner may take part in the network.
+func (g *Genesis) AdmitsKey(key block.PublicKey) bool {
+	return g.Admission.Type == "open" || slices.Contains(g.Named(), PeerID(key))
+}
+
 // Listed returns how many peers may take part, zero where all may.
 func (g *Genesis) Listed() int {
 	if g.Admission.Type == "open" {

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 
@@ -157,8 +158,17 @@ func (c Config) validate() error {
 	if c.Genesis == nil {
 		return errors.New("node: Config.Genesis is nil: read one with genesis.Load")
 	}
+	if !c.Genesis.AdmitsKey(c.Key.Public()) {
+		return fmt.Errorf("peer %s is not among those that the genesis of %s admits, and none of them would talk to it: ask whoever makes the network to list it, or take the identity that is listed",
+			genesis.PeerID(c.Key.Public()), c.Genesis.ChainID)
+	}
 	if err := api.CheckHosts(c.APIHosts); err != nil {
 		return err
+	}
+	if c.API != "" {
+		if err := api.CheckListen(c.API, c.APIPublic); err != nil {
+			return err
+		}
 	}
 	return c.Protocol.Fresh.Validate()
 }

@@ -381,6 +381,9 @@ func (n *Node) Run(ctx context.Context) error {
 	n.running.Store(true)
 	n.cfg.Logger.Info(logline.NodeStarted, "peer", n.host.ID(), "network", n.cfg.Genesis.ChainID, "genesis", n.cfg.Genesis.ID(),
 		"height", n.ledger.Tip().Height, "orderer", n.orderer != nil, "mode", n.cfg.Protocol.Fresh.Mode, "addrs", n.host.Addrs(), "api", n.APIAddr())
+	if len(n.cfg.Bootstrap) == 0 && n.orderer == nil {
+		n.cfg.Logger.Warn("no bootstrap peers: this peer looks for nobody, and is alone until another connects to it; give it the address of one with --bootstrap")
+	}
 	err := g.Wait()
 	n.running.Store(false)
 	if errors.Is(err, errStopped) {

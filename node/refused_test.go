@@ -1,6 +1,9 @@
 package node
 
 import (
+	"bytes"
+	"context"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -83,5 +86,50 @@ func TestRefusedStartLeavesNothingBehind(t *testing.T) {
 	}
 	if after := names(t, cfg.Dir); after != before || !strings.Contains(after, ledgerDir) {
 		t.Errorf("a later refusal left %s of %s", after, before)
+	}
+}
+
+// A peer that knows nobody says so, for it may wait for ever.
+func TestAPeerWithoutBootstrapSaysSo(t *testing.T) {
+	orderer, other := sig.NewKey([32]byte{1}), sig.NewKey([32]byte{2})
+	g, err := genesis.New(genesis.Genesis{
+		ChainID: "test", Admission: genesis.Admission{Type: "open"},
+		Ordering: genesis.Ordering{Type: "solo", Orderer: genesis.PeerID(orderer.Public())},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for want, key := range map[bool]sig.Key{false: orderer, true: other} {
+		var log bytes.Buffer
+		n, err := New(Config{Dir: t.TempDir(), Key: key, Genesis: g, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := n.Run(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(log.String(), "no bootstrap peers") != want {
+			t.Errorf("orderer: %v; the log is\n%s", !want, log.String())
+		}
+	}
+}
+
+// Nobody talks to a peer that the genesis does not admit: it is told at once.
+func TestAPeerThatIsNotAdmittedIsTold(t *testing.T) {
+	orderer, other := sig.NewKey([32]byte{1}), sig.NewKey([32]byte{2})
+	g, err := genesis.New(genesis.Genesis{
+		ChainID: "test", Admission: genesis.Admission{Type: "list", Peers: []string{genesis.PeerID(orderer.Public())}},
+		Ordering: genesis.Ordering{Type: "solo", Orderer: genesis.PeerID(orderer.Public())},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := (Config{Key: orderer, Genesis: g}).Check(); err != nil {
+		t.Error(err)
+	}
+	if err := (Config{Key: other, Genesis: g}).Check(); err == nil || !strings.Contains(err.Error(), genesis.PeerID(other.Public())) {
+		t.Errorf("a peer that is not admitted: %v", err)
 	}
 }

@@ -1,6 +1,8 @@
 package p2p
 
 import (
+	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/control"
@@ -8,7 +10,6 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	ma "github.com/multiformats/go-multiaddr"
 
-	"grapevine/genesis"
 	"grapevine/p2p/wire"
 )
 
@@ -20,10 +21,21 @@ type gate struct {
 	admitted map[peer.ID]bool // nil: everybody
 	refused  func(time.Time, wire.PeerID) bool
 	denied   func(reason string) // counts
+	log      *slog.Logger
+
+	mu     sync.Mutex
+	logged time.Time // when a line was last written of who is not admitted
+	silent int       // how many have been turned away since
 }
 
-func newGate(self peer.ID, g *genesis.Genesis, m *metrics, refused func(time.Time, wire.PeerID) bool) *gate {
-	gt := &gate{self: self, refused: refused, denied: m.denied}
+// awayEvery is how often a line says who was turned away. A peer that is not admitted tries
+// again and again, and anybody can try with new identities: the log must not be theirs. A
+// guess.
+const awayEvery = time.Minute
+
+func newGate(self peer.ID, cfg Config, m *metrics, refused func(time.Time, wire.PeerID) bool) *gate {
+	g := cfg.Genesis
+	gt := &gate{self: self, refused: refused, denied: m.denied, log: cfg.Logger}
 	if g.Admission.Type == "open" {
 		return gt
 	}
@@ -63,8 +75,24 @@ func (g *gate) InterceptAddrDial(peer.ID, ma.Multiaddr) bool { return true }
 func (g *gate) InterceptAccept(network.ConnMultiaddrs) bool { return true }
 
 // InterceptSecured implements connmgr.ConnectionGater.
-func (g *gate) InterceptSecured(_ network.Direction, p peer.ID, _ network.ConnMultiaddrs) bool {
+func (g *gate) InterceptSecured(d network.Direction, p peer.ID, at network.ConnMultiaddrs) bool {
+	if d == network.DirInbound && !g.admits(p) {
+		g.turnedAway(time.Now(), p, at.RemoteMultiaddr())
+	}
 	return g.lets(p)
+}
+
+// turnedAway leaves a line about a peer that is not admitted, for whoever wonders why it
+// stays outside.
+func (g *gate) turnedAway(now time.Time, p peer.ID, from ma.Multiaddr) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !g.logged.IsZero() && now.Sub(g.logged) < awayEvery {
+		g.silent++
+		return
+	}
+	g.log.Info("a peer was turned away: the genesis does not admit it", "peer", p, "from", from, "more_since_last", g.silent)
+	g.logged, g.silent = now, 0
 }
 
 // InterceptUpgraded implements connmgr.ConnectionGater. InterceptSecured has seen

@@ -101,7 +101,7 @@ func Listen(cfg Config) (*Host, error) {
 	h.budget.spent = h.shed
 	h.loopState = newLoopState(h.instance)
 	h.addGauges()
-	h.gate = newGate(self, cfg.Genesis, h.metrics, h.isRefused)
+	h.gate = newGate(self, cfg, h.metrics, h.isRefused)
 	if h.libp2p, err = newLibp2p(cfg, key, addrs, h.gate); err != nil {
 		return nil, err
 	}

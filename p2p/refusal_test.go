@@ -8,6 +8,7 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	ma "github.com/multiformats/go-multiaddr"
 
 	"grapevine/genesis"
 	"grapevine/p2p/wire"
@@ -52,9 +53,27 @@ func TestNotAdmitted(t *testing.T) {
 			c.Bootstrap = a.Addrs()
 		})
 		b.logs.awaitLine(t, "cannot connect", "admit")
+		a.logs.awaitLine(t, "turned away", "does not admit", peerID(2), "127.0.0.1")
 		if len(a.history()) != 0 {
 			t.Errorf("%s: events of neighbours: %v", transport, a.history())
 		}
+	}
+}
+
+// Of those that are turned away a line is written a minute: the log is not theirs to fill.
+func TestTurnedAwayAreLoggedNowAndThen(t *testing.T) {
+	logs := newLogs()
+	g := newGate(peer.ID("self"), Config{Genesis: testGenesis(t, "test", peerID(1)), Logger: logs.logger()}, nil, nil)
+	from, err := ma.NewMultiaddr("/ip4/192.0.2.1/tcp/7")
+	if err != nil {
+		t.Fatal(err)
+	}
+	begun := time.Unix(1e9, 0)
+	for second := range 150 {
+		g.turnedAway(begun.Add(time.Duration(second)*time.Second), peer.ID("stranger"), from)
+	}
+	if text := logs.String(); strings.Count(text, "turned away") != 3 || strings.Count(text, "more_since_last=59") != 2 {
+		t.Errorf("the log is\n%s", text)
 	}
 }
 

@@ -90,8 +90,10 @@ trap 'exit 143' TERM
 say "starting $(count "$peers" peer) on this machine"
 started=$SECONDS
 small=$((lines / 20 > 25 ? lines / 20 : 25)) # transactions a block, so that there are some to watch
+settings=(--block-max-txs "$small")
+[[ -n $fresh || ! -f $dir/testnet.json ]] || settings=() # it has its own
 up=true # from here on there may be processes
-"$peer" testnet up -n "$peers" --dir "$dir" $fresh --block-max-txs "$small" || {
+"$peer" testnet up -n "$peers" --dir "$dir" $fresh "${settings[@]}" || {
 	code=$?
 	up=false # it leaves none when it fails
 	exit "$code"

@@ -18,6 +18,9 @@ func LoadKey(path string) (Key, error) {
 	if err != nil {
 		return Key{}, fmt.Errorf("reading key: %w", err)
 	}
+	if info.IsDir() {
+		return Key{}, fmt.Errorf("key %s is a directory: name the key's file in it", path)
+	}
 	if mode := info.Mode().Perm(); mode&0o077 != 0 {
 		return Key{}, fmt.Errorf("key %s has mode %04o, others can read the secret: run chmod 600 %s", path, mode, path)
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/BurntSushi/toml"
 
+	"grapevine/cmd/internal/cli"
 	"grapevine/internal/spelling"
 )
 
@@ -22,7 +23,7 @@ func readConfig(path string, table []setting) (map[string]any, error) {
 	if _, err := toml.DecodeFile(path, &keys); err != nil {
 		var bad toml.ParseError
 		if errors.As(err, &bad) {
-			return nil, fmt.Errorf("%s: %s: make it TOML again, or take the line out", path, bad.Error())
+			return nil, cli.Usagef("%s: %s: make it TOML again, or take the line out", path, bad.Error())
 		}
 		return nil, fmt.Errorf("reading config %s: %w", path, err)
 	}
@@ -32,7 +33,7 @@ func readConfig(path string, table []setting) (map[string]any, error) {
 	}
 	for _, key := range slices.Sorted(maps.Keys(keys)) {
 		if !slices.Contains(known, key) {
-			return nil, fmt.Errorf("%s: unknown key %q: %s", path, key, spelling.DidYouMean(key, known))
+			return nil, cli.Usagef("%s: unknown key %q: %s", path, key, spelling.DidYouMean(key, known))
 		}
 	}
 	return keys, nil

@@ -87,6 +87,9 @@ home that is there already is left alone, and that is an error.`,
 			return err
 		}
 		c := created{home, genesis.PeerID(key.Public()), g.ChainID, g.ID().String(), g.Produces(key.Public())}
+		if !c.Orderer && len(s.Bootstrap) == 0 {
+			fmt.Fprintf(cmd.ErrOrStderr(), "no --bootstrap: this peer will look for nobody, and be alone until another connects to it; set bootstrap in %s\n", filepath.Join(home, configFile))
+		}
 		return out.Print(cmd, c, func(w io.Writer) { c.table(w, s.Alone) })
 	}
 	return cmd
@@ -135,7 +138,11 @@ func identity(home place, path string) (sig.Key, error) {
 // with the key's owner as its orderer.
 func joinOrFound(key sig.Key, path, chainID string, admit []string) (*genesis.Genesis, error) {
 	if path != "" {
-		return genesis.Load(path)
+		g, err := genesis.Load(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			err = cli.NotFound(err)
+		}
+		return g, err
 	}
 	admission := genesis.Admission{Type: "open"}
 	if len(admit) > 0 {

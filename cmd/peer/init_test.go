@@ -90,13 +90,19 @@ func TestInitRefuses(t *testing.T) {
 	clitest.Write(t, "letter", full, "letter.txt")
 	peer(t, "init", "--home", full).Want(t, cli.ExitRefused, full, "letter.txt", "name a new directory")
 
-	peer(t, "init", "--home", filepath.Join(dir, "x"), "--genesis", filepath.Join(dir, "none.json")).Want(t, cli.ExitFailed, "none.json")
+	peer(t, "init", "--home", filepath.Join(dir, "x"), "--genesis", filepath.Join(dir, "none.json")).Want(t, cli.ExitNotFound, "none.json")
 	peer(t, "init", "--home", filepath.Join(dir, "x"), "--chain-id", "Not A Name").Want(t, cli.ExitUsage, `"Not A Name"`)
 
 	peer(t, "init", "--home", filepath.Join(dir, "x"), "--listen", "1.2.3.4:99").Want(t, cli.ExitUsage, `"1.2.3.4:99"`, "want a multiaddr")
 	peer(t, "init", "--home", filepath.Join(dir, "x"), "--bootstrap", "/ip4/127.0.0.1/tcp/1").Want(t, cli.ExitUsage, "/ip4/127.0.0.1/tcp/1", "/p2p/<id>")
 
+	peer(t, "init", "--home", filepath.Join(dir, "x"), "--api", "0.0.0.0:9700").Want(t, cli.ExitUsage, "0.0.0.0:9700", "--api-public")
+	peer(t, "init", "--home", filepath.Join(dir, "x"), "--key", dir).Want(t, cli.ExitFailed, dir, "is a directory")
+	peer(t, "init", "--home", filepath.Join(dir, "x"), "--block-timeout", "0s").Want(t, cli.ExitUsage, "more than zero", "300ms")
+
 	inited(t, "--home", filepath.Join(dir, "good"))
+	alone := filepath.Join(dir, "alone")
+	peer(t, "init", "--home", alone, "--genesis", filepath.Join(dir, "good", genesisFile)).Want(t, cli.ExitOK, "no --bootstrap", filepath.Join(alone, configFile))
 	peer(t, "init", "--home", filepath.Join(dir, "x"), "--genesis", filepath.Join(dir, "good", genesisFile), "--chain-id", "other").Want(t, cli.ExitUsage, "--chain-id other")
 	bad := strings.Replace(clitest.Read(t, dir, "good", genesisFile), `"chain_id"`, `"Chain_id"`, 1)
 	clitest.Write(t, bad, dir, "bad.json")

@@ -134,7 +134,7 @@ func (s *settings) load(flags *pflag.FlagSet, path string) error {
 		}
 		if in, ok := file[row.key]; ok {
 			if err := setFromTOML(row.value, in); err != nil {
-				return fmt.Errorf("%s: key %q is %v: %w", path, row.key, in, err)
+				return cli.Usagef("%s: key %q is %v: %w", path, row.key, in, err)
 			}
 		}
 	}

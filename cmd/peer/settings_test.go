@@ -206,7 +206,7 @@ func TestVariablesThatAreNoSettings(t *testing.T) {
 	peer(t, "init", "--home", home).Want(t, cli.ExitOK)
 	start := program.Command(t, "start", "--home", home, "--listen", "nowhere")
 	start.Env = append(os.Environ(), "GRAPEVINE_FANOT=3")
-	clitest.Run(t, start).Want(t, cli.ExitFailed, "level=WARN", "did you mean GRAPEVINE_FANOUT?")
+	clitest.Run(t, start).Want(t, cli.ExitUsage, "level=WARN", "did you mean GRAPEVINE_FANOUT?")
 }
 
 func TestAListFlagMayBeGivenTwice(t *testing.T) {

@@ -112,7 +112,7 @@ func loadHome(home string, s *settings, load func() error) (node.Config, error) 
 // checkSettings refuses settings that a node would refuse.
 func checkSettings(home string, cfg node.Config) error {
 	if err := cfg.Check(); err != nil {
-		return fmt.Errorf("the settings (%s, environment, flags): %w", filepath.Join(home, configFile), err)
+		return cli.Usagef("the settings (%s, environment, flags): %w", filepath.Join(home, configFile), err)
 	}
 	return nil
 }

@@ -195,9 +195,9 @@ func TestStartRefuses(t *testing.T) {
 	}
 
 	peer(t, "start", "--home", filepath.Join(dir, "none")).Want(t, cli.ExitNotFound, "none", "peer init")
-	start("--api", "0.0.0.0:0").Want(t, cli.ExitFailed, "0.0.0.0:0", "--api-public")
-	start("--listen", "nonsense").Want(t, cli.ExitFailed, "nonsense")
-	start("--bootstrap", "/ip4/127.0.0.1/tcp/1").Want(t, cli.ExitFailed, "/ip4/127.0.0.1/tcp/1", "/p2p/")
+	start("--api", "0.0.0.0:0").Want(t, cli.ExitUsage, "0.0.0.0:0", "--api-public")
+	start("--listen", "nonsense").Want(t, cli.ExitUsage, "nonsense")
+	start("--bootstrap", "/ip4/127.0.0.1/tcp/1").Want(t, cli.ExitUsage, "/ip4/127.0.0.1/tcp/1", "/p2p/")
 
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -210,7 +210,7 @@ func TestStartRefuses(t *testing.T) {
 
 	config := clitest.Read(t, home, configFile)
 	clitest.Write(t, config+"\nfanuot = 3\n", home, configFile)
-	start().Want(t, cli.ExitFailed, configFile, `unknown key "fanuot"`)
+	start().Want(t, cli.ExitUsage, configFile, `unknown key "fanuot"`)
 	clitest.Write(t, config, home, configFile)
 
 	key := filepath.Join(home, keyFile)

@@ -46,7 +46,7 @@ func testnetError(err error) error {
 		return nil
 	case errors.Is(err, local.ErrNone), errors.Is(err, local.ErrNoPeer):
 		return cli.NotFound(err)
-	case errors.Is(err, local.ErrRunning), errors.Is(err, local.ErrNotRunning), errors.Is(err, local.ErrBusy), errors.Is(err, local.ErrThere):
+	case errors.Is(err, local.ErrRunning), errors.Is(err, local.ErrNotRunning), errors.Is(err, local.ErrBusy), errors.Is(err, local.ErrThere), errors.Is(err, local.ErrStrange):
 		return cli.Refused(err)
 	}
 	return err

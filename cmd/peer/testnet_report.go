@@ -156,7 +156,14 @@ must run. The exit code is 6 when something is wrong.`,
 			return err
 		}
 		defer n.close()
-		if err := n.quiet(cmd.Context(), *timeout); err != nil {
+		up, down, err := n.alive()
+		if err != nil {
+			return err
+		}
+		if len(down) > 0 {
+			return cli.Unreachable(fmt.Errorf("every ledger is to be looked at: start what is down with peer testnet start %d --dir %s", down[0], cli.ShellQuoted(*dir)))
+		}
+		if err := n.quiet(cmd.Context(), up, *timeout); err != nil {
 			return err
 		}
 		res, err := n.check(cmd.Context(), args, *acknowledged)

@@ -111,7 +111,7 @@ func TestTestnet(t *testing.T) {
 		t.Fatal(err)
 	}
 	file := n.lines(t, 150)
-	if r := n.do(t, "submit", file, "--wait").Want(t, cli.ExitOK); !strings.Contains(r.Out, "150 lines accepted by 4 peers") {
+	if r := n.do(t, "submit", file, "--wait").Want(t, cli.ExitOK); !strings.Contains(r.Out, "150 lines accepted in ") {
 		t.Errorf("submit printed %q", r.Out)
 	}
 	for i := range 4 {
@@ -166,7 +166,8 @@ func TestTestnet(t *testing.T) {
 	n.do(t, "report").Want(t, cli.ExitUnreachable, "peer 3 is down", again+n.dir)
 	n.do(t, "submit", file).Want(t, cli.ExitUnreachable, again+n.dir)
 
-	n.do(t, "up", "-n", "5").Want(t, cli.ExitFailed, "has 4 peers, not 5", "--fresh")
+	n.do(t, "up", "-n", "5").Want(t, cli.ExitRefused, "has 4 peers, not 5", "--fresh")
+	n.do(t, "up", "--mode", "pull").Want(t, cli.ExitRefused, "--mode=pull", "config.toml", "--fresh")
 	n.do(t, "up").Want(t, cli.ExitOK)
 	n.do(t, "check", "--acknowledged").Want(t, cli.ExitOK)
 	n.do(t, "down", "--remove").Want(t, cli.ExitOK)
@@ -217,6 +218,11 @@ func TestTestnetLosesNothing(t *testing.T) {
 	}
 
 	n.do(t, "kill", "1").Want(t, cli.ExitOK)
+	file := n.lines(t, 20)
+	if r = n.do(t, "submit", file, "--wait").Want(t, cli.ExitOK, "peer 1 is down"); !strings.Contains(r.Out, "20 lines accepted in ") || !strings.Contains(r.Out, ", and committed by 3 of 4 peers\n") {
+		t.Errorf("submit with a dead peer printed %s", r.Out)
+	}
+	n.do(t, "check", file).Want(t, cli.ExitUnreachable, "peer testnet start 1 --dir "+n.dir)
 	if r = n.do(t, "report").Want(t, cli.ExitOK, "peer 1 is down"); !strings.Contains(r.Out, "\n3 of 4 peers, height ") || !strings.Contains(r.Out, ": their ledgers agree (peer 1 was not asked)\n") {
 		t.Errorf("report with a dead peer printed %s", r.Out)
 	}
@@ -256,7 +262,7 @@ func TestTestnetOfOne(t *testing.T) {
 	stdin.Stdin = strings.NewReader("")
 	clitest.Run(t, stdin).Want(t, cli.ExitFailed, "no lines in the standard input")
 
-	shows("1 line accepted by 1 peer in ", "submit", line, "--wait")
+	shows(", and committed by 1 peer\n", "submit", line, "--wait")
 	shows("1 ledger at height", "check", line)
 	shows("the one looked for stands in it exactly once:", "check", line)
 	shows("–", "report")

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"time"
 
@@ -58,7 +59,8 @@ func testnetSubmit() *cobra.Command {
 		Short: "Submit each line of a file through peers chosen at random",
 		Long: `Submit each line of a file, or with - of the standard input, through peers chosen
 at random, and through others where one is down. Empty lines are passed over. It
-ends when all are accepted, with --wait when every peer has them in its ledger. With
+ends when all are accepted, with --wait when every peer that runs has them in its
+ledger; those that do not are named. With
 --watch it shows each block as each peer accepts it, as peer testnet watch does.`,
 		Example: `  peer testnet submit go.sum
   peer testnet submit go.sum --watch
@@ -66,9 +68,10 @@ ends when all are accepted, with --wait when every peer has them in its ledger. 
 		Args: cobra.ExactArgs(1),
 	}
 	dir, out := dirFlag(cmd), cli.OutputFlag(cmd)
-	wait := cmd.Flags().Bool("wait", false, "wait until every peer has them in its ledger")
+	wait := cmd.Flags().Bool("wait", false, "wait until every peer that runs has them in its ledger")
 	watch := cmd.Flags().Bool("watch", false, "wait like --wait, and show the blocks as they spread")
 	var res submittedLines
+	at := 0 // how many peers have them
 	timeout := cmd.Flags().Duration("timeout", time.Minute, "how long to wait with --wait, and to go on trying while no peer takes any")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if *watch && out.IsJSON() {
@@ -81,10 +84,18 @@ ends when all are accepted, with --wait when every peer has them in its ledger. 
 		defer n.close()
 		*wait = *wait || *watch
 		do := func() (err error) {
-			if res, err = n.submitLines(cmd, args[0], *timeout); err == nil && *wait {
-				err = n.quiet(cmd.Context(), *timeout)
+			if res, err = n.submitLines(cmd, args[0], *timeout); err != nil || !*wait {
+				return err
 			}
-			return err
+			up, down, err := n.alive()
+			if err != nil {
+				return err
+			}
+			if slices.Contains(down, 0) {
+				fmt.Fprintf(os.Stderr, "peer 0 is the orderer: nothing is committed before it runs again: peer testnet start 0 --dir %s\n", cli.ShellQuoted(n.dir))
+			}
+			at = len(up)
+			return n.quiet(cmd.Context(), up, *timeout)
 		}
 		if *watch {
 			err = n.watching(cmd, do)
@@ -95,9 +106,12 @@ ends when all are accepted, with --wait when every peer has them in its ledger. 
 			return err
 		}
 		return out.Print(cmd, res, func(w io.Writer) {
-			fmt.Fprintf(w, "%s accepted by %s in %.1f s", report.Count(res.Accepted, "line"), report.Count(len(n.Peers), "peer"), res.Seconds)
-			if *wait {
-				fmt.Fprint(w, ", and committed")
+			fmt.Fprintf(w, "%s accepted in %.1f s", report.Count(res.Accepted, "line"), res.Seconds)
+			switch {
+			case *wait && at < len(n.Peers):
+				fmt.Fprintf(w, ", and committed by %d of %s", at, report.Count(len(n.Peers), "peer"))
+			case *wait:
+				fmt.Fprintf(w, ", and committed by %s", report.Count(at, "peer"))
 			}
 			fmt.Fprintln(w)
 		})
@@ -187,12 +201,12 @@ func (n *network) checked() []ledgers.Peer {
 	return peers
 }
 
-// quiet waits until nothing is pending and all peers are at one height.
-func (n *network) quiet(ctx context.Context, patience time.Duration) error {
+// quiet waits until nothing is pending at these peers and all of them are at one height.
+func (n *network) quiet(ctx context.Context, peers []ledgers.Peer, patience time.Duration) error {
 	bar := n.progress("waiting for blocks")
 	defer bar.End()
 	most := uint32(1)
-	return ledgers.Quiet(ctx, n.checked(), patience, func(waiting uint32) {
+	return ledgers.Quiet(ctx, peers, patience, func(waiting uint32) {
 		most = max(most, waiting)
 		bar.Update(int(most-waiting), int(most), fmt.Sprintf("(%d transactions wait)", waiting))
 	})

@@ -70,7 +70,7 @@ func noHomes(dir, remedy string) error {
 	if len(homes) == 0 {
 		return nil
 	}
-	return fmt.Errorf("%s has a %s but no testnet.json, so it is not known to be a testnet: %s", dir, filepath.Base(homes[0]), remedy)
+	return fmt.Errorf("%s has a %s but no testnet.json, so it %w: %s", dir, filepath.Base(homes[0]), ErrStrange, remedy)
 }
 
 // settings returns peer i's settings: its own addresses and bootstrap peers, a log

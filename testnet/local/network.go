@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -101,7 +102,10 @@ func openOrCreate(cfg Config) (*Network, error) {
 		return nil, errors.Join(err, n.refuse(running))
 	}
 	if cfg.Peers != 0 && cfg.Peers != len(n.Peers) {
-		return nil, fmt.Errorf("the testnet in %s has %s, not %d: leave -n out to start it again, or give --fresh to replace it", cfg.Dir, report.Count(len(n.Peers), "peer"), cfg.Peers)
+		return nil, fmt.Errorf("%s %w, and it has %s, not %d: leave -n out to start it again, or give --fresh to replace it", cfg.Dir, ErrThere, report.Count(len(n.Peers), "peer"), cfg.Peers)
+	}
+	if len(cfg.Settings) > 0 {
+		return nil, fmt.Errorf("%s %w, whose peers have their settings in their config.toml: leave %s out to start it again, or give --fresh to replace it", cfg.Dir, ErrThere, strings.Join(asFlags(cfg.Settings), " "))
 	}
 	n.Binary = cfg.Binary
 	return n, nil

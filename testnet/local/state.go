@@ -47,6 +47,7 @@ var (
 	ErrNotRunning = errors.New("does not run")
 	ErrBusy       = errors.New("busy")
 	ErrThere      = errors.New("holds a testnet already")
+	ErrStrange    = errors.New("is not known to be a testnet")
 )
 
 const stateVersion = 1

@@ -32,14 +32,30 @@ type ownedValue struct {
 	def Value
 }
 
+// Set refuses zero, which would silently mean the default.
+func (v ownedValue) Set(text string) error {
+	if err := v.Value.Set(text); err != nil {
+		return err
+	}
+	if v.zero() {
+		return fmt.Errorf("want more than zero; leave it out for the default, %s", v.def)
+	}
+	return nil
+}
+
 func (v ownedValue) String() string { return v.shown().String() }
 func (v ownedValue) ToTOML() string { return v.shown().ToTOML() }
 
 func (v ownedValue) shown() Value {
-	if text := v.Value.String(); text == "0" || text == "0s" {
+	if v.zero() {
 		return v.def
 	}
 	return v.Value
+}
+
+func (v ownedValue) zero() bool {
+	text := v.Value.String()
+	return text == "0" || text == "0s"
 }
 
 // Text is any text, or one of those that are allowed.

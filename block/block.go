@@ -28,6 +28,19 @@ func New(h SignedHeader, txs []*Tx) *Block {
 	return &Block{SignedHeader: h, Txs: txs, id: h.Header.ID()}
 }
 
+// Clone returns the block with bytes of its own, which its transactions are slices of.
+// They are kept, or let go of, together.
+func (b *Block) Clone() *Block {
+	c := &Block{SignedHeader: b.SignedHeader, Txs: make([]*Tx, len(b.Txs)), id: b.id}
+	slab, body := make([]Tx, len(b.Txs)), b.Body()
+	for i, t := range b.Txs {
+		slab[i] = *t
+		slab[i].keep(body[:t.Size():t.Size()])
+		c.Txs[i], body = &slab[i], body[t.Size():]
+	}
+	return c
+}
+
 // Draft fills in everything of the header of a block that puts txs on parent,
 // but for the signature. The caller has chosen txs within the network's limits.
 func Draft(genesis ID, parent Tip, nowNano int64, producer PublicKey, txs []*Tx) Header {

@@ -133,9 +133,14 @@ func DecodeTxPrefix(b []byte) (*Tx, []byte, error) {
 // it was decoded from in memory.
 func (t *Tx) Clone() *Tx {
 	c := *t
-	c.raw = bytes.Clone(t.raw)
-	c.Payload = c.raw[txHead : len(c.raw)-len(c.Signature) : len(c.raw)-len(c.Signature)]
+	c.keep(bytes.Clone(t.raw))
 	return &c
+}
+
+// keep puts other bytes of the same content under the transaction.
+func (t *Tx) keep(raw []byte) {
+	t.raw = raw
+	t.Payload = raw[txHead : len(raw)-len(t.Signature) : len(raw)-len(t.Signature)]
 }
 
 // Check refuses a transaction that could stand in no block of a network with

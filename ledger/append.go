@@ -104,6 +104,7 @@ func (l *Ledger) Append(b *block.Block) error {
 		return fmt.Errorf("%w: %w", ErrFailed, l.failed)
 	}
 	l.recent.add(b)
+	l.checked.Store(nil) // it need not be kept twice
 	l.move(b.Tip())
 	return nil
 }

@@ -11,24 +11,27 @@ const (
 	// 10,000 transactions and one before it, or the last 20 of 1,000 transactions of
 	// 250 bytes.
 	recentBytes = 10 << 20
-	// txCost is what a decoded transaction takes besides its bytes: the struct and
-	// a pointer.
-	txCost = 216
+	// txCost is what a decoded transaction takes besides its bytes, the struct and a
+	// pointer, and blockCost what a block does, with what is rounded up.
+	txCost    = 216
+	blockCost = 640
 )
 
-// recent keeps the last blocks as they were appended: peers ask for fresh ones, and
-// reading a block back costs a hash per transaction. It holds consecutive heights.
+// recent keeps the last blocks, which peers ask for; reading one back costs a hash per
+// transaction. It holds consecutive heights. The blocks are copies: of those that were
+// appended each transaction may be a slice of a message, and keep all of that in memory.
 type recent struct {
 	mu     sync.Mutex
 	blocks []*block.Block // ascending heights; guarded by mu
 	size   int            // the blocks' cost; guarded by mu
 }
 
-func cost(b *block.Block) int { return int(b.BodySize) + len(b.Txs)*txCost }
+func cost(b *block.Block) int { return blockCost + int(b.BodySize) + len(b.Txs)*txCost }
 
 // add puts in the block that follows those in the cache and drops the oldest until
 // the rest is within the bound. A block beyond the bound alone is not kept.
 func (r *recent) add(b *block.Block) {
+	b = b.Clone()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.blocks = append(r.blocks, b)

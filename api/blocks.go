@@ -60,9 +60,9 @@ func (n *node) height(req *apipb.GetBlockRequest) (uint64, error) {
 	case req.Height > 0 && req.Id != "":
 		return 0, invalid("height %d and id %q: give one of them", req.Height, req.Id)
 	case req.Id != "":
-		id, err := block.ParseID(req.Id)
+		id, err := completeID("block", req.Id, n.cfg.Ledger.BlockID)
 		if err != nil {
-			return 0, invalid("block %w", err)
+			return 0, err
 		}
 		height, err := n.cfg.Ledger.HeightOf(id)
 		if errors.Is(err, ledger.ErrNotFound) {
@@ -75,6 +75,25 @@ func (n *node) height(req *apipb.GetBlockRequest) (uint64, error) {
 		return 0, connect.NewError(connect.CodeNotFound, errors.New("the chain has no block yet"))
 	}
 	return tip, nil
+}
+
+// completeID reads an ID, or the beginning of one that full knows.
+func completeID(what, text string, full func(prefix []byte) (block.ID, error)) (block.ID, error) {
+	prefix, err := block.ParsePrefix(text)
+	if err != nil {
+		return block.ID{}, invalid("%s %w", what, err)
+	}
+	if len(prefix) == len(block.ID{}) {
+		return block.ID(prefix), nil
+	}
+	id, err := full(prefix)
+	switch {
+	case errors.Is(err, ledger.ErrNotFound):
+		return id, connect.NewError(connect.CodeNotFound, fmt.Errorf("no %s in the chain has an ID that begins with %s", what, text))
+	case errors.Is(err, ledger.ErrAmbiguous):
+		return id, invalid("%s %w", what, err)
+	}
+	return id, err
 }
 
 // cost returns what the answer with a block takes of the budget.

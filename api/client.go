@@ -88,6 +88,12 @@ func (c *Client) Tx(ctx context.Context, id block.ID) (*apipb.GetTxResponse, err
 	return call(ctx, c, c.node.GetTx, &apipb.GetTxRequest{Id: id.String()})
 }
 
+// FindTx is Tx for an ID as people write it: whole, or of one in the chain its first 8
+// digits or more. When no ID begins so, NotFound says so of the error.
+func (c *Client) FindTx(ctx context.Context, id string) (*apipb.GetTxResponse, error) {
+	return call(ctx, c, c.node.GetTx, &apipb.GetTxRequest{Id: id})
+}
+
 // Block returns a block of the chain, as the request asks for it. For one that the
 // chain does not have, NotFound says so of the error.
 func (c *Client) Block(ctx context.Context, req *apipb.GetBlockRequest) (*apipb.Block, error) {

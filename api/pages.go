@@ -15,6 +15,7 @@ import (
 
 	"grapevine/api/apipb"
 	"grapevine/api/codec"
+	"grapevine/block"
 )
 
 // pages are the service's methods as plain HTTP.
@@ -190,10 +191,10 @@ func blockRequest(r *http.Request) (*apipb.GetBlockRequest, error) {
 	name := r.PathValue("block")
 	switch height, err := strconv.ParseUint(name, 10, 64); {
 	case name == "tip":
-	case len(name) == 64:
+	case len(name) == 64, err != nil && len(name) >= block.ShortDigits:
 		req.Id = name
 	case err != nil || height == 0:
-		return nil, invalid("block %q: want a height from 1 on, an ID of 64 hexadecimal digits, or tip", name)
+		return nil, invalid("block %q: want a height from 1 on, an ID of 64 hexadecimal digits or the first 8 of them, or tip", name)
 	default:
 		req.Height = height
 	}

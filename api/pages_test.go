@@ -44,6 +44,8 @@ func TestPagesOfTheChain(t *testing.T) {
 	}
 	status, body = w.get("/v1/blocks/2?txs=full&raw=true")
 	w.want("full", status, body, http.StatusOK, `"raw":"`, `"sender":"`+w.sender.Public().String()+`"`, `"payload":"Yg=="`)
+	status, body = w.get("/v1/txs/" + tx.ID().Short())
+	w.want("tx by the beginning of its ID", status, body, http.StatusOK, `"id":"`+tx.ID().String()+`"`, `"height":2,"index":1,`)
 	status, body = w.get("/v1/txs/" + tx.ID().String())
 	w.want("tx", status, body, http.StatusOK, `"status":"committed"`, `"height":2,"index":1,`, `"expiry":1000,`)
 }
@@ -72,6 +74,9 @@ func TestPagesRefuse(t *testing.T) {
 		{"/v1/blocks?txs=all", 400, "none, ids or full"},
 		{"/v1/blocks?%zz", 400, "query"},
 		{"/v1/txs/12", 400, "64 hexadecimal digits"},
+		{"/v1/txs/" + unknown[:10], 404, "begins with " + unknown[:10]},
+		{"/v1/txs/" + unknown[:9], 400, "an even number"},
+		{"/v1/blocks/fffffffffe", 404, "begins with fffffffffe"},
 		{"/v1/txs/" + unknown, 404, `"status":"unknown"`},
 		{"/v1/status?x=1", 400, "takes none"},
 		{"/v1/members?x=1", 400, "takes none"},

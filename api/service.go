@@ -89,9 +89,9 @@ func verdict(id block.ID, v mempool.Verdict) *apipb.TxVerdict {
 
 // GetTx implements apipbconnect.NodeHandler.
 func (n *node) GetTx(ctx context.Context, req *connect.Request[apipb.GetTxRequest]) (*connect.Response[apipb.GetTxResponse], error) {
-	id, err := block.ParseID(req.Msg.Id)
+	id, err := completeID("transaction", req.Msg.Id, n.cfg.Ledger.TxID)
 	if err != nil {
-		return nil, invalid("transaction %w", err)
+		return nil, err
 	}
 	res, err := n.findTx(id)
 	if err != nil {

@@ -41,6 +41,23 @@ func ParseID(s string) (ID, error) {
 	return id, nil
 }
 
+// ShortDigits is how many hexadecimal digits Short returns, and the fewest that a
+// shortened ID has.
+const ShortDigits = 8
+
+// ParsePrefix reads the beginning of an ID, as people are shown it: 8 to 64 hexadecimal
+// digits, an even number of them.
+func ParsePrefix(s string) ([]byte, error) {
+	if len(s) < ShortDigits || len(s) > 2*len(ID{}) || len(s)%2 != 0 {
+		return nil, fmt.Errorf("ID %q has %d characters: want 64 hexadecimal digits, or the first 8 or more of them, an even number", s, len(s))
+	}
+	prefix, err := hex.DecodeString(s)
+	if err != nil {
+		return nil, fmt.Errorf("ID %q: want hexadecimal digits: %w", s, err)
+	}
+	return prefix, nil
+}
+
 // PublicKey is a raw Ed25519 public key.
 type PublicKey [32]byte
 

@@ -16,6 +16,8 @@ import (
 var (
 	// ErrNotFound says that the ledger does not hold what was asked for.
 	ErrNotFound = errors.New("not in the ledger")
+	// ErrAmbiguous says that more than one ID begins like this.
+	ErrAmbiguous = errors.New("more than one ID in the ledger begins like this")
 	// ErrGap says that blocks are missing between the tip and the block.
 	ErrGap = errors.New("gap")
 	// ErrFork says that the block stands on another chain than the ledger's.

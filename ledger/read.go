@@ -66,6 +66,31 @@ func (l *Ledger) HeightOf(id block.ID) (uint64, error) {
 	return height, nil
 }
 
+// BlockID returns the ID of the block whose ID begins with prefix: ErrNotFound if there is
+// none, ErrAmbiguous if there are several.
+func (l *Ledger) BlockID(prefix []byte) (block.ID, error) { return l.completeID(prefixBlockID, prefix) }
+
+// TxID is BlockID for transactions.
+func (l *Ledger) TxID(prefix []byte) (block.ID, error) { return l.completeID(prefixTx, prefix) }
+
+func (l *Ledger) completeID(kind byte, prefix []byte) (id block.ID, err error) {
+	found := 0
+	err = l.keys(append([]byte{kind}, prefix...), func(key []byte) bool {
+		copy(id[:], key[1:])
+		found++
+		return found < 2
+	})
+	switch {
+	case err != nil:
+		return block.ID{}, err
+	case found == 0:
+		return block.ID{}, fmt.Errorf("an ID that begins with %x: %w", prefix, ErrNotFound)
+	case found > 1:
+		return block.ID{}, fmt.Errorf("%x: %w: give more digits", prefix, ErrAmbiguous)
+	}
+	return id, nil
+}
+
 // Range returns the blocks from one height to another, both included, as far as the
 // ledger holds them. It stops before the blocks' bytes exceed maxBytes, but returns
 // the first in any case. When it does not hold the first the error is ErrNotFound.

@@ -189,7 +189,7 @@ func (x *TxVerdict) GetReason() string {
 
 type GetTxRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"` // or its first 8 digits or more, when in the chain
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -410,9 +410,9 @@ func (x *Tx) GetRaw() []byte {
 type GetBlockRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Height        uint64                 `protobuf:"varint,1,opt,name=height,proto3" json:"height,omitempty"` // this or id; neither: the last block
-	Id            string                 `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
-	Txs           string                 `protobuf:"bytes,3,opt,name=txs,proto3" json:"txs,omitempty"`  // none, ids (also when empty) or full
-	Raw           bool                   `protobuf:"varint,4,opt,name=raw,proto3" json:"raw,omitempty"` // with the block's canonical bytes
+	Id            string                 `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`          // or its first 8 digits or more
+	Txs           string                 `protobuf:"bytes,3,opt,name=txs,proto3" json:"txs,omitempty"`        // none, ids (also when empty) or full
+	Raw           bool                   `protobuf:"varint,4,opt,name=raw,proto3" json:"raw,omitempty"`       // with the block's canonical bytes
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }

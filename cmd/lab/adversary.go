@@ -33,9 +33,10 @@ is named under the row, and the exit code is 6.`
 
 func adversaryCommand(p *place) *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "adversary [CASE…]",
-		Short: "Let hostile peers join a testnet of real ones, and see what becomes of it",
-		Long:  adversaryHelp,
+		Use:               "adversary [CASE…]",
+		Short:             "Let hostile peers join a testnet of real ones, and see what becomes of it",
+		Long:              adversaryHelp,
+		ValidArgsFunction: completeCases,
 		Example: `  lab adversary
   lab adversary idle stalled --duration 30s
   lab adversary --list
@@ -124,4 +125,12 @@ func writeCase(w io.Writer, r adversary.Row) error {
 		fmt.Fprintf(w, "  BROKEN: %s\n", b)
 	}
 	return err
+}
+
+// completeCases has shells complete the names of cases.
+func completeCases(*cobra.Command, []string, string) (names []string, _ cobra.ShellCompDirective) {
+	for _, c := range adversary.Cases() {
+		names = append(names, c.Name)
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
 }

@@ -58,3 +58,12 @@ type listedScenario struct {
 	Protocols []string `json:"protocols"`
 	Seed      uint64   `json:"seed"`
 }
+
+// scenarioNames are what shells complete to.
+func scenarioNames() []string {
+	var names []string
+	for _, s := range scenario.Library() {
+		names = append(names, s.Name)
+	}
+	return names
+}

@@ -25,8 +25,8 @@ func lab(t *testing.T, args ...string) clitest.Ran {
 }
 
 func TestEveryCommandHasHelpWithAnExample(t *testing.T) {
-	if count := clitest.Helped(t, newRoot(nil, &place{})); count != 4 {
-		t.Errorf("%d commands: want the 4 that there are", count)
+	if count := clitest.Helped(t, newRoot(nil, &place{})); count != 5 {
+		t.Errorf("%d commands: want the 5 that there are", count)
 	}
 	clitest.Leaves(newRoot(nil, &place{}), func(words []string, c *cobra.Command) {
 		if has := c.Flags().Lookup("output") != nil; has == (words[0] == "bench") {

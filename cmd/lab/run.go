@@ -69,6 +69,9 @@ func runCommand(of []world, p *place) *cobra.Command {
   lab run crowd --world processes --peers 8 --blocks 40 --dir /tmp/crowd
   peer testnet up --dir /tmp/crowd/grapevine      and look at what it left`,
 		Args: cobra.MaximumNArgs(1),
+		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+			return scenarioNames(), cobra.ShellCompDirectiveDefault // or a file
+		},
 	}
 	var names []string
 	for _, w := range of {

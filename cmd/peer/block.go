@@ -24,12 +24,15 @@ func blockGetCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "get [HEIGHT | ID | tip]",
 		Short: "A block by its height or ID; the last one for tip, or when none is named",
+		Long: `A block by its height or its ID, of which the first 8 digits will do, as they are shown,
+if no other begins with them; the last one for tip, or when none is named.`,
 		Example: `  peer block get tip
+  peer block get 72bff0a4
   peer block get 12
   peer block get --txs full -o json 12 | jq -r '.body.transactions[].payload' | base64 -d`,
 		Args: cobra.MaximumNArgs(1),
 	}
-	addr, out := apiFlag(cmd), cli.OutputFlag(cmd)
+	at, out := targetFlags(cmd), cli.OutputFlag(cmd)
 	txsFlag(cmd, &txs, api.TxsIDs)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		req := &apipb.GetBlockRequest{Txs: txs}
@@ -38,9 +41,17 @@ func blockGetCommand() *cobra.Command {
 				return err
 			}
 		}
-		client := api.Dial(*addr)
+		client, err := at.dial()
+		if err != nil {
+			return err
+		}
 		defer client.Close()
 		b, err := client.Block(cmd.Context(), req)
+		if api.NotFound(err) && req.Height > 0 && len(args[0]) == block.ShortDigits { // an ID's digits may all be decimal
+			if byID, idErr := client.Block(cmd.Context(), &apipb.GetBlockRequest{Id: args[0], Txs: txs}); idErr == nil {
+				b, err = byID, nil
+			}
+		}
 		if err != nil {
 			return err
 		}
@@ -60,19 +71,15 @@ func nameBlock(req *apipb.GetBlockRequest, arg string) error {
 	if arg == "tip" {
 		return nil
 	}
-	if len(arg) == 64 {
-		id, err := block.ParseID(arg)
-		if err != nil {
-			return cli.Usage(err)
-		}
-		req.Id = id.String()
+	height, err := strconv.ParseUint(arg, 10, 64)
+	if err == nil && height > 0 && height <= block.MaxHeight && len(arg) < 2*len(block.ID{}) {
+		req.Height = height
 		return nil
 	}
-	height, err := strconv.ParseUint(arg, 10, 64)
-	if err != nil || height == 0 || height > block.MaxHeight {
-		return cli.Usagef("block %q: want a height from 1, an ID of 64 hexadecimal digits, or tip", arg)
+	if _, err := block.ParsePrefix(arg); err != nil {
+		return cli.Usagef("block %q: want a height from 1, an ID of 64 hexadecimal digits or the first 8 of them, or tip", arg)
 	}
-	req.Height = height
+	req.Id = arg
 	return nil
 }
 
@@ -123,12 +130,15 @@ func blockWatchCommand() *cobra.Command {
   peer block watch --from 1 --count 10 -o json | jq .header.height`,
 		Args: cobra.NoArgs,
 	}
-	addr, out := apiFlag(cmd), cli.OutputFlag(cmd)
+	at, out := targetFlags(cmd), cli.OutputFlag(cmd)
 	cmd.Flags().Uint64Var(&from, "from", 0, "height to begin at; 0: the next block")
 	cmd.Flags().IntVar(&count, "count", 0, "end after so many blocks; 0: go on")
 	txsFlag(cmd, &txs, api.TxsNone)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		client := api.Dial(*addr)
+		client, err := at.dial()
+		if err != nil {
+			return err
+		}
 		defer client.Close()
 		ctx := cmd.Context()
 		for b, err := range client.Watch(ctx, &apipb.WatchBlocksRequest{From: from, Txs: txs}) {

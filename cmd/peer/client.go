@@ -10,21 +10,11 @@ import (
 	"github.com/spf13/cobra"
 	"google.golang.org/protobuf/proto"
 
-	"grapevine/api"
 	"grapevine/api/apipb"
 	"grapevine/api/codec"
 	"grapevine/cmd/internal/cli"
 	"grapevine/testnet/report"
 )
-
-// apiFlag gives the command the flag --api, whose default is in the environment.
-func apiFlag(cmd *cobra.Command) *string {
-	def := os.Getenv("GRAPEVINE_API")
-	if def == "" {
-		def = defaultAPI
-	}
-	return cmd.Flags().String("api", def, "address of the node's API (GRAPEVINE_API)")
-}
 
 // printMessage writes what a node answered: as the API's own JSON, or by table.
 func printMessage(o *cli.Output, cmd *cobra.Command, m proto.Message, table func(w io.Writer)) error {
@@ -40,15 +30,19 @@ func printMessage(o *cli.Output, cmd *cobra.Command, m proto.Message, table func
 
 func statusCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "status [--api ADDR]",
+		Use:   "status",
 		Short: "How a node is doing",
 		Example: `  peer status
+  peer status --dir .testnet --peer 3
   peer status --api 127.0.0.1:9710 -o json | jq .height`,
 		Args: cobra.NoArgs,
 	}
-	addr, out := apiFlag(cmd), cli.OutputFlag(cmd)
+	at, out := targetFlags(cmd), cli.OutputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		client := api.Dial(*addr)
+		client, err := at.dial()
+		if err != nil {
+			return err
+		}
 		defer client.Close()
 		s, err := client.Status(cmd.Context())
 		if err != nil {
@@ -101,14 +95,17 @@ func addressText(addrs []string) string {
 
 func membersCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:     "members [--api ADDR]",
+		Use:     "members",
 		Short:   "The peers that a node knows of",
-		Example: "  peer members\n  peer members -o json | jq '.members[].peer_id'",
+		Example: "  peer members\n  peer members --peer 3          of the testnet in .testnet\n  peer members -o json | jq '.members[].peer_id'",
 		Args:    cobra.NoArgs,
 	}
-	addr, out := apiFlag(cmd), cli.OutputFlag(cmd)
+	at, out := targetFlags(cmd), cli.OutputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		client := api.Dial(*addr)
+		client, err := at.dial()
+		if err != nil {
+			return err
+		}
 		defer client.Close()
 		got, err := client.Members(cmd.Context())
 		if err != nil {

@@ -24,8 +24,8 @@ func peer(t *testing.T, args ...string) clitest.Ran {
 }
 
 func TestEveryCommandHasHelpWithAnExample(t *testing.T) {
-	if count := clitest.Helped(t, newRoot()); count != 20 {
-		t.Errorf("%d commands: want the 20 that there are", count)
+	if count := clitest.Helped(t, newRoot()); count != 21 {
+		t.Errorf("%d commands: want the 21 that there are", count)
 	}
 	r := peer(t, "testnet", "load", "--help").Want(t, cli.ExitOK)
 	if !strings.Contains(r.Out, "Examples:") {
@@ -47,7 +47,7 @@ func TestWrongUsage(t *testing.T) {
 	id := strings.Repeat("ab", 32)
 	for _, args := range [][]string{
 		{"nonsense"}, {"status", "--nonsense"}, {"status", "extra"}, {"status", "-o", "xml"},
-		{"tx"}, {"tx", "submit", "a", "b"}, {"tx", "get"}, {"tx", "get", "abcd"}, {"tx", "get", id[:63] + "g"},
+		{"tx"}, {"tx", "submit", "a", "b"}, {"tx", "get"}, {"tx", "get", "abcd"}, {"tx", "get", "abcdefabc"}, {"block", "get", "abcd"}, {"tx", "get", id[:63] + "g"},
 		{"block", "get", "0"}, {"block", "get", "-1"}, {"block", "get", "x"}, {"block", "get", id[:63] + "g"},
 		{"start"}, {"init"}, {"start", "--home", "x", "--fanout", "many"}, {"start", "--home", "x", "--mode", "shout"},
 		{"start", "--home", "x", "--new-chain", "--reset-lock"},
@@ -92,5 +92,42 @@ func TestNobodyThere(t *testing.T) {
 	}
 	if _, err := os.Stat(dir); err == nil {
 		t.Errorf("%s was made", dir)
+	}
+}
+
+func TestVersion(t *testing.T) {
+	if r := peer(t, "version").Want(t, cli.ExitOK); !strings.HasPrefix(r.Out, "peer "+cli.Version+", built with go") {
+		t.Errorf("it printed %q", r.Out)
+	}
+	if r := peer(t, "version", "-o", "json").Want(t, cli.ExitOK); !strings.HasPrefix(r.Out, `{"program":"peer","version":"`+cli.Version+`"`) {
+		t.Errorf("it printed %q", r.Out)
+	}
+}
+
+// Shells complete commands, and the values of flags that have a few words to choose from.
+func TestCompletion(t *testing.T) {
+	for _, shell := range []string{"bash", "zsh", "fish"} {
+		if r := peer(t, "completion", shell).Want(t, cli.ExitOK); !strings.Contains(r.Out, "__complete") {
+			t.Errorf("completion %s printed %d bytes", shell, len(r.Out))
+		}
+	}
+	for _, c := range []struct{ line, want string }{
+		{"testnet up --mode ", "push-pull push pull"},
+		{"start --log-level ", "debug info warn error"},
+		{"block get --txs ", "none ids full"},
+		{"status -o ", "table json"},
+		{"key ", "new"},
+	} {
+		r := peer(t, append([]string{"__complete"}, strings.Split(c.line, " ")...)...).Want(t, cli.ExitOK)
+		var got []string
+		for line := range strings.Lines(r.Out) {
+			word, _, _ := strings.Cut(strings.TrimSpace(line), "\t")
+			if !strings.HasPrefix(word, ":") {
+				got = append(got, word)
+			}
+		}
+		if strings.Join(got, " ") != c.want {
+			t.Errorf("%q completes to %q, want %q", c.line, got, c.want)
+		}
 	}
 }

@@ -84,7 +84,7 @@ func (s *settings) table() []setting {
 		{"api_public", cli.Bool(&s.APIPublic), "allow an API address that other machines can reach; whoever reaches it can submit"},
 		{"api_hosts", cli.List(&s.APIHosts), "names of hosts under which the API answers, besides localhost and all addresses; others could be a web page's"},
 		{"alone", cli.Bool(&s.Alone), "orderer: the network has no other peer; else it signs nothing after a start until others have told it how far the chain goes"},
-		{"mode", cli.Word(&s.Fresh.Mode), "how fresh blocks travel: push-pull, push or pull"},
+		{"mode", cli.Word(&s.Fresh.Mode, fresh.Modes()...), "how fresh blocks travel: push-pull, push or pull"},
 		{"catchup", cli.Bool(&s.Catchup), "fetch ranges of blocks when far behind"},
 		{"fanout", cli.Count(&s.Fresh.Fanout, 0, fresh.MaxFanout), "neighbours that a fresh block is pushed to; 0: as many as the network's size asks for"},
 		{"pull_every", cli.Duration(&s.Fresh.PullEvery), "mean time between periodic pulls of fresh blocks; 0s: " + cli.Shortly(fresh.DefaultPullEvery)},

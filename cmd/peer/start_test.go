@@ -139,12 +139,23 @@ func TestOneNode(t *testing.T) {
 	if r = peer(t, api("tx", "get", id)...).Want(t, cli.ExitOK); !strings.Contains(r.Out, `"hello, world"`) || !strings.Contains(r.Out, "committed in block 1, at 0") {
 		t.Errorf("tx get printed %s", r.Out)
 	}
+	if short := peer(t, api("tx", "get", id[:8])...).Want(t, cli.ExitOK); short.Out != r.Out {
+		t.Errorf("by a short ID tx get printed %s", short.Out)
+	}
+	peer(t, api("tx", "get", "abababab")...).Want(t, cli.ExitNotFound, "begins with abababab")
 	peer(t, api("tx", "get", strings.Repeat("ab", 32))...).Want(t, cli.ExitNotFound, "neither in the chain nor in the pool")
 	if r = peer(t, api("block", "get", "1")...).Want(t, cli.ExitOK); !strings.Contains(r.Out, id) || !strings.Contains(r.Out, "via own") {
 		t.Errorf("block get printed %s", r.Out)
 	}
 	if tip := peer(t, api("block", "get", "tip")...).Want(t, cli.ExitOK); tip.Out != r.Out {
 		t.Errorf("block get tip printed %s", tip.Out)
+	}
+	var first struct{ Header struct{ ID string } }
+	if err := json.Unmarshal([]byte(peer(t, api("block", "get", "1", "-o", "json")...).Want(t, cli.ExitOK).Out), &first); err != nil {
+		t.Fatal(err)
+	}
+	if short := peer(t, api("block", "get", first.Header.ID[:8])...).Want(t, cli.ExitOK); short.Out != r.Out {
+		t.Errorf("by the short ID %s block get printed %s", first.Header.ID[:8], short.Out)
 	}
 	peer(t, api("block", "get", "2")...).Want(t, cli.ExitNotFound)
 	peer(t, api("block", "get", strings.Repeat("ab", 32))...).Want(t, cli.ExitNotFound)
@@ -154,7 +165,7 @@ func TestOneNode(t *testing.T) {
 
 	cmd := program.Command(t, at("tx", "submit", "-", "--wait")...)
 	cmd.Stdin = strings.NewReader("one\n\ntwo\r\nthree")
-	if r = clitest.Run(t, cmd).Want(t, cli.ExitOK); !strings.Contains(r.Out, "3 accepted, 0 known already, 0 refused") {
+	if r = clitest.Run(t, cmd).Want(t, cli.ExitOK); !strings.Contains(r.Out, "3 accepted, 0 known already, 0 refused") || strings.Count(r.Out, "  block ") != 3 {
 		t.Errorf("submitting three lines printed %q", r.Out)
 	}
 	peer(t, at("tx", "submit", strings.Repeat("x", 70_000))...).Want(t, cli.ExitRefused, "70000 bytes", "at most")

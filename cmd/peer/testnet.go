@@ -100,6 +100,7 @@ every peer is ready and connected to every other. When one is not, the end of it
 log is shown and no process is left. The settings of a peer can be given as flags;
 a new testnet's peers all get them in their config.toml.`,
 		Example: `  peer testnet up -n 7
+  peer testnet up --base-port 9800 && peer status --api 127.0.0.1:9802
   peer testnet up --dir /tmp/pull -n 5 --mode pull --block-timeout 100ms`,
 		Args: cobra.NoArgs,
 	}
@@ -108,6 +109,8 @@ a new testnet's peers all get them in their config.toml.`,
 	cmd.Flags().VarP(cli.Count(&n, 1, local.MaxPeers), "peers", "n", "how many peers")
 	fresh := cmd.Flags().Bool("fresh", false, "delete the testnet in the directory first, by its testnet.json")
 	patience := cmd.Flags().Duration("timeout", time.Minute, "how long the peers may take to be ready")
+	base := 0
+	cmd.Flags().Var(cli.Count(&base, 0, 1<<16-1), "base-port", "first port of a new testnet: peer I's API is at it plus 2I, and the next is for peers; 0: free ones")
 	out := cli.OutputFlag(cmd)
 	s := defaultSettings()
 	s.addFlags(cmd.Flags(), "listen", "advertise", "bootstrap", "api", "api_public", "api_hosts", "log_format")
@@ -121,7 +124,7 @@ a new testnet's peers all get them in their config.toml.`,
 				return testnetError(err)
 			}
 		}
-		cfg := local.Config{Dir: *dir, Binary: binary, Settings: map[string]string{}, Patience: *patience}
+		cfg := local.Config{Dir: *dir, Binary: binary, Settings: map[string]string{}, Patience: *patience, BasePort: base}
 		if cmd.Flags().Changed("peers") {
 			cfg.Peers = n
 		}

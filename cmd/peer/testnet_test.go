@@ -246,7 +246,20 @@ func TestTestnetOfOne(t *testing.T) {
 			t.Errorf("peer testnet %q printed %s, want %q", args, r.Out, want)
 		}
 	}
-	shows("1 peer is up: network testnet-", "up", "-n", "1")
+	ports, err := local.FreePorts(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	base := ports[0]
+	n.do(t, "up", "-n", "1", "--base-port", "65535").Want(t, cli.ExitFailed, "at most 65535")
+	shows(fmt.Sprintf("127.0.0.1:%d ", base), "up", "-n", "1", "--base-port", strconv.Itoa(base))
+	for _, args := range [][]string{{"status"}, {"members"}, {"tx", "submit", "hello", "--wait", "--key", filepath.Join(n.dir, "client.key")}, {"block", "get", "tip"}} {
+		at := append(args, "--dir", n.dir, "--peer", "0")
+		peer(t, at...).Want(t, cli.ExitOK)
+		peer(t, append(at, "--api", "127.0.0.1:1")...).Want(t, cli.ExitUsage, "in one way")
+	}
+	peer(t, "status", "--dir", n.dir, "--peer", "7").Want(t, cli.ExitNotFound, "no such peer", "0 to 0")
+	peer(t, "status", "--dir", n.dir+"-none").Want(t, cli.ExitNotFound, "peer testnet up")
 	n.do(t, "up", "-n", "2").Want(t, cli.ExitRefused, "(1 of its 1 peer)")
 
 	empty, line := filepath.Join(n.dir, "empty.txt"), filepath.Join(n.dir, "line.txt")

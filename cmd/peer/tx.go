@@ -26,10 +26,11 @@ func txCommand() *cobra.Command {
 
 // submission is the flags of peer tx submit.
 type submission struct {
-	addr, file, keyPath *string
-	wait                *bool
-	timeout             *time.Duration
-	out                 *cli.Output
+	at            *target
+	file, keyPath *string
+	wait          *bool
+	timeout       *time.Duration
+	out           *cli.Output
 }
 
 func txSubmitCommand() *cobra.Command {
@@ -47,11 +48,12 @@ It ends when the node has answered for all of them, with --wait when all of them
 stand in blocks. Refused transactions are listed, and the exit code is then 5.`,
 		Example: `  peer tx submit 'hello, world'
   peer tx submit --file go.sum --wait
+  peer tx submit 'hello, testnet' --wait --dir .testnet --peer 3
   seq 100 | peer tx submit - --key alice.key -o json | jq -r .txs[].id`,
 		Args: cobra.MaximumNArgs(1),
 	}
 	s := submission{
-		addr:    apiFlag(cmd),
+		at:      targetFlags(cmd),
 		file:    cmd.Flags().String("file", "", "file with a payload on each line"),
 		keyPath: keyFlag(cmd),
 		wait:    cmd.Flags().Bool("wait", false, "wait until all stand in blocks"),
@@ -88,7 +90,10 @@ type submittedTx struct {
 
 func (s submission) run(cmd *cobra.Command, args []string) error {
 	ctx := cmd.Context()
-	client := api.Dial(*s.addr)
+	client, err := s.at.dial()
+	if err != nil {
+		return err
+	}
 	defer client.Close()
 	status, err := client.Status(ctx)
 	if err != nil {
@@ -279,24 +284,28 @@ func txGetCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "get ID",
 		Short: "A transaction, and where it stands",
+		Long: `A transaction, and where it stands. Of one that stands in a block, the first 8 digits
+of its ID or more will do, if no other begins with them.`,
 		Example: `  peer tx get 6f0c…
   peer tx get 6f0c… -o json | jq -r .tx.payload | base64 -d`,
 		Args: cobra.ExactArgs(1),
 	}
-	addr, out := apiFlag(cmd), cli.OutputFlag(cmd)
+	at, out := targetFlags(cmd), cli.OutputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		id, err := block.ParseID(args[0])
-		if err != nil {
+		if _, err := block.ParsePrefix(args[0]); err != nil {
 			return cli.Usage(err)
 		}
-		client := api.Dial(*addr)
+		client, err := at.dial()
+		if err != nil {
+			return err
+		}
 		defer client.Close()
-		t, err := client.Tx(cmd.Context(), id)
+		t, err := client.FindTx(cmd.Context(), args[0])
 		if err != nil {
 			return err
 		}
 		if t.Status == api.StatusUnknown {
-			return cli.NotFound(fmt.Errorf("transaction %s is neither in the chain nor in the pool of the node at %s", id, *addr))
+			return cli.NotFound(fmt.Errorf("transaction %s is neither in the chain nor in the pool of the node at %s", args[0], *at.addr))
 		}
 		return printMessage(out, cmd, t, func(w io.Writer) { txTable(w, t) })
 	}

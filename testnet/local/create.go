@@ -18,7 +18,7 @@ func create(cfg Config) (*Network, error) {
 	if err := noHomes(cfg.Dir, "give another --dir"); err != nil {
 		return nil, err
 	}
-	ports, err := FreePorts(2 * cfg.Peers)
+	ports, err := cfg.ports()
 	if err != nil {
 		return nil, err
 	}
@@ -30,7 +30,7 @@ func create(cfg Config) (*Network, error) {
 			Index: i,
 			ID:    genesis.PeerID(keys[i].Public()),
 			Home:  filepath.Join(cfg.Dir, homeName(i)),
-			API:   fmt.Sprintf("127.0.0.1:%d", ports[2*i]),
+			API:   apiOn(ports[2*i]),
 			Listen: []string{
 				fmt.Sprintf("/ip4/127.0.0.1/udp/%d/quic-v1", ports[2*i+1]),
 				fmt.Sprintf("/ip4/127.0.0.1/tcp/%d", ports[2*i+1]),
@@ -48,6 +48,8 @@ func create(cfg Config) (*Network, error) {
 	n.ChainID, n.GenesisID = g.ChainID, g.ID()
 	return n, n.makeHomes(cfg, g, keys)
 }
+
+func apiOn(port int) string { return fmt.Sprintf("127.0.0.1:%d", port) }
 
 // Vacant refuses a directory that Begin cannot take: one that holds a testnet, or homes.
 func Vacant(dir string) error {

@@ -21,6 +21,10 @@ type Config struct {
 	// is there already.
 	Peers  int
 	Binary string // the peer program
+	// BasePort, when not zero, is the first of the ports that a new network's peers listen
+	// on: peer i's API on BasePort+2i, and the next for other peers. Zero means free ones,
+	// drawn at random.
+	BasePort int
 	// Settings are every peer's: keys of config.toml, with values as on the command line.
 	Settings map[string]string
 	// Own, when set, returns the settings that a peer has besides.
@@ -103,6 +107,9 @@ func openOrCreate(cfg Config) (*Network, error) {
 	}
 	if cfg.Peers != 0 && cfg.Peers != len(n.Peers) {
 		return nil, fmt.Errorf("%s %w, and it has %s, not %d: leave -n out to start it again, or give --fresh to replace it", cfg.Dir, ErrThere, report.Count(len(n.Peers), "peer"), cfg.Peers)
+	}
+	if cfg.BasePort != 0 && n.Peers[0].API != apiOn(cfg.BasePort) {
+		return nil, fmt.Errorf("%s %w, with ports of its own: leave --base-port out to start it again, or give --fresh to replace it", cfg.Dir, ErrThere)
 	}
 	if len(cfg.Settings) > 0 {
 		return nil, fmt.Errorf("%s %w, whose peers have their settings in their config.toml: leave %s out to start it again, or give --fresh to replace it", cfg.Dir, ErrThere, strings.Join(asFlags(cfg.Settings), " "))
@@ -243,6 +250,14 @@ func Kill(dir string, i int) error {
 		p.Process = Process{}
 		return nil
 	})
+}
+
+// Peer returns peer i: ErrNoPeer when there is none.
+func (n *Network) Peer(i int) (Peer, error) {
+	if err := n.checkIndex(i); err != nil {
+		return Peer{}, err
+	}
+	return n.Peers[i], nil
 }
 
 func (n *Network) checkIndex(i int) error {

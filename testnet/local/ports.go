@@ -41,6 +41,29 @@ func FreePorts(n int) ([]int, error) {
 	return ports, nil
 }
 
+// ports returns those of a new network's peers, two for each.
+func (c Config) ports() ([]int, error) {
+	if c.BasePort == 0 {
+		return FreePorts(2 * c.Peers)
+	}
+	const most = 1<<16 - 1
+	if last := c.BasePort + 2*c.Peers - 1; last > most {
+		return nil, fmt.Errorf("%d ports from %d on end at %d: want at most %d", 2*c.Peers, c.BasePort, last, most)
+	}
+	ports := make([]int, 2*c.Peers)
+	for i := range ports {
+		ports[i] = c.BasePort + i
+		held, err := hold(ports[i])
+		for _, h := range held {
+			h.Close()
+		}
+		if err != nil {
+			return nil, fmt.Errorf("port %d, of %d to %d: %w: choose others with --base-port", ports[i], c.BasePort, c.BasePort+len(ports)-1, err)
+		}
+	}
+	return ports, nil
+}
+
 // hold takes a port, so that it is not found free again.
 func hold(port int) ([]io.Closer, error) {
 	addr := fmt.Sprintf("127.0.0.1:%d", port)

@@ -4,12 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
+	"runtime"
+	"runtime/debug"
 	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // Version is the software's, as --version and other peers show it.
@@ -19,10 +23,65 @@ const Version = "0.1.0"
 func Root(cmd *cobra.Command, children ...*cobra.Command) *cobra.Command {
 	cmd.Version = Version
 	cmd.SilenceErrors, cmd.SilenceUsage = true, true
-	cmd.CompletionOptions.HiddenDefaultCmd = true
 	cmd.AddCommand(children...)
+	cmd.AddCommand(versionCommand(cmd.Name()))
 	cmd.AddCommand(&cobra.Command{Use: "exit-codes", Short: "What the exit codes mean", Long: exitHelp})
+	completeValues(cmd)
 	return cmd
+}
+
+// version is what the command of that name prints.
+type version struct {
+	Program  string `json:"program"`
+	Version  string `json:"version"`
+	Go       string `json:"go"`
+	Revision string `json:"revision"` // of the source; empty if the build does not know it
+	Changed  bool   `json:"changed"`  // the source differed from that revision
+}
+
+func versionCommand(program string) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "version", Short: "Which software this is", Args: cobra.NoArgs,
+		Example: fmt.Sprintf("  %s version\n  %s version -o json", program, program),
+	}
+	out := OutputFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		v := version{Program: program, Version: Version, Go: runtime.Version()}
+		if info, ok := debug.ReadBuildInfo(); ok {
+			for _, s := range info.Settings {
+				switch s.Key {
+				case "vcs.revision":
+					v.Revision = s.Value
+				case "vcs.modified":
+					v.Changed = s.Value == "true"
+				}
+			}
+		}
+		return out.Print(cmd, v, func(w io.Writer) {
+			fmt.Fprintf(w, "%s %s, built with %s", v.Program, v.Version, v.Go)
+			if v.Revision != "" {
+				fmt.Fprintf(w, " from %.12s", v.Revision)
+			}
+			if v.Changed {
+				fmt.Fprint(w, " and changes")
+			}
+			fmt.Fprintln(w)
+		})
+	}
+	return cmd
+}
+
+// completeValues has shells complete the values of flags that have a few words to choose
+// from, below this command too.
+func completeValues(cmd *cobra.Command) {
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		if v, ok := f.Value.(interface{ Words() []string }); ok && len(v.Words()) > 0 {
+			cmd.RegisterFlagCompletionFunc(f.Name, cobra.FixedCompletions(v.Words(), cobra.ShellCompDirectiveNoFileComp))
+		}
+	})
+	for _, c := range cmd.Commands() {
+		completeValues(c)
+	}
 }
 
 // Main runs the program with the process's arguments, and ends the process.

@@ -70,6 +70,9 @@ func (v textValue) String() string { return *v.to }
 func (v textValue) Type() string   { return "text" }
 func (v textValue) ToTOML() string { return strconv.Quote(*v.to) }
 
+// Words are what shells complete to.
+func (v textValue) Words() []string { return v.allowed }
+
 func (v textValue) Set(s string) error {
 	if len(v.allowed) > 0 && !slices.Contains(v.allowed, s) {
 		return fmt.Errorf("want one of %s", strings.Join(v.allowed, ", "))
@@ -90,10 +93,10 @@ func (v textValue) FromTOML(in any) (string, error) {
 func Word(to interface {
 	encoding.TextMarshaler
 	encoding.TextUnmarshaler
-}) Value {
+}, names ...string) Value {
 	text, _ := to.MarshalText()
 	word := string(text)
-	return wordValue{textValue{to: &word}, to}
+	return wordValue{textValue{&word, names}, to}
 }
 
 type wordValue struct {
@@ -162,6 +165,9 @@ type boolValue struct{ to *bool }
 func (v boolValue) String() string { return strconv.FormatBool(*v.to) }
 func (v boolValue) Type() string   { return "bool" }
 func (v boolValue) ToTOML() string { return v.String() }
+
+// Words are what shells complete to.
+func (v boolValue) Words() []string { return []string{"true", "false"} }
 
 func (v boolValue) Set(s string) error {
 	if s != "true" && s != "false" {

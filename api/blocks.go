@@ -156,7 +156,7 @@ func (n *node) watch(ctx context.Context, req *apipb.WatchBlocksRequest, start f
 	if err != nil {
 		return err
 	}
-	done, err := n.openStream()
+	done, err := n.openStream(ctx)
 	if err != nil {
 		return err
 	}

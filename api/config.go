@@ -77,7 +77,10 @@ const (
 	// maxAnswerBytes bounds what a client reads of one answer: the largest block
 	// that any genesis allows, raw and as 100,000 full transactions.
 	maxAnswerBytes = 128 << 20
-	// maxStreams bounds the open streams of all connections.
+	// maxScrapes bounds those who read /metrics at once, half of them from one address.
+	maxScrapes = 8
+	// maxStreams bounds the open streams of all connections, half of them from one address:
+	// they may be silent for as long as they like.
 	maxStreams = 128
 	// maxPerConn bounds the requests at once on an HTTP/2 connection. One whose body
 	// does not come counts in no budget, but takes some 10 KiB: from one address 40 MB.

@@ -33,10 +33,10 @@
 // the bytes of all requests together, as they arrive, the transactions in a request, and
 // the time that headers, a request's body and the reading of an answer may take. What
 // making and sending answers takes of memory has a budget too, large answers one and
-// small answers another, and no address but loopback may hold more than half of it. A
-// request waits some seconds for its turn, and is then refused with a time after which to
-// come again (Unavailable, or 503 with Retry-After). A stream holds one block at most,
-// and nothing between blocks: it reads the ledger at its reader's pace.
+// small answers another, and no address but loopback may hold more than half of it, nor
+// of the streams. A request waits some seconds for its turn, and is then refused with a
+// time after which to come again (Unavailable, or 503 with Retry-After). A stream holds
+// one block at most, and nothing between blocks: it reads the ledger at its reader's pace.
 //
 // No connection waits for a place. The one that has waited longest for a request makes
 // room, and where all have one a newcomer is answered once, if it asks for /healthz,

@@ -63,7 +63,7 @@ func converses(pattern string) bool { return strings.HasPrefix(pattern, "/grpc.r
 // stream.
 func (s *Server) conversation(next http.Handler) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		done, err := s.openStream()
+		done, err := s.openStream(r.Context())
 		if err != nil {
 			s.refuse(w, r, err)
 			return

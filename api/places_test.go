@@ -8,6 +8,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -229,6 +231,57 @@ func TestStreamsKeepTheirPlace(t *testing.T) {
 	for name, stream := range streams {
 		if !stream.Receive() {
 			t.Errorf("%s: %v", name, stream.Err())
+		}
+	}
+}
+
+// farListener gives its connections an address of one's choice.
+type farListener struct {
+	*Memory
+	from atomic.Pointer[string]
+}
+
+func (l *farListener) Accept() (net.Conn, error) {
+	conn, err := l.Memory.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return remote{conn, *l.from.Load()}, nil
+}
+
+type remote struct {
+	net.Conn
+	from string
+}
+
+func (r remote) RemoteAddr() net.Addr { a, _ := net.ResolveTCPAddr("tcp", r.from); return a }
+
+// TestOneAddressLeavesStreamsToOthers opens as many as it may, over HTTP/2.
+func TestOneAddressLeavesStreamsToOthers(t *testing.T) {
+	far := &farListener{Memory: NewMemory()}
+	w := newWorld(t, func(c *Config) { c.Listener, c.Public = far, true })
+	w.dial = far.DialContext
+	watch := func(h2 *http.Client) error {
+		ctx, cancel := context.WithCancel(t.Context())
+		c := connect.NewClient[apipb.WatchBlocksRequest, apipb.WatchBlocksResponse](h2, w.url("/grapevine.v1.Node/WatchBlocks"), connect.WithGRPC())
+		stream, err := c.CallServerStream(ctx, connect.NewRequest(&apipb.WatchBlocksRequest{From: 1}))
+		t.Cleanup(cancel)
+		if err == nil && !stream.Receive() {
+			err = stream.Err()
+		}
+		return err
+	}
+	w.grow(w.tx("x"))
+	for _, from := range []string{"192.0.2.1:1", "[2001:db8::1]:1"} {
+		far.from.Store(&from)
+		one, another := w.second(), w.second()
+		for range maxStreams / 2 {
+			if err := watch(one); err != nil {
+				t.Fatalf("%s: %v", from, err)
+			}
+		}
+		if err := watch(another); connect.CodeOf(err) != connect.CodeResourceExhausted || !strings.Contains(err.Error(), "one address may have 64") {
+			t.Fatalf("%s: one too many: %v", from, err)
 		}
 	}
 }

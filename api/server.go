@@ -27,7 +27,8 @@ type Server struct {
 	bodies  *budget         // of requests
 	large   *budget         // of answers above smallSize
 	small   *budget         // of the others
-	streams chan struct{}   // holds a token for every open stream
+	streams *budget         // one for each that is open
+	scrapes *budget         // one for each reader of /metrics
 	ending  context.Context // ends when streams are to end
 	end     func()          // ends it
 }
@@ -52,7 +53,8 @@ func Listen(cfg Config) (*Server, error) {
 		bodies:  newBudget(maxBudget),
 		large:   newBudget(maxLarge),
 		small:   newBudget(maxSmall),
-		streams: make(chan struct{}, maxStreams),
+		streams: newBudget(maxStreams),
+		scrapes: newBudget(maxScrapes),
 	}
 	s.ending, s.end = context.WithCancel(context.Background())
 	s.mux = s.routes()
@@ -152,12 +154,28 @@ func (s *Server) shutdown(ctx context.Context) {
 }
 
 // openStream takes one of the streams that may be open at once, until done.
-func (s *Server) openStream() (done func(), err error) {
-	select {
-	case s.streams <- struct{}{}:
-		return func() { <-s.streams }, nil
-	default:
-		return nil, connect.NewError(connect.CodeResourceExhausted, fmt.Errorf("%d streams are open already: close one first", cap(s.streams)))
+func (s *Server) openStream(ctx context.Context) (done func(), err error) {
+	a := s.streams.account(holdingsOf(ctx).body.from)
+	if a.try(1) {
+		return a.close, nil
+	}
+	a.close()
+	return nil, connect.NewError(connect.CodeResourceExhausted, fmt.Errorf(
+		"%d streams are open already, of which one address may have %d: close one first", s.streams.size, a.source.size))
+}
+
+// metrics shows the node's, to a few at a time: gathering them takes a while.
+func (s *Server) metrics() http.HandlerFunc {
+	show := promhttp.HandlerFor(s.cfg.Gatherer, promhttp.HandlerOpts{DisableCompression: true})
+	return func(w http.ResponseWriter, r *http.Request) {
+		held := holdingsOf(r.Context())
+		a := s.scrapes.account(held.body.from)
+		defer a.close()
+		if !a.try(1) {
+			s.refuse(w, r, held.busy("readers of /metrics"))
+			return
+		}
+		show.ServeHTTP(w, r)
 	}
 }
 
@@ -175,10 +193,7 @@ func (s *Server) routes() *http.ServeMux {
 	}
 	s.reflection(mux)
 	s.pages(mux, n)
-	mux.Handle("GET /metrics", promhttp.HandlerFor(s.cfg.Gatherer, promhttp.HandlerOpts{
-		DisableCompression:  true,
-		MaxRequestsInFlight: 4,
-	}))
+	mux.HandleFunc("GET /metrics", s.metrics())
 	if !s.cfg.Public { // profiles cost CPU time and show what the process does
 		mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 		mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)

@@ -17,7 +17,7 @@ import (
 // node answers the service's methods.
 type node struct {
 	cfg        Config
-	openStream func() (done func(), err error)
+	openStream func(context.Context) (done func(), err error)
 	ending     context.Context // ends when streams are to end
 	members    atomic.Int64    // how many there were when last asked for
 }

@@ -47,12 +47,8 @@ func (w *world) lines(path string) (next func() (string, error), hangUp func()) 
 // noStreams waits until no stream is open.
 func (w *world) noStreams() {
 	w.t.Helper()
-	for range maxStreams {
-		w.server.streams <- struct{}{}
-	}
-	for range maxStreams {
-		<-w.server.streams
-	}
+	w.server.streams.whole.Acquire(context.Background(), maxStreams) // only ctx could make it fail
+	w.server.streams.whole.Release(maxStreams)
 }
 
 func TestLinesFollowTheChain(t *testing.T) {
@@ -222,12 +218,10 @@ func TestShutdownCutsOffAfterGrace(t *testing.T) {
 
 func TestStreamsAreCounted(t *testing.T) {
 	w := newWorld(t, nil)
-	for range maxStreams {
-		w.server.streams <- struct{}{}
-	}
+	w.server.streams.whole.TryAcquire(maxStreams)
 	status, body := w.get("/v1/blocks")
 	w.want("one too many", status, body, http.StatusTooManyRequests, "128 streams are open already")
-	<-w.server.streams
+	w.server.streams.whole.Release(1)
 	w.lines("/v1/blocks")
 }
 

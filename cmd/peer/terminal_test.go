@@ -48,6 +48,11 @@ func TestTablesFit(t *testing.T) {
 	if err := report.WriteAligned(&out, 80, peerColumns, []peerStatus{status}); err != nil {
 		t.Fatal(err)
 	}
+	status.State = "down"
+	var down strings.Builder
+	if err := report.WriteAligned(&down, 80, peerColumns, []peerStatus{status}); err != nil || strings.Count(down.String(), "–") < 3 || strings.Contains(down.String(), "123456") {
+		t.Errorf("of a peer that is down it says\n%s", &down)
+	}
 	statusTable(&out, &apipb.GetStatusResponse{PeerId: peerID, GenesisId: id, ChainId: strings.Repeat("x", 60), Orderer: peerID, TipId: id, Addrs: []string{"/ip4/192.168.100.100/udp/29701/quic-v1/p2p/" + peerID}})
 	blockTable(&out, &apipb.Block{Header: &apipb.Header{Id: id, Parent: id, TxRoot: id, Producer: id}, Fact: &apipb.Fact{Via: "catch-up", From: peerID, Latency: 123456789, Missing: 10000, Duplicates: 99.99}})
 	for line := range strings.Lines(out.String()) {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -215,13 +216,30 @@ func testnetStatus() *cobra.Command {
 var peerColumns = []report.Column[peerStatus]{
 	{Head: "PEER", Left: true, Cell: func(s peerStatus) string { return strconv.Itoa(s.Peer) }},
 	{Head: "STATE", Left: true, Cell: func(s peerStatus) string { return s.State }},
-	{Head: "HEIGHT", Left: true, Cell: func(s peerStatus) string { return strconv.FormatUint(s.Height, 10) }},
-	{Head: "TIP", Left: true, Spare: 3, Cell: func(s peerStatus) string { return fmt.Sprintf("%.8s", s.TipID) }},
-	{Head: "NEIGHBOURS", Left: true, Cell: func(s peerStatus) string { return strconv.Itoa(int(s.Neighbours)) }},
-	{Head: "POOL", Left: true, Cell: func(s peerStatus) string { return strconv.Itoa(int(s.PoolTxs)) }},
-	{Head: "MEMORY", Left: true, Spare: 1, Cell: func(s peerStatus) string { return report.Size(s.Memory) }},
-	{Head: "PROCESS", Left: true, Spare: 2, Cell: func(s peerStatus) string { return strconv.Itoa(s.PID) }},
+	{Head: "HEIGHT", Left: true, Cell: said(func(s peerStatus) string { return strconv.FormatUint(s.Height, 10) })},
+	{Head: "TIP", Left: true, Spare: 3, Cell: said(func(s peerStatus) string { return fmt.Sprintf("%.8s", s.TipID) })},
+	{Head: "NEIGHBOURS", Left: true, Cell: said(func(s peerStatus) string { return strconv.Itoa(int(s.Neighbours)) })},
+	{Head: "POOL", Left: true, Cell: said(func(s peerStatus) string { return strconv.Itoa(int(s.PoolTxs)) })},
+	{Head: "MEMORY", Left: true, Spare: 1, Cell: running(func(s peerStatus) string { return report.Size(s.Memory) })},
+	{Head: "PROCESS", Left: true, Spare: 2, Cell: running(func(s peerStatus) string { return strconv.Itoa(s.PID) })},
 	{Head: "API", Left: true, Cell: func(s peerStatus) string { return s.API }},
+}
+
+// said is a cell of what a peer says of itself, if it has said anything.
+func said(cell func(peerStatus) string) func(peerStatus) string {
+	return unless(cell, "down", "silent")
+}
+
+// running is a cell of a peer's process, if there is one.
+func running(cell func(peerStatus) string) func(peerStatus) string { return unless(cell, "down") }
+
+func unless(cell func(peerStatus) string, states ...string) func(peerStatus) string {
+	return func(s peerStatus) string {
+		if slices.Contains(states, s.State) {
+			return "–"
+		}
+		return cell(s)
+	}
 }
 
 // statusTimeout is how long a peer may take to answer, before it counts as silent.

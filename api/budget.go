@@ -2,7 +2,7 @@ package api
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"math"
 	"net"
 	"net/netip"
@@ -204,11 +204,17 @@ func (h *holdings) close() {
 // busy refuses a request, with the time after which there will be room: by then who
 // sends or reads nothing has been cut off.
 func (h *holdings) busy(with string) error {
-	seconds := strconv.Itoa(int(math.Ceil(h.stall.Seconds())))
-	err := connect.NewError(connect.CodeUnavailable, errors.New("the node is busy with other "+with+": try again in "+seconds+" s"))
-	err.Meta().Set("Retry-After", seconds)
+	return h.later(fmt.Errorf("the node is busy with other %s: try again in %s s", with, h.seconds()))
+}
+
+// later refuses what the same node may do when it is asked again.
+func (h *holdings) later(why error) error {
+	err := connect.NewError(connect.CodeUnavailable, why)
+	err.Meta().Set("Retry-After", h.seconds())
 	return err
 }
+
+func (h *holdings) seconds() string { return strconv.Itoa(int(math.Ceil(h.stall.Seconds()))) }
 
 // What making an answer allocates, in bytes, as a test measures it. Most of it is
 // garbage when the answer is sent, but garbage is memory until it is collected.

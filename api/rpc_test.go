@@ -228,6 +228,9 @@ func TestSubmitErrors(t *testing.T) {
 	failure = errors.New("the journal's disk is full")
 	status, answer = w.post("/v1/txs", body)
 	w.want("failure", status, answer, http.StatusInternalServerError, failure.Error())
+	failure = fmt.Errorf("%w: no space left on device", mempool.ErrJournal)
+	status, answer = w.post("/v1/txs", body)
+	w.want("failed journal", status, answer, http.StatusServiceUnavailable, failure.Error())
 }
 
 func TestNumbersInJSON(t *testing.T) {

@@ -67,6 +67,9 @@ func (n *node) submit(ctx context.Context, txs []*block.Tx, at []int, verdicts [
 		return nil
 	}
 	got, err := n.cfg.Submit(ctx, txs)
+	if errors.Is(err, mempool.ErrJournal) { // it goes on by itself when its disk does
+		return holdingsOf(ctx).later(fmt.Errorf("submitting: %w", err))
+	}
 	if err != nil {
 		return fmt.Errorf("submitting: %w", err)
 	}

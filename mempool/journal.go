@@ -2,8 +2,10 @@ package mempool
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"iter"
 	"log/slog"
 	"os"
@@ -142,13 +144,23 @@ func (j *journal) write(b *batch) (*segment, error) {
 	j.mu.Unlock()
 	endBatch(b.buf, b.last)
 	if err := j.steps.Do("append", func() error { _, err := j.file.Write(b.buf); return err }); err != nil {
-		return nil, fmt.Errorf("appending to %s: %w", j.path(s.number), err)
+		return nil, fmt.Errorf("appending to %s: %w", j.path(s.number), bare(err))
 	}
 	if err := j.steps.Do("sync appended", j.file.Sync); err != nil {
-		return nil, fmt.Errorf("syncing %s: %w", j.path(s.number), err)
+		return nil, fmt.Errorf("syncing %s: %w", j.path(s.number), bare(err))
 	}
 	b.buf = nil
 	return s, nil
+}
+
+// bare is an error of a file without its path: that of a segment is the one it had before
+// it was finished.
+func bare(err error) error {
+	var at *fs.PathError
+	if errors.As(err, &at) {
+		return at.Err
+	}
+	return err
 }
 
 // last returns the segment that is being written to, and its size.

@@ -67,7 +67,8 @@ func ExitCode(err error) int {
 		return coded.code
 	case api.NotFound(err):
 		return ExitNotFound
-	case errors.As(err, &network) && network.Op != "listen", connect.CodeOf(err) == connect.CodeUnavailable:
+	case errors.As(err, &network) && network.Op != "listen",
+		connect.CodeOf(err) == connect.CodeUnavailable && !connect.IsWireError(err): // else it answered, that it is busy
 		return ExitUnreachable
 	case errors.Is(err, context.DeadlineExceeded):
 		return ExitTimeout

@@ -285,3 +285,22 @@ func TestOneAddressLeavesStreamsToOthers(t *testing.T) {
 		}
 	}
 }
+
+// TestConnectionsOfHTTP2AreIdleBetweenRequests: they make room as others do.
+func TestConnectionsOfHTTP2AreIdleBetweenRequests(t *testing.T) {
+	inBubble(t, nil, func(w *world) {
+		res, err := w.second().Do(w.request(http.MethodGet, "/v1/status", ""))
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		res.Body.Close()
+		w.dials(1, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00") // and no request
+		synctest.Wait()
+		p := w.server.places
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if n := p.count(func(c *placed) bool { return c.idle }); n != 2 || len(p.conns) != 2 {
+			w.t.Errorf("%d of %d connections are idle, want both of two", n, len(p.conns))
+		}
+	})
+}

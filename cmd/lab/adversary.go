@@ -21,9 +21,9 @@ import (
 const adversaryHelp = `Start a testnet of real peers, hand in transactions, and let hostile peers join, one
 case after another. A row is printed for each:
 
-  p50, p95   how long a transaction takes to stand in the ledger of every honest peer
+  p50, p95   how long until a transaction stands in every honest peer's ledger
   memory     by how much the peer that grew most grew
-  liars      hostile peers that an honest one still has for a neighbour in the end
+  liars      hostile peers that still have an honest neighbour in the end
 
 In every case honest peers must stay alive, ready, and connected to each other, and their
 ledgers must agree; every transaction must be acknowledged and come to all of them; p95 may

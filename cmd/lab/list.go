@@ -2,14 +2,16 @@ package main
 
 import (
 	"cmp"
-	"fmt"
 	"io"
+	"os"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"grapevine/cmd/internal/cli"
+	"grapevine/testnet/report"
 	"grapevine/testnet/scenario"
 )
 
@@ -31,11 +33,9 @@ are part of the program, and stand in testnet/scenarios of its source.`,
 		slices.SortStableFunc(list, func(a, b listedScenario) int { // the default first
 			return cmp.Compare(rankOf(a.Name), rankOf(b.Name))
 		})
-		return out.Print(cmd, list, func(w io.Writer) {
-			fmt.Fprintln(w, "NAME\tPEERS\tBLOCKS\tWORLD\tPROTOCOLS\tABOUT")
-			for _, s := range list {
-				fmt.Fprintf(w, "%s\t%d\t%d\t%s\t%s\t%s\n", s.Name, s.Peers, s.Blocks, s.World, strings.Join(s.Protocols, ","), s.About)
-			}
+		return out.Write(cmd, list, func(w io.Writer) error {
+			width := cli.Width(os.Stdout)
+			return report.WriteAligned(w, width, listColumns(width), list)
 		})
 	}
 	return cmd
@@ -57,6 +57,25 @@ type listedScenario struct {
 	Blocks    int      `json:"blocks"`
 	Protocols []string `json:"protocols"`
 	Seed      uint64   `json:"seed"`
+}
+
+// listColumns are those of lab list. In a narrow terminal the text ends with it.
+func listColumns(width int) []report.Column[listedScenario] {
+	about := func(s listedScenario) string {
+		const name = 12 // what the names and the gap behind them take
+		if text := []rune(s.About); width > name && len(text) > width-name {
+			return string(text[:width-name-1]) + "…"
+		}
+		return s.About
+	}
+	return []report.Column[listedScenario]{
+		{Head: "NAME", Left: true, Cell: func(s listedScenario) string { return s.Name }},
+		{Head: "PEERS", Left: true, Spare: 1, Cell: func(s listedScenario) string { return strconv.Itoa(s.Peers) }},
+		{Head: "BLOCKS", Left: true, Spare: 2, Cell: func(s listedScenario) string { return strconv.Itoa(s.Blocks) }},
+		{Head: "WORLD", Left: true, Spare: 3, Cell: func(s listedScenario) string { return s.World }},
+		{Head: "PROTOCOLS", Left: true, Spare: 4, Cell: func(s listedScenario) string { return strings.Join(s.Protocols, ",") }},
+		{Head: "ABOUT", Left: true, Cell: about},
+	}
 }
 
 // scenarioNames are what shells complete to.

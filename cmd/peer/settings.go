@@ -187,7 +187,7 @@ func settingsHelp() string {
 	var b strings.Builder
 	b.WriteString("Each setting can be given as a flag of peer start, else as an environment\nvariable, else as a key of config.toml in the home directory. Sizes take KiB, MiB\nand GiB, durations ms, s, m and h; lists are comma-separated in flags and\nvariables, and the flag may be given several times.\n")
 	for _, row := range defaultSettings().table() {
-		fmt.Fprintf(&b, "\n  %s (%s), default %s\n      --%s  %s\n      %s\n", row.key, row.value.Type(), row.value.ToTOML(), row.flag(), row.env(), row.help)
+		fmt.Fprintf(&b, "\n  %s (%s)\n      default %s\n      --%s  %s\n%s\n", row.key, row.value.Type(), row.value.ToTOML(), row.flag(), row.env(), cli.Wrap(row.help, "      "))
 	}
 	return b.String()
 }

@@ -7,7 +7,10 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/spf13/cobra"
+
 	"grapevine/api/apipb"
+	"grapevine/cmd/internal/cli/clitest"
 	"grapevine/dissemination/arrival"
 	"grapevine/testnet/report"
 )
@@ -61,4 +64,26 @@ func TestTablesFit(t *testing.T) {
 			t.Errorf("%d characters: %s", n, line)
 		}
 	}
+}
+
+// Help fits 80 characters, of every command, but for examples.
+func TestHelpFits(t *testing.T) {
+	check := func(name, text string) {
+		text, _, _ = strings.Cut(text, "\nExamples:")
+		for line := range strings.Lines(text) {
+			if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); n > 80 && strings.Contains(strings.TrimSpace(line), " ") { // an address alone cannot be broken
+				t.Errorf("%s, %d characters: %s", name, n, line)
+			}
+		}
+	}
+	clitest.Leaves(newRoot(), func(words []string, c *cobra.Command) {
+		check(c.CommandPath(), c.Long)
+		_, flags, _ := strings.Cut(c.UsageString(), "\nFlags:")
+		check(c.CommandPath()+"'s flags", flags)
+	})
+	settings, _, err := newRoot().Find([]string{"settings"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	check("settings", settings.Long)
 }

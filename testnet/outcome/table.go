@@ -12,7 +12,7 @@ import (
 var played = []report.Column[Row]{
 	{Head: "protocol", Cell: func(r Row) string { return r.Protocol }},
 	{Head: "world", Cell: func(r Row) string { return r.World }},
-	{Head: "peers", Cell: func(r Row) string { return strconv.Itoa(r.Peers) }},
+	{Head: "peers", Cell: func(r Row) string { return strconv.Itoa(r.Peers) }, Spare: 6},
 	{Head: "blocks", Cell: func(r Row) string { return strconv.Itoa(r.Blocks) }, Spare: 3},
 }
 

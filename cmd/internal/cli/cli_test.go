@@ -43,6 +43,26 @@ func TestShellQuoted(t *testing.T) {
 	}
 }
 
+func TestWrap(t *testing.T) {
+	words := strings.Repeat("seventeen letters ", 20)
+	text := "First " + words + "\nand on.\n\nSecond:\n\n  1   a table " + words + "\n"
+	got := Wrap(text, "")
+	if strings.Join(strings.Fields(got), " ") != strings.Join(strings.Fields(text), " ") {
+		t.Errorf("words are lost: %s", got)
+	}
+	for line := range strings.Lines(got) {
+		if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); n > helpWidth && !strings.HasPrefix(line, " ") {
+			t.Errorf("%d characters: %s", n, line)
+		}
+	}
+	if !strings.Contains(got, "\n\nSecond:\n\n  1   a table ") || !strings.HasSuffix(got, "\n") {
+		t.Errorf("paragraphs or tables are not what they were:\n%s", got)
+	}
+	if got := Wrap(words, "    "); !strings.HasPrefix(got, "    seventeen") || strings.Count(got, "\n    seventeen")+strings.Count(got, "\n    letters") != strings.Count(got, "\n") {
+		t.Errorf("indented:\n%s", got)
+	}
+}
+
 // A bar stays on its line, whatever the terminal's width, and never goes back.
 func TestProgressStaysOnItsLine(t *testing.T) {
 	for _, width := range []int{0, 20, 80} {

@@ -11,6 +11,7 @@ import (
 	"runtime/debug"
 	"strings"
 	"syscall"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -27,7 +28,58 @@ func Root(cmd *cobra.Command, children ...*cobra.Command) *cobra.Command {
 	cmd.AddCommand(versionCommand(cmd.Name()))
 	cmd.AddCommand(&cobra.Command{Use: "exit-codes", Short: "What the exit codes mean", Long: exitHelp})
 	completeValues(cmd)
+	fitHelp(cmd)
+	cmd.SetUsageTemplate(strings.ReplaceAll(cmd.UsageTemplate(), ".FlagUsages", fmt.Sprintf(".FlagUsagesWrapped %d", helpWidth)))
 	return cmd
+}
+
+// helpWidth is how many characters a line of help has at most: what every terminal has.
+const helpWidth = 80
+
+// fitHelp breaks the lines of this command's help, and of those below it, anew.
+func fitHelp(cmd *cobra.Command) {
+	cmd.Long = Wrap(cmd.Long, "")
+	for _, c := range cmd.Commands() {
+		fitHelp(c)
+	}
+}
+
+// Wrap breaks the lines of a text anew, so that with the indent before each none is longer
+// than help may be. Lines that begin with a space stay as they are, and so do lines of one
+// word.
+func Wrap(text, indent string) string {
+	var b strings.Builder
+	at := 0 // in the line that is being written; 0: at its beginning
+	end := func() {
+		if at > 0 {
+			b.WriteByte('\n')
+		}
+		at = 0
+	}
+	for line := range strings.Lines(text) {
+		if strings.HasPrefix(line, " ") || strings.TrimSpace(line) == "" {
+			end()
+			b.WriteString(line)
+			continue
+		}
+		for word := range strings.FieldsSeq(line) {
+			size := utf8.RuneCountInString(word)
+			if at > 0 && at+1+size > helpWidth {
+				end()
+			}
+			if at == 0 {
+				b.WriteString(indent + word)
+				at = len(indent) + size
+				continue
+			}
+			b.WriteString(" " + word)
+			at += 1 + size
+		}
+	}
+	if at > 0 && strings.HasSuffix(text, "\n") {
+		b.WriteByte('\n')
+	}
+	return b.String()
 }
 
 // version is what the command of that name prints.

@@ -15,7 +15,7 @@ Usage: scripts/soak.sh --ledger
        scripts/soak.sh --worlds
        scripts/soak.sh --adversary [CASE…]
        scripts/soak.sh [-n PEERS] [--rate R] [--duration D] [--size B] [--kill]
-                       [--peer I] [--dir DIR] [-- FLAGS OF testnet up]
+                       [--restores N] [--peer I] [--dir DIR] [-- FLAGS OF testnet up]
 
   --ledger      instead of a testnet: a process that appends to a ledger is ended with
                 SIGKILL 200 times, and no block that it reported may be lost
@@ -36,6 +36,9 @@ Usage: scripts/soak.sh --ledger
   --size B      bytes of payload (default 250)
   --kill        SIGKILL a peer chosen at random, orderer included, again and again,
                 and start it again
+  --restores N  N times, instead of a duration: SIGKILL a peer chosen at random, orderer
+                included, put an old copy of its home in its home's place, and start it.
+                Transactions are submitted to those alone that keep their homes meanwhile
   --peer I      kill this peer, not one chosen at random
   --dir DIR     keep the network's files here (default: a temporary directory)
 
@@ -43,6 +46,7 @@ Examples:
   scripts/soak.sh                                 20 peers, 500 tx/s, 30 s
   scripts/soak.sh -n 7 --rate 200 --duration 2m --kill
   scripts/soak.sh -n 5 --kill --peer 0 -- --mode pull
+  scripts/soak.sh -n 5 --rate 100 --restores 50
   scripts/soak.sh --simulate 10000
 HELP
 }
@@ -64,6 +68,8 @@ check() {
 	[[ $duration =~ ^([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$ && $duration =~ [1-9] ]] ||
 		die "--duration $duration: want a time with its unit, such as 250ms, 30s or 2m"
 	[[ $size =~ ^[0-9]{1,9}(KiB|MiB|GiB)?$ ]] || die "--size $size: want bytes, such as 500 or 64KiB"
+	[[ -z $restores || $restores =~ ^[1-9][0-9]{0,4}$ ]] && { [[ -z $restores ]] || ((peers > 1)); } ||
+		die "--restores $restores of $peers peers: want a number, and two peers or more"
 	[[ -z $victim || $victim =~ ^(0|[1-9][0-9]{0,2})$ ]] && ((${victim:-0} < peers)) || die "--peer $victim: want 0 to $((peers - 1))"
 }
 
@@ -97,10 +103,10 @@ scenarios() {
 	exit "$code"
 }
 
-peers=20 rate=500 duration=30s size=250 kills=false victim='' dir=''
+peers=20 rate=500 duration=30s size=250 kills=false victim='' dir='' restores=''
 while (($#)); do
 	case $1 in
-	-n | --rate | --duration | --size | --peer | --dir)
+	-n | --rate | --duration | --size | --peer | --dir | --restores)
 		[[ -n ${2-} ]] || die "$1 wants a value"
 		case $1 in
 		-n) peers=$2 ;;
@@ -108,6 +114,7 @@ while (($#)); do
 		--duration) duration=$2 ;;
 		--size) size=$2 ;;
 		--peer) victim=$2 ;;
+		--restores) restores=$2 ;;
 		--dir) dir=$2 ;;
 		esac
 		shift
@@ -166,10 +173,57 @@ net up -n "$peers" "$@" >"$dir/up.txt" || {
 }
 net status
 
+# again starts a peer that was killed. An orderer whose lock may be old says that no other
+# node has its key, and that what it signed is known to others.
+again() {
+	if (($1 == 0)) && [[ -n $restores ]]; then net start "$1" --reset-lock; else net start "$1"; fi
+}
+
+# copy_home FROM TO copies all that a backup has of a home; logs stay where they are.
+copy_home() {
+	mkdir -p "$2"
+	find "$2" -mindepth 1 -maxdepth 1 ! -name peer.log -exec rm -rf {} +
+	tar -C "$1" --exclude ./peer.log -cf - . | tar -C "$2" -xf -
+}
+
+# restore_some N FROM TO PEERS… restores homes of the peers FROM to TO, N times, while
+# the others take transactions.
+restore_some() {
+	local n=$1 from=$2 to=$3 i=0 k
+	bin/peer testnet load --dir "$dir" --rate "$rate" --duration 24h --size "$size" --through "$4" >"$dir/load.txt" &
+	load=$!
+	for ((i = from; i <= to; i++)); do # of each there is a copy
+		net kill "$i" && copy_home "$dir/peer-$i" "$dir/copy-$i" && again "$i"
+	done
+	for ((k = 0; k < n; k++)); do
+		i=$((from + RANDOM % (to - from + 1)))
+		sleep $((RANDOM % 3)).$((RANDOM % 10))
+		kill -0 "$load"
+		net kill "$i"
+		copy_home "$dir/peer-$i" "$dir/newer"
+		copy_home "$dir/copy-$i" "$dir/peer-$i"
+		((RANDOM % 2)) || copy_home "$dir/newer" "$dir/copy-$i"
+		again "$i"
+		count=$((count + 1))
+	done
+	kill "$load" # it prints its result
+	wait "$load" || [[ $? == 143 ]]
+	load=''
+	cat "$dir/load.txt"
+}
+
+count=0
+if [[ -n $restores ]]; then
+	half=$((peers / 2))
+	say "restoring old copies of the homes of peers 0 to $((half - 1)), and then of the others"
+	restore_some $(((restores + 1) / 2)) 0 $((half - 1)) "$(seq -s, "$half" $((peers - 1)))"
+	restore_some $((restores / 2)) "$half" $((peers - 1)) "$(seq -s, 0 $((half - 1)))"
+	duration=1s
+fi
+
 say "offering $rate transactions a second for $duration"
 net load --rate "$rate" --duration "$duration" --size "$size" >"$dir/load.txt" &
 load=$!
-count=0
 while $kills && kill -0 "$load" 2>/dev/null; do
 	i=${victim:-$((RANDOM % peers))}
 	sleep 2
@@ -184,7 +238,7 @@ wait "$load" || code=$?
 load=''
 cat "$dir/load.txt"
 ((code == 0)) || exit "$code"
-((count == 0)) || echo "kills and restarts: $count"
+((count == 0)) || echo "kills and restarts: $count${restores:+, each with an old copy of the home}"
 
 say 'how the blocks spread'
 net report --timeout 60s | tail -n 12

@@ -298,13 +298,18 @@ func testnetStart() *cobra.Command {
 		Args:    cobra.ExactArgs(1),
 	}
 	dir := dirFlag(cmd)
+	resetLock := cmd.Flags().Bool("reset-lock", false, "of the orderer, when its home is an old copy: as of peer start")
 	patience := cmd.Flags().Duration("timeout", time.Minute, "how long it may take to be ready")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		i, err := peerNumber(args[0])
 		if err != nil {
 			return err
 		}
-		if err := local.Start(cmd.Context(), *dir, i, *patience); err != nil {
+		var flags []string
+		if *resetLock {
+			flags = append(flags, "--reset-lock")
+		}
+		if err := local.Start(cmd.Context(), *dir, i, *patience, flags...); err != nil {
 			return testnetError(err)
 		}
 		fmt.Fprintf(cmd.OutOrStdout(), "peer %d is ready\n", i)

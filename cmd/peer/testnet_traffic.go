@@ -11,11 +11,13 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"grapevine/api"
 	"grapevine/api/apipb"
 	"grapevine/block"
 	"grapevine/block/sig"
 	"grapevine/cmd/internal/cli"
 	"grapevine/testnet/ledgers"
+	"grapevine/testnet/local"
 	"grapevine/testnet/report"
 	"grapevine/testnet/traffic"
 )
@@ -229,6 +231,7 @@ those that a peer acknowledged are added to DIR/acknowledged, for peer testnet c
 	cmd.Flags().DurationVar(&load.Duration, "duration", 10*time.Second, "how long")
 	cmd.Flags().Var(cli.Size(&load.Size), "size", "payload of each")
 	cmd.Flags().IntVar(&load.Senders, "senders", 100, "keys that take turns to sign")
+	through := cmd.Flags().IntSlice("through", nil, "the peers that take part, such as 3,4; by default all")
 	patience := cmd.Flags().Duration("timeout", 30*time.Second, "how long a transaction is offered to one peer after the other")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if load.Rate <= 0 || load.Duration <= 0 || load.Senders < 1 {
@@ -242,6 +245,9 @@ those that a peer acknowledged are added to DIR/acknowledged, for peer testnet c
 			return err
 		}
 		defer n.close()
+		if err := n.only(*through); err != nil {
+			return err
+		}
 		res, err := n.offer(cmd.Context(), load, *patience)
 		if err != nil {
 			return err
@@ -255,6 +261,29 @@ those that a peer acknowledged are added to DIR/acknowledged, for peer testnet c
 		return res.Err()
 	}
 	return cmd
+}
+
+// only forgets all peers but these, unless there are none.
+func (n *network) only(through []int) error {
+	if len(through) == 0 {
+		return nil
+	}
+	for _, i := range through {
+		if i < 0 || i >= len(n.Peers) {
+			return cli.Usagef("--through %d: the testnet's peers are 0 to %d", i, len(n.Peers)-1)
+		}
+	}
+	var peers []local.Peer
+	var clients []*api.Client
+	for i, c := range n.clients {
+		if slices.Contains(through, i) {
+			peers, clients = append(peers, n.Peers[i]), append(clients, c)
+		} else {
+			c.Close()
+		}
+	}
+	n.Peers, n.clients = peers, clients
+	return nil
 }
 
 func (n *network) offer(ctx context.Context, load traffic.Load, patience time.Duration) (res traffic.Result, err error) {

@@ -200,8 +200,9 @@ func late(patience time.Duration) error {
 	return fmt.Errorf("within %v: %w", patience, context.DeadlineExceeded)
 }
 
-// Start starts peer i of the network in dir again, and returns when it is ready.
-func Start(ctx context.Context, dir string, i int, patience time.Duration) error {
+// Start starts peer i of the network in dir again, with flags of peer start besides, and
+// returns when it is ready.
+func Start(ctx context.Context, dir string, i int, patience time.Duration, flags ...string) error {
 	return change(dir, func(n *Network) error {
 		if err := n.checkIndex(i); err != nil {
 			return err
@@ -213,7 +214,7 @@ func Start(ctx context.Context, dir string, i int, patience time.Duration) error
 		if running {
 			return fmt.Errorf("%s is %w as process %d", n.Peers[i].Name(), ErrRunning, n.Peers[i].Process.PID)
 		}
-		s, err := n.start(i)
+		s, err := n.start(i, flags...)
 		if err != nil {
 			return err
 		}

@@ -20,14 +20,14 @@ type Started struct {
 	log   int64           // the log's size before: what this process writes comes behind
 }
 
-// start launches peer i's process.
-func (n *Network) start(i int) (*Started, error) {
+// start launches peer i's process, with flags of peer start besides.
+func (n *Network) start(i int, flags ...string) (*Started, error) {
 	p := &n.Peers[i]
 	var size int64
 	if info, err := os.Stat(p.Log()); err == nil {
 		size = info.Size()
 	}
-	process, ended, err := launch(n.Binary, []string{"start", "--home", p.Home}, share(len(n.Peers)), p.Log())
+	process, ended, err := launch(n.Binary, append([]string{"start", "--home", p.Home}, flags...), share(len(n.Peers)), p.Log())
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", p.Name(), err)
 	}

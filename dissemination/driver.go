@@ -116,6 +116,7 @@ type Driver struct {
 	turns    [wire.NumLanes]*turns
 	stored   *turns // of those that ask for what only the disk has
 	reading  *turns // of those that ask for ranges
+	stale    *turns // of those whose gossip brings nothing new
 	credits  *credits
 	helpers  helpers
 	pools    *pools
@@ -150,6 +151,7 @@ func New(cfg Config) *Driver {
 		d.turns[lane] = newTurns(allowance, d.done)
 	}
 	d.stored, d.reading = newTurns(0, d.done), newTurns(0, d.done)
+	d.stale = newTurns(allowance, d.done)
 	d.credits = newCredits()
 	d.pools = newPools(d, now)
 	d.outgoing = newPublisher(cfg.Host, d.metrics, d.log, now)
@@ -342,7 +344,7 @@ func (d *Driver) PeerDown(p wire.PeerID) {
 		d.core.PeerDown(now, p)
 		d.pools.peerDown(p)
 		d.ranges.end(p)
-		for _, t := range append(d.turns[:], d.stored, d.reading) {
+		for _, t := range append(d.turns[:], d.stored, d.reading, d.stale) {
 			t.forget(p)
 		}
 		d.credits.forget(p)

@@ -6,6 +6,7 @@ import (
 
 	"grapevine/block"
 	"grapevine/dissemination/message"
+	"grapevine/p2p"
 	"grapevine/p2p/wire"
 )
 
@@ -156,5 +157,31 @@ func TestWhoBringsSomethingIsTold(t *testing.T) {
 		if len(d.useful) != 2 || !d.useful["a"] || !d.useful["c"] {
 			t.Errorf("useful are %v, want a and c", d.useful)
 		}
+	})
+}
+
+// Gossip that brings nothing new is not looked at for ever: its neighbour is passed over
+// until a twentieth of a core would have been enough for it, and no other is.
+func TestStaleGossipIsNotListenedTo(t *testing.T) {
+	open(t, func(d *desk) {
+		txs := d.txs(3)
+		d.pool.Offer(time.Now(), txs[:1])
+		known, fresh := message.Encode(&message.Txs{Txs: txs[:1]}), message.Encode(&message.Txs{Txs: txs[1:2]})
+		for range 3 * int(allowance/staleGap) {
+			if v := d.driver.Validate(d.t.Context(), "a", known); v != p2p.VerdictIgnore {
+				t.Fatalf("what is known already is found %v", v)
+			}
+		}
+		if d.driver.Validate(d.t.Context(), "a", fresh); d.pool.Has(txs[1].ID()) {
+			t.Error("it is listened to")
+		}
+		if v := d.driver.Validate(d.t.Context(), "b", fresh); v != p2p.VerdictAccept {
+			t.Errorf("another's gossip is found %v", v)
+		}
+		time.Sleep(time.Second) // virtual
+		if v := d.driver.Validate(d.t.Context(), "a", message.Encode(&message.Txs{Txs: txs[2:]})); v != p2p.VerdictAccept {
+			t.Errorf("after a pause its gossip is found %v", v)
+		}
+		d.wantNoCharge()
 	})
 }

@@ -19,7 +19,7 @@ type pools struct {
 
 	pool *mempool.Pool
 	send func(to wire.PeerID, m message.Message) bool
-	take func([]*block.Tx) (taken, error)
+	take func(wire.PeerID, []*block.Tx) (taken, error)
 	post func(event)
 
 	turns   *turns
@@ -93,7 +93,7 @@ func (p *pools) onInventory(from wire.PeerID, m *message.Inventory) {
 	p.turns.wait(from, poolGap)
 	mine, covered := p.pool.Inventory(m.Salt, m.Low, m.High, message.MaxHashes)
 	var lack []uint64
-	if p.pool.Room() { // else it would be refused: the next comparison finds it again
+	if p.pool.Room(string(from)) { // else it would be refused: the next comparison finds it again
 		lack = subtract(upto(m.Hashes, covered), mine)
 	}
 	p.post(func(now time.Time) { p.core.Named(now, from, m.Salt, m.Reply, lack) })
@@ -167,11 +167,11 @@ func (p *pools) onTxs(from wire.PeerID, m *message.Txs) (asked bool, unasked int
 	}
 	p.wants[from] = owes
 	p.mu.Unlock()
+	got, err = p.take(from, m.Txs[:allowed])
 	if allowed > 0 || asked {
 		bytes := sizeOf(m.Txs[:allowed])
-		p.post(func(now time.Time) { p.core.Came(now, from, bytes, p.largest) })
+		p.post(func(now time.Time) { p.core.Came(now, from, bytes, got.added, p.largest) })
 	}
-	got, err = p.take(m.Txs[:allowed])
 	return asked, sizeOf(m.Txs[allowed:]), got, err
 }
 

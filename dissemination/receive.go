@@ -238,8 +238,13 @@ func sizeOf(list []*block.Tx) (bytes int) {
 
 // Validate is the GossipSub topic's validator: it takes a batch of transactions
 // into the pool, and passes it on only if one of them was new here, and all of them may
-// stand in the next block. What is not passed on the comparisons of pools spread.
+// stand in the next block. What is not passed on the comparisons of pools spread. A
+// neighbour whose gossip brought nothing new, again and again, is not listened to for a
+// while; it is not charged, for it may be late, and mean well.
 func (d *Driver) Validate(_ context.Context, from wire.PeerID, data []byte) p2p.Verdict {
+	if d.stale.over(from) {
+		return p2p.VerdictIgnore
+	}
 	m, err := d.decoder.Decode(wire.Txs, data)
 	batch, ok := m.(*message.Txs)
 	if err == nil && !ok {
@@ -250,9 +255,11 @@ func (d *Driver) Validate(_ context.Context, from wire.PeerID, data []byte) p2p.
 		return p2p.VerdictReject
 	}
 	d.metrics.message("gossip", "in", len(data))
-	got, err := d.takeTxs(batch.Txs)
+	got, err := d.takeTxs(from, batch.Txs)
 	if got.added > 0 {
 		d.hasBrought(from)
+	} else {
+		d.stale.use(from, staleGap+time.Duration(len(data))*time.Second/bytesPerSec)
 	}
 	switch {
 	case err != nil:
@@ -271,7 +278,7 @@ type taken struct{ added, untimely int }
 // takeTxs puts transactions from other peers into the pool. The error says that one of
 // them is wrong whatever the time, which no honest peer passes on; the right ones are
 // kept.
-func (d *Driver) takeTxs(list []*block.Tx) (got taken, err error) {
+func (d *Driver) takeTxs(from wire.PeerID, list []*block.Tx) (got taken, err error) {
 	height := d.cfg.Ledger.Tip().Height + 1
 	timely := make([]*block.Tx, 0, len(list))
 	for _, t := range list {
@@ -280,7 +287,7 @@ func (d *Driver) takeTxs(list []*block.Tx) (got taken, err error) {
 		}
 	}
 	got.untimely = len(list) - len(timely)
-	verdicts := d.cfg.Pool.OfferUnchecked(time.Now(), timely, func(lacking []*block.Tx) []error {
+	verdicts := d.cfg.Pool.OfferUnchecked(time.Now(), string(from), timely, func(lacking []*block.Tx) []error {
 		errs := sig.VerifyTxs(d.network, lacking)
 		err = errors.Join(errs...)
 		return errs

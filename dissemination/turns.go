@@ -20,6 +20,7 @@ const (
 	pullGap     = 20 * time.Millisecond
 	orderingGap = time.Millisecond
 	evidenceGap = 100 * time.Millisecond // two signatures, or a whole block's
+	staleGap    = time.Millisecond       // of gossip that brings nothing new: to look for what it names
 	bytesPerSec = 32 << 20               // of any of these, for decoding it
 
 	// allowance is how much of its share a peer may use at once: the two seconds after a
@@ -103,6 +104,25 @@ func (t *turns) wait(from wire.PeerID, gap time.Duration) {
 	case <-timer.C:
 	case <-t.done:
 	}
+}
+
+// use uses up a peer's lane without a wait.
+func (t *turns) use(from wire.PeerID, gap time.Duration) {
+	now := time.Now()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	at := t.next[from]
+	if at.Before(now) {
+		at = now
+	}
+	t.next[from] = at.Add(gap)
+}
+
+// over says whether the peer would have to wait.
+func (t *turns) over(from wire.PeerID) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return time.Until(t.next[from]) > t.allowance
 }
 
 // forget forgets a peer.

@@ -186,11 +186,11 @@ func (p *Pool) Arrived(id block.ID) (at time.Time, local bool, ok bool) {
 	return time.Time{}, false, false
 }
 
-// Room says whether the pool takes another transaction of the usual size.
-func (p *Pool) Room() bool {
+// Room says whether the pool takes another transaction of the usual size from a neighbour.
+func (p *Pool) Room(from string) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return len(p.shelf.entries) < p.cfg.MaxTxs && p.shelf.bytes+usualBytes <= p.cfg.MaxBytes
+	return !p.shelf.sated(from, usualBytes) && len(p.shelf.entries) < p.cfg.MaxTxs && p.shelf.bytes+usualBytes <= p.cfg.MaxBytes
 }
 
 // usualBytes is the size of a usual transaction; a pool without room for one is full.
@@ -278,8 +278,8 @@ func (p *Pool) commit(now time.Time, height uint64, txs []*block.Tx) map[*segmen
 		if e == nil {
 			continue
 		}
-		p.shelf.drop(e)
 		p.shelf.yield(e.sender)
+		p.shelf.drop(e)
 		p.leave(e, Verdict{Status: Committed})
 		p.stats.Committed++
 		p.stats.Waited += now.Sub(e.at)

@@ -347,7 +347,7 @@ func TestOnlyWhatIsLackingIsChecked(t *testing.T) {
 	p.Offer(t0, []*block.Tx{held})
 	wrong := errors.New("a wrong signature")
 	var checked []*block.Tx
-	v := p.OfferUnchecked(t0, []*block.Tx{committed, held, lacking}, func(list []*block.Tx) []error {
+	v := p.OfferUnchecked(t0, "a", []*block.Tx{committed, held, lacking}, func(list []*block.Tx) []error {
 		checked = append(checked, list...)
 		return []error{wrong}
 	})

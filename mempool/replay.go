@@ -113,7 +113,7 @@ func (p *Pool) wants(t *block.Tx) (bool, error) {
 // take puts a replayed transaction on offer unless it is there.
 func (p *Pool) take(r record) {
 	if p.shelf.entries[r.tx.ID()] == nil {
-		e := p.shelf.hold(r.tx, r.at)
+		e := p.shelf.hold(r.tx, r.at, "")
 		e.local = true
 		p.shelf.show(e)
 	}

@@ -7,8 +7,9 @@ import (
 	"grapevine/block"
 )
 
-// Select chooses transactions for the block at height: fairly among senders, a
-// sender's own in order of arrival, at most maxCount, and no more than
+// Select chooses transactions for the block at height: fairly among those who brought
+// them, neighbours and this node's clients together, and fairly among the senders of
+// each; a sender's own in order of arrival, at most maxCount, and no more than
 // preferredBytes in all, except that the first may be larger, up to
 // absoluteBytes, and then stands alone. What came later than by is left out, for
 // others may not have it yet; with a zero time nothing is. It removes nothing:
@@ -39,25 +40,51 @@ type selection struct {
 	txs                        []*block.Tx
 }
 
-// fill goes round the ring until the selection is full or no sender has anything
-// left that fits.
+// fill goes round the sources, each of which goes round its senders, until the selection
+// is full or none has anything left that fits.
 func (s *selection) fill(ring *list.List) []*block.Tx {
-	var again []*list.Element // where those senders stand that had a turn and have more
-	for el := ring.Front(); el != nil && !s.full(); el = el.Next() {
-		if next := s.turn(el.Value.(*sender).own.Front()); next != nil {
-			again = append(again, next)
-		}
+	var lines []*line
+	for el := ring.Front(); el != nil; el = el.Next() {
+		lines = append(lines, &line{first: el.Value.(*source).ring.Front()})
 	}
-	for len(again) > 0 && !s.full() {
-		round := again
-		again = again[:0] // never ahead of the reading
-		for _, el := range round {
-			if next := s.turn(el); next != nil {
-				again = append(again, next)
+	for len(lines) > 0 && !s.full() {
+		round := lines
+		lines = lines[:0] // never ahead of the reading
+		for _, l := range round {
+			if !s.full() && l.turn(s) {
+				lines = append(lines, l)
 			}
 		}
 	}
 	return s.txs
+}
+
+// line is where a source's senders stand in a selection.
+type line struct {
+	first *list.Element   // the next of those that had no turn yet, in source.ring; nil: all had one
+	again []*list.Element // where those stand that had a turn and have more
+}
+
+// turn takes one transaction of the source's next sender, and says whether it took any.
+func (l *line) turn(s *selection) bool {
+	for taken := len(s.txs); ; {
+		var from *list.Element
+		switch {
+		case l.first != nil:
+			from = l.first.Value.(*sender).own.Front()
+			l.first = l.first.Next()
+		case len(l.again) > 0:
+			from, l.again = l.again[0], l.again[1:]
+		default:
+			return false
+		}
+		if next := s.turn(from); next != nil {
+			l.again = append(l.again, next)
+		}
+		if len(s.txs) > taken {
+			return true
+		}
+	}
 }
 
 // full says that not even the smallest transaction has room.

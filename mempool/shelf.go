@@ -24,7 +24,8 @@ type shelf struct {
 	arrival list.List // of *entry on offer, in order of arrival
 
 	senders  map[block.PublicKey]*sender // those with an entry
-	ring     list.List                   // of *sender with something on offer, next in turn first
+	sources  map[string]*source          // those with an entry, or with a sender on offer
+	ring     list.List                   // of *source with something on offer, next in turn first
 	expiries expiryHeap                  // those on offer, the lowest expiry on top
 }
 
@@ -40,6 +41,7 @@ type entry struct {
 	tx     *block.Tx
 	at     time.Time // when it came to this node
 	sender *sender
+	source *source // who brought it
 
 	local   bool     // acknowledged to a submitter, journalled if there is a journal
 	segment *segment // where it is journalled; nil: nowhere
@@ -57,7 +59,19 @@ type sender struct {
 	key     block.PublicKey
 	entries int           // all of them; never 0
 	own     list.List     // of *entry on offer, in order of arrival
-	ring    *list.Element // in shelf.ring; nil: nothing on offer
+	source  *source       // who brought the first of those on offer
+	ring    *list.Element // in source.ring; nil: nothing on offer
+}
+
+// source is who brings transactions: a neighbour, or "" for clients of this node. Its
+// senders are fair among themselves, and the sources among each other, so that a crowd of
+// keys gets no more of a block than the one neighbour it comes by.
+type source struct {
+	name    string
+	entries int           // brought by it, and still here
+	bytes   int           // of these
+	ring    list.List     // of *sender with something on offer, next in turn first
+	el      *list.Element // in shelf.ring; nil: nothing on offer
 }
 
 func newShelf(cfg Config) *shelf {
@@ -66,6 +80,7 @@ func newShelf(cfg Config) *shelf {
 		height:  cfg.Height,
 		entries: make(map[block.ID]*entry),
 		senders: make(map[block.PublicKey]*sender),
+		sources: make(map[string]*source),
 	}
 }
 
@@ -79,7 +94,7 @@ func (s *shelf) all() iter.Seq[*entry] {
 
 // admit refuses a transaction that there is no room for, or that could not stand
 // in the next block.
-func (s *shelf) admit(t *block.Tx) error {
+func (s *shelf) admit(t *block.Tx, from string) error {
 	switch next := s.height + 1; {
 	case t.Expiry < next:
 		return expired(t, next)
@@ -93,11 +108,25 @@ func (s *shelf) admit(t *block.Tx) error {
 		return fmt.Errorf("transaction %s: %w: %d bytes wait, with its %d the limit of %d is passed; try again after the next blocks",
 			t.ID().Short(), ErrFull, s.bytes, t.Size(), s.cfg.MaxBytes)
 	}
+	if s.sated(from, t.Size()) {
+		of := s.sources[from]
+		return fmt.Errorf("transaction %s: %w for the neighbour that brings it: %d transactions of %d bytes that it brought wait, with %d others who bring some",
+			t.ID().Short(), ErrFull, of.entries, of.bytes, len(s.sources)-1)
+	}
 	if of := s.senders[t.Sender]; of != nil && of.entries >= s.cfg.MaxPerSender {
 		return fmt.Errorf("transaction %s: %w: %d transactions of %s wait, the limit is %d; try again after the next blocks",
 			t.ID().Short(), ErrSenderFull, of.entries, t.Sender, s.cfg.MaxPerSender)
 	}
 	return nil
+}
+
+// sated says whether a neighbour has brought its share: as much as there is room left (a
+// dynamic threshold: Choudhury and Hahne, "Dynamic Queue Length Thresholds for
+// Shared-Memory Packet Switches", 1998). So n of them that bring all they can come to share
+// the room with one more, who may come, and with this node's clients, who have no share.
+func (s *shelf) sated(from string, size int) bool {
+	of := s.sources[from]
+	return of != nil && from != "" && (of.entries >= s.cfg.MaxTxs-len(s.entries) || of.bytes+size > s.cfg.MaxBytes-s.bytes)
 }
 
 func expired(t *block.Tx, next uint64) error {
@@ -106,14 +135,21 @@ func expired(t *block.Tx, next uint64) error {
 
 // hold takes up room for a transaction that is not in the pool, without offering it. Its
 // bytes are its own: one of many that came in one message is cloned first.
-func (s *shelf) hold(t *block.Tx, at time.Time) *entry {
+func (s *shelf) hold(t *block.Tx, at time.Time, from string) *entry {
 	of := s.senders[t.Sender]
 	if of == nil {
 		of = &sender{key: t.Sender}
 		s.senders[t.Sender] = of
 	}
 	of.entries++
-	e := &entry{tx: t, at: at, sender: of, offer: -1}
+	by := s.sources[from]
+	if by == nil {
+		by = &source{name: from}
+		s.sources[from] = by
+	}
+	by.entries++
+	by.bytes += t.Size()
+	e := &entry{tx: t, at: at, sender: of, source: by, offer: -1}
 	s.entries[t.ID()] = e
 	s.bytes += t.Size()
 	return e
@@ -127,7 +163,11 @@ func (s *shelf) show(e *entry) {
 	e.arrival = s.arrival.PushBack(e)
 	e.own = e.sender.own.PushBack(e)
 	if e.sender.ring == nil {
-		e.sender.ring = s.ring.PushBack(e.sender)
+		of := e.source
+		e.sender.source, e.sender.ring = of, of.ring.PushBack(e.sender)
+		if of.el == nil {
+			of.el = s.ring.PushBack(of)
+		}
 	}
 	heap.Push(&s.expiries, e)
 }
@@ -139,6 +179,9 @@ func (s *shelf) drop(e *entry) {
 	if e.sender.entries--; e.sender.entries == 0 {
 		delete(s.senders, e.sender.key)
 	}
+	e.source.entries--
+	e.source.bytes -= e.tx.Size()
+	defer s.forget(e.source)
 	if e.offer < 0 {
 		return
 	}
@@ -151,17 +194,32 @@ func (s *shelf) drop(e *entry) {
 	s.offered -= e.tx.Size()
 	s.arrival.Remove(e.arrival)
 	e.sender.own.Remove(e.own)
-	if e.sender.own.Len() == 0 {
-		s.ring.Remove(e.sender.ring)
-		e.sender.ring = nil
-	}
 	heap.Remove(&s.expiries, e.expiry)
+	if e.sender.own.Len() > 0 {
+		return
+	}
+	of := e.sender.source
+	of.ring.Remove(e.sender.ring)
+	e.sender.source, e.sender.ring = nil, nil
+	if of.ring.Len() == 0 {
+		s.ring.Remove(of.el)
+		of.el = nil
+	}
+	s.forget(of)
 }
 
-// yield sends a sender to the end of the ring.
+// forget forgets a source that has nothing here any more.
+func (s *shelf) forget(of *source) {
+	if of.entries == 0 && of.ring.Len() == 0 {
+		delete(s.sources, of.name)
+	}
+}
+
+// yield sends a sender to the end of its source's ring, and that to the end of its.
 func (s *shelf) yield(of *sender) {
 	if of.ring != nil {
-		s.ring.MoveToBack(of.ring)
+		of.source.ring.MoveToBack(of.ring)
+		s.ring.MoveToBack(of.source.el)
 	}
 }
 

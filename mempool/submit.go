@@ -8,17 +8,17 @@ import (
 	"grapevine/block"
 )
 
-// Offer takes transactions from gossip, whose signatures and stateless checks the
+// Offer takes transactions from elsewhere, whose signatures and stateless checks the
 // caller has done. It returns a verdict for each. What is refused because the pool
 // is full is remembered as wanted.
 func (p *Pool) Offer(now time.Time, txs []*block.Tx) []Verdict {
-	return p.OfferUnchecked(now, txs, func(list []*block.Tx) []error { return make([]error, len(list)) })
+	return p.OfferUnchecked(now, "", txs, func(list []*block.Tx) []error { return make([]error, len(list)) })
 }
 
-// OfferUnchecked is Offer of transactions whose signatures check looks at, of those alone
+// OfferUnchecked is Offer of transactions that a neighbour brings, whose signatures check looks at, of those alone
 // that are neither here nor in the ledger. What it says, in order, nil for what is
 // right, is the verdicts' error.
-func (p *Pool) OfferUnchecked(now time.Time, txs []*block.Tx, check func([]*block.Tx) []error) []Verdict {
+func (p *Pool) OfferUnchecked(now time.Time, from string, txs []*block.Tx, check func([]*block.Tx) []error) []Verdict {
 	verdicts := p.screen(txs)
 	var lacking []*block.Tx
 	var places []int
@@ -38,7 +38,7 @@ func (p *Pool) OfferUnchecked(now time.Time, txs []*block.Tx, check func([]*bloc
 	defer p.mu.Unlock()
 	for i, t := range txs {
 		if verdicts[i].Status == 0 {
-			verdicts[i] = p.offer(now, t)
+			verdicts[i] = p.offer(now, t, from)
 		}
 		p.count(verdicts[i])
 	}
@@ -46,17 +46,17 @@ func (p *Pool) OfferUnchecked(now time.Time, txs []*block.Tx, check func([]*bloc
 }
 
 // offer decides on one transaction that the ledger did not have. The caller holds mu.
-func (p *Pool) offer(now time.Time, t *block.Tx) Verdict {
+func (p *Pool) offer(now time.Time, t *block.Tx, from string) Verdict {
 	if v := p.known(t.ID()); v.Status != 0 {
 		return v
 	}
-	if err := p.shelf.admit(t); err != nil {
+	if err := p.shelf.admit(t, from); err != nil {
 		if errors.Is(err, ErrFull) {
 			p.wanted.add(t.ID())
 		}
 		return refused(err)
 	}
-	p.show(p.shelf.hold(t.Clone(), now))
+	p.show(p.shelf.hold(t.Clone(), now, from))
 	return Verdict{Status: Accepted}
 }
 
@@ -157,11 +157,11 @@ func (p *Pool) reserve(now time.Time, txs []*block.Tx, verdicts []Verdict) ([]cl
 		verdicts[i] = p.known(t.ID())
 		e := p.shelf.entries[t.ID()]
 		if verdicts[i].Status == 0 {
-			if err := p.shelf.admit(t); err != nil {
+			if err := p.shelf.admit(t, ""); err != nil {
 				verdicts[i] = refused(err)
 				continue
 			}
-			e = p.shelf.hold(t.Clone(), now)
+			e = p.shelf.hold(t.Clone(), now, "")
 			verdicts[i].Status = Accepted
 		}
 		if e == nil || e.local {

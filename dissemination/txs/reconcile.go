@@ -89,6 +89,7 @@ type exchange struct {
 type request struct {
 	of       wire.PeerID
 	bytes    int // that have come
+	added    int // transactions among them that were new, and found room
 	deadline time.Time
 }
 
@@ -267,10 +268,11 @@ func (r *Reconciler) Ask(now time.Time, p wire.PeerID, salt block.SipKey, hashes
 	return true
 }
 
-// Came tells of an answer's next piece, of so many bytes of transactions; none: that was
-// all. Where the answer was cut short, as it is when another transaction of at most largest
-// bytes might not have fit, the pools are compared again at once.
-func (r *Reconciler) Came(now time.Time, p wire.PeerID, bytes, largest int) {
+// Came tells of an answer's next piece, of so many bytes of transactions, and how many it
+// added to the pool; no bytes: that was all. Where the answer was cut short, as it is when
+// another transaction of at most largest bytes might not have fit, the pools are compared
+// again at once, unless all was in vain.
+func (r *Reconciler) Came(now time.Time, p wire.PeerID, bytes, added, largest int) {
 	i := slices.IndexFunc(r.asked[:], func(q *request) bool { return q != nil && q.of == p })
 	if i < 0 {
 		return
@@ -278,6 +280,7 @@ func (r *Reconciler) Came(now time.Time, p wire.PeerID, bytes, largest int) {
 	q, x := r.asked[i], r.find(p)
 	if bytes > 0 {
 		q.bytes += bytes
+		q.added += added
 		q.deadline = now.Add(r.wait[i])
 		if x != nil {
 			x.deadline = q.deadline
@@ -285,7 +288,7 @@ func (r *Reconciler) Came(now time.Time, p wire.PeerID, bytes, largest int) {
 		return
 	}
 	r.asked[i], r.wait[i] = nil, r.cfg.Timeout
-	switch cut := q.bytes > 0 && q.bytes+largest > WantBytes; {
+	switch cut := q.added > 0 && q.bytes+largest > WantBytes; {
 	case x != nil && cut:
 		r.compare(now, x, x.low)
 	case x != nil:

@@ -74,15 +74,15 @@ func TestRequestsFollowOneAnother(t *testing.T) {
 	if got := r.Effects(); len(got) > 0 {
 		t.Fatalf("asks %+v though b has not answered", got)
 	}
-	r.Came(at(30), "b", WantBytes-50, 100)
-	r.Came(at(40), "b", 0, 100)
+	r.Came(at(30), "b", WantBytes-50, 1, 100)
+	r.Came(at(40), "b", 0, 0, 100)
 	if got := compared(r); len(got) != 1 || got[0].Low != 0 || got[0].Salt != x.Salt {
 		t.Fatalf("after an answer that was cut short compares %+v, want the same range", got)
 	}
 	r.Named(at(50), "b", x.Salt, true, []uint64{3})
 	r.Effects()
-	r.Came(at(60), "b", 50, 100)
-	r.Came(at(70), "b", 0, 100)
+	r.Came(at(60), "b", 50, 1, 100)
+	r.Came(at(70), "b", 0, 0, 100)
 	if got := compared(r); len(got) != 1 || got[0].Low != 1001 {
 		t.Fatalf("after a whole answer compares %+v, want the next range", got)
 	}
@@ -98,10 +98,19 @@ func TestAnswerCutShortIsFollowedByAComparison(t *testing.T) {
 	r.PeerUp(at(0), "b")
 	r.Named(at(10), "b", block.SipKey{K0: 9}, false, []uint64{1, 2})
 	r.Effects()
-	r.Came(at(20), "b", WantBytes, 100)
-	r.Came(at(20), "b", 0, 100)
-	if got := compared(r); len(got) != 1 || got[0].With != "b" || got[0].First {
-		t.Errorf("compares %+v, want with b", got)
+	r.Came(at(20), "b", WantBytes, 1, 100)
+	r.Came(at(20), "b", 0, 0, 100)
+	got := compared(r)
+	if len(got) != 1 || got[0].With != "b" || got[0].First {
+		t.Fatalf("compares %+v, want with b", got)
+	}
+	r.Sent("b", math.MaxUint64)
+	r.Named(at(30), "b", got[0].Salt, true, []uint64{1, 2})
+	r.Effects()
+	r.Came(at(40), "b", WantBytes, 0, 100) // the pool is full
+	r.Came(at(40), "b", 0, 0, 100)
+	if got := r.Effects(); len(got) > 0 {
+		t.Errorf("after an answer that was of no use goes on with %+v", got)
 	}
 }
 
@@ -124,7 +133,7 @@ func TestUnansweredRequestsMakeRoom(t *testing.T) {
 	if !ask(6001, "c") {
 		t.Error("who is gone is waited for")
 	}
-	r.Came(at(6100), "c", 0, 100)
+	r.Came(at(6100), "c", 0, 0, 100)
 	if !ask(6200, "c") || ask(8199, "c") || !ask(8200, "c") {
 		t.Error("an answer does not bring the first time-out back")
 	}

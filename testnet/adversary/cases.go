@@ -29,6 +29,8 @@ func Cases() []Case {
 		{Name: "stalled", What: "16 ask for the whole chain and read nothing", Liars: 16, play: always(getRange, 10*time.Millisecond), hear: hang},
 		{Name: "inventories", What: "4 compare pools as fast as they can", Liars: 4, play: always(compare, 0)},
 		{Name: "wrong batches", What: "2 gossip transactions that are signed wrongly", Liars: 2, Caught: true, play: always(wrongBatch, 50*time.Millisecond)},
+		{Name: "flood", What: "1 gossips 2,500 right transactions a second, of 1,000 keys", Liars: 1, play: flood},
+		{Name: "stale batches", What: "2 gossip the same transactions, in ever new batches, as fast as they can", Liars: 2, play: stale},
 		{Name: "framing batches", What: "2 gossip a good transaction with an unsigned one that expires now", Liars: 2, play: always(frame, 50*time.Millisecond), hear: remember},
 	}
 }
@@ -110,6 +112,47 @@ func frame(l *liar, _ wire.PeerID) bool {
 	good := sig.Generate().SignTx(l.genesis.ID(), block.TxFields{Nonce: rand.Uint64(), Expiry: height + 1000})
 	f := block.TxFields{Sender: sig.Generate().Public(), Nonce: rand.Uint64(), Expiry: height}
 	return l.publish(good, f.Seal(block.Signature{1}))
+}
+
+// flood gossips right transactions of many keys.
+func flood(ctx context.Context, l *liar) {
+	keys := make([]sig.Key, 1000)
+	for i := range keys {
+		keys[i] = sig.Generate()
+	}
+	ticker := time.NewTicker(10 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		batch := make([]*block.Tx, 25)
+		for i := range batch {
+			batch[i] = l.right(keys[rand.IntN(len(keys))])
+		}
+		l.publish(batch...)
+	}
+}
+
+// stale gossips the same transactions again and again, each time others of them together.
+func stale(ctx context.Context, l *liar) {
+	all := make([]*block.Tx, 400)
+	for i := range all {
+		all[i] = l.right(sig.Generate())
+	}
+	for ctx.Err() == nil {
+		rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+		if !l.publish(all[:150]...) {
+			time.Sleep(pause)
+		}
+	}
+}
+
+// right is a transaction with which nothing is wrong.
+func (l *liar) right(key sig.Key) *block.Tx {
+	return key.SignTx(l.genesis.ID(), block.TxFields{Nonce: rand.Uint64(), Expiry: 1000})
 }
 
 func (l *liar) publish(txs ...*block.Tx) bool {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -355,19 +356,13 @@ func (d *Driver) PeerDown(p wire.PeerID) {
 // ErrStopped says that the node stopped before the work was done.
 var ErrStopped = errors.New("the node is stopping")
 
-// Height is how far a peer's chain goes, by its own account.
-type Height struct {
-	Peer   wire.PeerID
-	Height uint64
-}
-
 // SetMembers tells how many members the network has, and the heights of those that
 // are neighbours.
-func (d *Driver) SetMembers(n int, heights []Height) {
+func (d *Driver) SetMembers(n int, heights map[wire.PeerID]uint64) {
 	d.post(func(now time.Time) {
 		d.core.Members(n)
-		for _, h := range heights {
-			d.core.PeerTip(now, h.Peer, h.Height)
+		for _, p := range slices.Sorted(maps.Keys(heights)) {
+			d.core.PeerTip(now, p, heights[p])
 		}
 	})
 }

@@ -410,17 +410,8 @@ func (n *Node) census(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-ticker.C:
-			alive := 0
-			var heights []dissemination.Height
-			for _, m := range n.host.Members() {
-				if m.State == "alive" {
-					alive++
-				}
-				if m.Neighbour {
-					heights = append(heights, dissemination.Height{Peer: m.Peer, Height: m.Height})
-				}
-			}
-			n.driver.SetMembers(alive, heights)
+			c := n.host.Census()
+			n.driver.SetMembers(c.Alive, c.Heights)
 		}
 	}
 }

@@ -35,6 +35,7 @@ type (
 		msg  membership.Message
 	}
 	membersAsked struct{ answer chan<- []Member }
+	censusAsked  struct{ answer chan<- Census }
 	memberAsked  struct {
 		peer   wire.PeerID
 		answer chan<- Member
@@ -163,6 +164,8 @@ func (h *Host) handle(now time.Time, ev any) error {
 		h.peers.Receive(now, ev.link.key(), ev.msg)
 	case membersAsked:
 		ev.answer <- h.members(now)
+	case censusAsked:
+		ev.answer <- h.census()
 	case memberAsked:
 		ev.answer <- h.member(now, ev.peer)
 	case cutOff:

@@ -64,6 +64,17 @@ func (h *Host) Member(p wire.PeerID) Member {
 	return ask(h, func(answer chan<- Member) any { return memberAsked{p, answer} })
 }
 
+// Census is what the size of a network's views does not make dear to ask.
+type Census struct {
+	Alive   int                    // members that live, this host included
+	Heights map[wire.PeerID]uint64 // of the neighbours' chains
+}
+
+// Census counts the members. A host that does not run knows none.
+func (h *Host) Census() Census {
+	return ask(h, func(answer chan<- Census) any { return censusAsked{answer} })
+}
+
 // ask puts a question to the loop and waits for its answer. A host that does not run has
 // none.
 func ask[T any](h *Host, question func(chan<- T) any) (none T) {
@@ -109,6 +120,20 @@ func (h *Host) members(now time.Time) []Member {
 		out = append(out, h.described(now, m))
 	}
 	return out
+}
+
+func (h *Host) census() Census {
+	c := Census{Alive: h.peers.Size(), Heights: map[wire.PeerID]uint64{}}
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	for p, l := range h.neighbours {
+		height := l.greeting().Tip
+		if m, ok := h.peers.Member(l.key()); ok {
+			height = max(height, m.Height)
+		}
+		c.Heights[p] = height
+	}
+	return c
 }
 
 // described puts what links tell to what membership knows; mu is held.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -57,6 +58,15 @@ func TestMembershipInVirtualTime(t *testing.T) {
 				}
 				if m.Neighbour == (m.Peer == n.ID()) {
 					t.Errorf("node %d: neighbour %v of %s", i, m.Neighbour, m.Peer)
+				}
+			}
+			census := n.Census()
+			if census.Alive != size || len(census.Heights) != size-1 {
+				t.Errorf("node %d counts %d, and %d neighbours", i, census.Alive, len(census.Heights))
+			}
+			for p, height := range census.Heights {
+				if j := slices.IndexFunc(nodes, func(n *node) bool { return n.ID() == p }); j < 0 || height != uint64(100+j) {
+					t.Errorf("node %d: %s is number %d, at height %d", i, p, j, height)
 				}
 			}
 		}

@@ -99,8 +99,7 @@ home that is there already is left alone, and that is an error.`,
 func (c created) table(w io.Writer, alone bool) {
 	fmt.Fprintf(w, "home\t%s\npeer ID\t%s\nnetwork\t%s\ngenesis\t%s\norderer\t%s\n", c.Home, c.PeerID, c.ChainID, c.GenesisID, yesNo(c.Orderer))
 	if c.Orderer && !alone {
-		fmt.Fprintf(w, "orders\tonce it has heard another peer, who joins with\n\tpeer init --home DIR --genesis %s --bootstrap ADDRESS/p2p/%s\n",
-			cli.ShellQuoted(filepath.Join(c.Home, genesisFile)), c.PeerID)
+		fmt.Fprintf(w, "orders\tonce it has heard another peer, who joins by means of %s:\n\tpeer init --home DIR --genesis FILE --bootstrap ADDRESS/p2p/PEER_ID\n", filepath.Join(c.Home, genesisFile))
 	}
 	fmt.Fprintf(w, "next\tpeer start --home %s\n", cli.ShellQuoted(c.Home))
 }

@@ -81,9 +81,11 @@ func TestHelpFits(t *testing.T) {
 		_, flags, _ := strings.Cut(c.UsageString(), "\nFlags:")
 		check(c.CommandPath()+"'s flags", flags)
 	})
-	settings, _, err := newRoot().Find([]string{"settings"})
-	if err != nil {
-		t.Fatal(err)
+	for _, topic := range []string{"settings", "exit-codes"} {
+		c, _, err := newRoot().Find([]string{topic})
+		if err != nil {
+			t.Fatal(err)
+		}
+		check(topic, c.Long)
 	}
-	check("settings", settings.Long)
 }

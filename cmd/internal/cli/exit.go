@@ -27,11 +27,11 @@ const exitHelp = `Every command ends with one of these codes:
 
   0  it did what it was told
   1  it failed; the message on standard error says at what
-  2  wrong usage: an unknown command or flag, or a value or setting that cannot be
-  3  not found: a transaction, a block, a home directory, a testnet, an input file
+  2  wrong usage: an unknown command or flag, a value or setting that cannot be
+  3  not found: a transaction, a block, a home, a testnet, an input file
   4  unreachable: no peer answers at the address
-  5  refused: what is there already was left alone, or a transaction is not taken
-  6  a check found something wrong: a damaged ledger, ledgers that differ, a missing line
+  5  refused: what was there is left alone, or a transaction is not taken
+  6  a check failed: a damaged ledger, ledgers that differ, a missing line
   7  time ran out before what was waited for happened
 `
 

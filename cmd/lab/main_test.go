@@ -48,3 +48,12 @@ func TestWrongUsage(t *testing.T) {
 		}
 	}
 }
+
+// Shells complete the names of scenarios and cases, and of worlds.
+func TestCompletion(t *testing.T) {
+	for line, want := range map[string]string{"run gro": "growth", "adversary calm": "calm", "run --world pa": "packets"} {
+		if r := lab(t, append([]string{"__complete"}, strings.Split(line, " ")...)...).Want(t, cli.ExitOK); !strings.Contains(r.Out, want+"\n") {
+			t.Errorf("%q completes to %s", line, r.Out)
+		}
+	}
+}

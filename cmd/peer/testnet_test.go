@@ -167,6 +167,7 @@ func TestTestnet(t *testing.T) {
 	n.do(t, "submit", file).Want(t, cli.ExitUnreachable, again+n.dir)
 
 	n.do(t, "up", "-n", "5").Want(t, cli.ExitRefused, "has 4 peers, not 5", "--fresh")
+	n.do(t, "up", "--base-port", "9800").Want(t, cli.ExitRefused, "--base-port", "--fresh")
 	n.do(t, "up", "--mode", "pull").Want(t, cli.ExitRefused, "--mode=pull", "config.toml", "--fresh")
 	n.do(t, "up").Want(t, cli.ExitOK)
 	n.do(t, "check", "--acknowledged").Want(t, cli.ExitOK)

@@ -97,7 +97,10 @@ ledger; those that do not are named. With
 				fmt.Fprintf(os.Stderr, "peer 0 is the orderer: nothing is committed before it runs again: peer testnet start 0 --dir %s\n", cli.ShellQuoted(n.dir))
 			}
 			at = len(up)
-			return n.quiet(cmd.Context(), up, *timeout)
+			if err := n.quiet(cmd.Context(), up, *timeout); err != nil {
+				return fmt.Errorf("%s accepted; waiting for them: %w", report.Count(res.Accepted, "line"), err)
+			}
+			return nil
 		}
 		if *watch {
 			err = n.watching(cmd, do)

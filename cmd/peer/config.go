@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"slices"
 	"strings"
@@ -24,6 +25,9 @@ func readConfig(path string, table []setting) (map[string]any, error) {
 		var bad toml.ParseError
 		if errors.As(err, &bad) {
 			return nil, cli.Usagef("%s: %s: make it TOML again, or take the line out", path, bad.Error())
+		}
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, cli.NotFound(fmt.Errorf("%s is not there: put it back, or make an empty file, which means all defaults", path))
 		}
 		return nil, fmt.Errorf("reading config %s: %w", path, err)
 	}

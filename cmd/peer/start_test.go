@@ -222,6 +222,10 @@ func TestStartRefuses(t *testing.T) {
 	config := clitest.Read(t, home, configFile)
 	clitest.Write(t, config+"\nfanuot = 3\n", home, configFile)
 	start().Want(t, cli.ExitUsage, configFile, `unknown key "fanuot"`)
+	if err := os.Remove(filepath.Join(home, configFile)); err != nil {
+		t.Fatal(err)
+	}
+	start().Want(t, cli.ExitNotFound, configFile, "an empty file")
 	clitest.Write(t, config, home, configFile)
 
 	key := filepath.Join(home, keyFile)

@@ -29,8 +29,8 @@ func TestJSONWritesNumbersAndNames(t *testing.T) {
 		{"escapes", &apipb.TxVerdict{Reason: "\"a\\\" b\n,}]"},
 			`{"id":"","status":"","reason":"\"a\\\" b\n,}]"}`},
 		{"lists of messages", &apipb.GetMembersResponse{Members: []*apipb.Member{{Height: 3, Addrs: []string{"a", "b"}}, {}}},
-			`{"members":[{"peer_id":"","state":"","neighbour":false,"addrs":["a","b"],"height":3,"base":0,"software":""},` +
-				`{"peer_id":"","state":"","neighbour":false,"addrs":[],"height":0,"base":0,"software":""}]}`},
+			`{"members":[{"peer_id":"","state":"","neighbour":false,"addrs":["a","b"],"height":3,"base":0,"software":"","silent":0},` +
+				`{"peer_id":"","state":"","neighbour":false,"addrs":[],"height":0,"base":0,"software":"","silent":0}],"note":""}`},
 		{"empty", &apipb.GetStatusRequest{}, `{}`},
 		{"a message inside", &apipb.WatchBlocksResponse{Block: &apipb.Block{Body: &apipb.Body{Raw: []byte{0}}}},
 			`{"block":{"body":{"tx_ids":[],"transactions":[],"raw":"AA=="}}}`},

@@ -90,11 +90,21 @@ type request struct {
 	of       wire.PeerID
 	bytes    int // that have come
 	added    int // transactions among them that were new, and found room
+	begun    time.Time
 	deadline time.Time
 }
 
 // WantBytes bounds what one request is answered with, but for a single transaction.
 const WantBytes = 1 << 20
+
+const (
+	// slowest is what an answer must bring in a second, from the time-out on: as of blocks.
+	slowest = 16 << 10
+	// vainly is how many times as long as an answer took that was of no use its neighbour is
+	// not asked again: so it holds up the others a ninth of the time at most, and one that
+	// only came too late hardly notices.
+	vainly = 8
+)
 
 // longestWait is what the time-out of requests may grow to: links that are that slow bring
 // a request's answer late, and a second one would only make them slower (a guess).
@@ -116,7 +126,8 @@ type Reconciler struct {
 	// There is one request at a time to useful neighbours, and one to others, so that a
 	// crowd that names what it does not bring holds up only itself.
 	asked   [2]*request
-	wait    [2]time.Duration // the time-outs of the next ones: they double while none is answered
+	wait    [2]time.Duration          // the time-outs of the next ones: they double while none is answered
+	shunned map[wire.PeerID]time.Time // until then, for an answer that was of no use
 	nextAt  time.Time
 	effects []Effect
 	stats   Stats
@@ -130,7 +141,7 @@ func NewReconciler(cfg Config, seed uint64, now time.Time) *Reconciler {
 	if cfg.Timeout == 0 {
 		cfg.Timeout = 2 * time.Second
 	}
-	r := &Reconciler{cfg: cfg, rng: rand.New(rand.NewPCG(seed, 0x747873)), wait: [2]time.Duration{cfg.Timeout, cfg.Timeout}}
+	r := &Reconciler{cfg: cfg, rng: rand.New(rand.NewPCG(seed, 0x747873)), wait: [2]time.Duration{cfg.Timeout, cfg.Timeout}, shunned: map[wire.PeerID]time.Time{}}
 	r.schedule(now)
 	return r
 }
@@ -171,6 +182,7 @@ func (r *Reconciler) PeerDown(p wire.PeerID) {
 		r.useful = slices.Delete(r.useful, i, i+1)
 	}
 	r.end(p)
+	delete(r.shunned, p)
 	for i, q := range r.asked {
 		if q != nil && q.of == p {
 			r.asked[i] = nil
@@ -262,10 +274,24 @@ func (r *Reconciler) Ask(now time.Time, p wire.PeerID, salt block.SipKey, hashes
 			return false
 		}
 		r.wait[i] = min(2*r.wait[i], longestWait)
+		r.ended(now, i)
 	}
-	r.asked[i] = &request{of: p, deadline: now.Add(r.wait[i])}
+	if r.shunned[p].After(now) {
+		return false
+	}
+	r.asked[i] = &request{of: p, begun: now, deadline: now.Add(r.wait[i])}
 	r.effects = append(r.effects, Ask{Of: p, Salt: salt, Hashes: hashes})
 	return true
+}
+
+// ended makes room for another request.
+func (r *Reconciler) ended(now time.Time, i int) {
+	q := r.asked[i]
+	r.asked[i] = nil
+	_, known := slices.BinarySearch(r.peers, q.of)
+	if q.added == 0 && known {
+		r.shunned[q.of] = now.Add(vainly * now.Sub(q.begun))
+	}
 }
 
 // Came tells of an answer's next piece, of so many bytes of transactions, and how many it
@@ -273,6 +299,9 @@ func (r *Reconciler) Ask(now time.Time, p wire.PeerID, salt block.SipKey, hashes
 // another transaction of at most largest bytes might not have fit, the pools are compared
 // again at once, unless all was in vain.
 func (r *Reconciler) Came(now time.Time, p wire.PeerID, bytes, added, largest int) {
+	if added > 0 { // late, it may be
+		delete(r.shunned, p)
+	}
 	i := slices.IndexFunc(r.asked[:], func(q *request) bool { return q != nil && q.of == p })
 	if i < 0 {
 		return
@@ -281,13 +310,14 @@ func (r *Reconciler) Came(now time.Time, p wire.PeerID, bytes, added, largest in
 	if bytes > 0 {
 		q.bytes += bytes
 		q.added += added
-		q.deadline = now.Add(r.wait[i])
+		q.deadline = q.begun.Add(r.wait[i] + time.Duration(q.bytes)*time.Second/slowest)
 		if x != nil {
 			x.deadline = q.deadline
 		}
 		return
 	}
-	r.asked[i], r.wait[i] = nil, r.cfg.Timeout
+	r.ended(now, i)
+	r.wait[i] = r.cfg.Timeout
 	switch cut := q.added > 0 && q.bytes+largest > WantBytes; {
 	case x != nil && cut:
 		r.compare(now, x, x.low)

@@ -118,7 +118,7 @@ func TestAnswerCutShortIsFollowedByAComparison(t *testing.T) {
 // useful neighbours hold up only one another.
 func TestUnansweredRequestsMakeRoom(t *testing.T) {
 	r := NewReconciler(Config{Self: "z"}, 1, start)
-	for _, p := range []wire.PeerID{"b", "c", "useful"} {
+	for _, p := range []wire.PeerID{"b", "c", "d", "useful"} {
 		r.PeerUp(at(0), p)
 	}
 	r.Useful("useful")
@@ -126,16 +126,64 @@ func TestUnansweredRequestsMakeRoom(t *testing.T) {
 	if !ask(0, "b") || ask(1999, "c") || !ask(1999, "useful") {
 		t.Fatal("want b asked, c not meanwhile, and the useful one all the same")
 	}
-	if !ask(2000, "c") || ask(5999, "b") || !ask(6000, "b") {
-		t.Error("want c asked after two seconds of silence, and b after four more")
+	if !ask(2000, "c") || ask(5999, "d") || !ask(6000, "d") {
+		t.Error("want c asked after two seconds of silence, and d after four more")
 	}
-	r.PeerDown("b")
-	if !ask(6001, "c") {
+	r.PeerDown("d")
+	if !ask(18_000, "b") {
 		t.Error("who is gone is waited for")
 	}
-	r.Came(at(6100), "c", 0, 0, 100)
-	if !ask(6200, "c") || ask(8199, "c") || !ask(8200, "c") {
+	r.Came(at(18_100), "b", 10, 1, 100)
+	r.Came(at(18_100), "b", 0, 0, 100)
+	if !ask(18_200, "b") || ask(20_199, "b") {
 		t.Error("an answer does not bring the first time-out back")
+	}
+}
+
+// A neighbour that names what it does not bring, again and again, leaves most of the time
+// to others; nor does it help it to bring what is known, drop by drop.
+func TestVainAnswersLeaveTimeToOthers(t *testing.T) {
+	for name, trickle := range map[string]bool{"nothing comes": false, "what is known comes in drops": true} {
+		t.Run(name, func(t *testing.T) {
+			r := NewReconciler(Config{Self: "z"}, 1, start)
+			for _, p := range []wire.PeerID{"liar", "honest"} {
+				r.PeerUp(start, p)
+				r.Useful(p)
+			}
+			right := 0
+			for ms := 0; ms < 600_000; ms += 50 {
+				r.Named(at(ms), "liar", block.SipKey{K0: 1}, false, []uint64{1, 2, 3})
+				if trickle {
+					r.Came(at(ms), "liar", 100, 0, 100)
+				}
+				if ms%1500 == 0 && r.Ask(at(ms), "honest", block.SipKey{}, []uint64{7}) {
+					right++
+					r.Came(at(ms+10), "honest", 100, 1, 100)
+					r.Came(at(ms+10), "honest", 0, 0, 100)
+				}
+			}
+			if right < 300 {
+				t.Errorf("of 400 requests to an honest neighbour %d found their place free", right)
+			}
+		})
+	}
+}
+
+// One whose answer came too late is asked again.
+func TestLateAnswersAreForgiven(t *testing.T) {
+	r := NewReconciler(Config{Self: "z"}, 1, start)
+	r.PeerUp(start, "slow")
+	r.PeerUp(start, "other")
+	r.Ask(at(0), "slow", block.SipKey{}, []uint64{1})
+	r.Ask(at(2500), "other", block.SipKey{}, []uint64{1})
+	r.Came(at(2600), "other", 10, 1, 100)
+	r.Came(at(2600), "other", 0, 0, 100)
+	if r.Ask(at(2700), "slow", block.SipKey{}, []uint64{1}) {
+		t.Error("it is asked again at once")
+	}
+	r.Came(at(2800), "slow", 10, 1, 100)
+	if !r.Ask(at(2900), "slow", block.SipKey{}, []uint64{1}) {
+		t.Error("it is not asked again after its answer has come")
 	}
 }
 

@@ -56,6 +56,9 @@ func TestWhoIsBehindLowersWhatIsLetIn(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			open(t, func(d *desk) {
+				for _, p := range []wire.PeerID{"a", "b", "c"} {
+					d.driver.hasBrought(p)
+				}
 				list := d.txs(20)
 				for s := range list {
 					if err := d.driver.AwaitTurn(d.t.Context(), 1<<20); err != nil {
@@ -83,6 +86,28 @@ func TestWhoIsBehindLowersWhatIsLetIn(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A crowd that came by itself, and says that it is far behind, lowers nothing.
+func TestACrowdLowersNothing(t *testing.T) {
+	open(t, func(d *desk) {
+		list := d.txs(20)
+		for i := range list {
+			d.receive("a", announce(d.block(list[i:i+1]), 0)) // a brings something
+			if err := d.driver.AwaitTurn(d.t.Context(), 1<<20); err != nil {
+				d.t.Fatal(err)
+			}
+			d.receive("a", &message.Tip{Height: d.ledger.Tip().Height})
+			for _, p := range []wire.PeerID{"b", "c"} {
+				d.receive(p, &message.Pull{Upto: 1})
+				d.receive(p, &message.Tip{})
+			}
+			time.Sleep(500 * time.Millisecond) // virtual
+		}
+		if got := d.driver.IntakeRate(); got < second {
+			t.Errorf("%.0f bytes a second are let in", got)
+		}
+	})
 }
 
 // Who is far behind lets in less itself, though nobody else is.

@@ -65,11 +65,12 @@ func (e *Engine) Poll(now time.Time) {
 
 // Lag returns how far behind the orderer this peer is, or most of the neighbours that
 // said so lately are, whichever is more: for how long the block that comes next there has
-// been signed. Less than half of those that are asked cannot make it longer.
+// been signed. Where some are useful only they count, and less than half of those that
+// count cannot make it longer: no crowd that came by itself can.
 func (e *Engine) Lag(now time.Time) time.Duration {
 	var lags []time.Duration
 	for _, n := range e.peers {
-		if now.Sub(n.lagAt) <= lagAge {
+		if now.Sub(n.lagAt) <= lagAge && (n.useful || e.useful == 0) {
 			lags = append(lags, n.lag)
 		}
 	}

@@ -7,9 +7,11 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -161,7 +163,7 @@ func runNode(ctx context.Context, cfg node.Config) error {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
 	}
-	n, err := node.New(cfg)
+	n, err := newNode(cfg)
 	if err != nil {
 		return err
 	}
@@ -171,6 +173,19 @@ func runNode(ctx context.Context, cfg node.Config) error {
 		cfg.Logger.Info("stopped", "after", time.Since(begun).Round(time.Second))
 	}
 	return err
+}
+
+// newNode opens a node. An address at which it cannot listen is a setting, and the error
+// says where those stand.
+func newNode(cfg node.Config) (*node.Node, error) {
+	n, err := node.New(cfg)
+	for _, address := range []error{syscall.EADDRNOTAVAIL, syscall.EADDRINUSE, syscall.EACCES, syscall.EAFNOSUPPORT} {
+		var call *net.OpError
+		if errors.As(err, &call) && errors.Is(err, address) {
+			return nil, fmt.Errorf("the settings (%s, environment, flags): %w", filepath.Join(cfg.Dir, configFile), err)
+		}
+	}
+	return n, err
 }
 
 func writeNewLock(home string, cfg node.Config) error {

@@ -216,8 +216,9 @@ func TestStartRefuses(t *testing.T) {
 	}
 	defer taken.Close()
 	port := taken.Addr().(*net.TCPAddr).Port
-	start("--api", taken.Addr().String()).Want(t, cli.ExitFailed, taken.Addr().String(), "in use")
-	start("--listen", fmt.Sprintf("/ip4/127.0.0.1/tcp/%d", port)).Want(t, cli.ExitFailed, fmt.Sprint(port), "in use")
+	start("--api", taken.Addr().String()).Want(t, cli.ExitFailed, taken.Addr().String(), "in use", configFile)
+	start("--listen", fmt.Sprintf("/ip4/127.0.0.1/tcp/%d", port)).Want(t, cli.ExitFailed, fmt.Sprint(port), "in use", configFile)
+	start("--listen", "/ip4/192.0.2.1/udp/0/quic-v1").Want(t, cli.ExitFailed, "192.0.2.1", "advertise", configFile)
 
 	config := clitest.Read(t, home, configFile)
 	clitest.Write(t, config+"\nfanuot = 3\n", home, configFile)

@@ -230,7 +230,7 @@ func (c *chain) snapshot(l *Ledger) string {
 func TestFullDisk(t *testing.T) {
 	c := newChain(t, genesis.Limits{})
 	l := c.open(t.TempDir())
-	if free, err := freeSpace(l.name); err != nil || free < minFree {
+	if free, err := freeSpace(l.name); err != nil || free < needsFree(c.genesis.BlockLimits()) {
 		t.Errorf("the disk of the tests has %d bytes free, %v", free, err)
 	}
 	l.db.(*disk).freeSpace = func(string) (uint64, error) { return minFree - 1, nil }

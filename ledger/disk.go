@@ -27,11 +27,18 @@ const (
 	// much into memory and keeps it open: 1 TiB of chain takes 16,000 files. Opening
 	// reads the last one twice.
 	valueLogFileSize = 64 << 20
-	// minFree is what must be free on the disk before a commit. Badger writes to
-	// mapped files, and a write that finds no room there kills the process. It is
-	// for the block, a memtable's flush and a compaction; a guess.
+	// minFree is what must be free on the disk at least, before it is opened and before a
+	// commit; a guess.
 	minFree = 64 << 20
 )
+
+// needsFree is what must be free on the disk before a commit. Badger writes to mapped files,
+// and a write that finds no room there kills the process. Room for the block itself is
+// claimed; this is for what Badger does beside it, when it likes: a new file of each kind, a
+// memtable's flush, and a compaction of the five tables that its lowest level gathers.
+func needsFree(l block.Limits) uint64 {
+	return max(minFree, uint64(2*int64(l.MaxBodyBytes)+8*memTableSize(l)))
+}
 
 // disk is a store on Badger, with what Badger leaves undone: it syncs the
 // directory, and makes errors of what Badger only logs.
@@ -41,6 +48,11 @@ type disk struct {
 	log      *badgerLog
 	recovery Recovery     // what opening did
 	release  func() error // what else there is to do at the end; nil: nothing
+
+	claims claims // the writer's
+	needs  uint64 // what must be free for a commit
+
+	closing uint64 // and for the end in order
 
 	seen time.Time // modification time of dir when last synced, zero when it must be synced; the writer's
 
@@ -76,7 +88,11 @@ func openDisk(dir string, l block.Limits, logger *slog.Logger) (*disk, error) {
 		logger.Log(context.Background(), level, "opening ledger", "dir", dir, "recovery", recovery.String())
 	}
 	s := &disk{dir: dir, recovery: recovery, log: newBadgerLog(logger),
+		needs: needsFree(l), closing: uint64(2 * memTableSize(l)),
 		commitTxn: (*badger.Txn).Commit, syncDir: durable.SyncDir, freeSpace: freeSpace}
+	if err := s.checkSpace(); err != nil {
+		return nil, fmt.Errorf("opening ledger: %w", err)
+	}
 	if s.db, err = badger.Open(badgerOptions(dir, l, s.log)); err != nil {
 		return nil, openError(dir, err)
 	}
@@ -201,6 +217,9 @@ func (s *disk) commit(writes []write) error {
 	if err := s.checkSpace(); err != nil {
 		return err
 	}
+	if err := s.claims.make(s.dir, writes); err != nil {
+		return err
+	}
 	txn := s.db.NewTransaction(true) // Commit discards it
 	for _, w := range writes {
 		if err := txn.Set(w.key, w.value); err != nil {
@@ -218,8 +237,8 @@ func (s *disk) checkSpace() error {
 	if err != nil {
 		return fmt.Errorf("looking for free space below %s: %w", s.dir, err)
 	}
-	if free < minFree {
-		return fmt.Errorf("%d MiB are free below %s, and writing needs %d: make room and start again", free>>20, s.dir, minFree>>20)
+	if free < s.needs {
+		return fmt.Errorf("%d MiB are free below %s, and writing needs %d: make room and start again", free>>20, s.dir, s.needs>>20)
 	}
 	return nil
 }
@@ -246,9 +265,17 @@ func (s *disk) syncNames() error {
 	return nil
 }
 
+// close ends Badger, which writes what it has in memory to a table, through memory: where
+// there is no room for that, it is left as a kill would leave it, and the next start
+// recovers it from the logs.
 func (s *disk) close() error {
 	s.log.takeFault()
-	err := s.log.bounded(s.db.Close)
+	var err error
+	if free, ferr := s.freeSpace(s.dir); ferr == nil && free < s.closing {
+		err = fmt.Errorf("%d MiB are free below %s, and closing in order needs %d: make room; the next start recovers what is in the logs", free>>20, s.dir, s.closing>>20)
+	} else {
+		err = s.log.bounded(s.db.Close)
+	}
 	if s.release != nil {
 		err = errors.Join(err, s.release())
 	}

@@ -48,7 +48,10 @@ func openView(dir string, l block.Limits, logger *slog.Logger) (_ *disk, err err
 	if err := fillView(dir, view); err != nil {
 		return nil, fmt.Errorf("copying logs of ledger %s to %s, to leave them as they are: %w: make room there, or name another place with TMPDIR", dir, view, err)
 	}
-	s := &disk{dir: view, recovery: recovery, log: newBadgerLog(logger), release: release}
+	s := &disk{dir: view, recovery: recovery, log: newBadgerLog(logger), release: release, needs: needsFree(l), freeSpace: freeSpace}
+	if err := s.checkSpace(); err != nil && !recovery.Closed() { // Badger writes what it recovers
+		return nil, fmt.Errorf("looking at ledger %s by copies of its logs: %w, or name another place with TMPDIR", dir, err)
+	}
 	o := badgerOptions(view, l, s.log)
 	o.ReadOnly = recovery.Closed()
 	o.NumCompactors = 0

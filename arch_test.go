@@ -71,7 +71,7 @@ var packages = []struct {
 		"a network of processes is looked after by hand as well as by a scenario, and knows of none"},
 	{"testnet/processes", "api api/apipb block block/sig dissemination/arrival genesis internal/logline testnet/course testnet/local testnet/outcome testnet/report testnet/scenario testnet/traffic",
 		"processes are real peers: what is known of them comes through their API and from their logs"},
-	{"testnet/adversary", "api api/apipb block block/sig dissemination/message genesis p2p p2p/wire testnet/local testnet/traffic",
+	{"testnet/adversary", "api api/apipb block block/sig dissemination/message genesis p2p p2p/membership p2p/wire testnet/local testnet/traffic",
 		"a liar is a host that says what it likes: it knows the messages, and nothing of what honest peers do with them"},
 	{"testnet/events", "block dissemination/arrival dissemination/catchup dissemination/effect dissemination/fresh dissemination/message dissemination/protocol p2p/membership p2p/wire testnet/baseline/fabric testnet/outcome testnet/scenario",
 		"simulated peers are the cores and what stands between them: no network, no disk, no clock"},
@@ -112,8 +112,8 @@ var guards = []struct {
 	why    string
 }{
 	{"github.com/dgraph-io", "ledger", "one package knows the store, so that it can be replaced and its traps are in one place"},
-	{"github.com/libp2p/go-libp2p/core/peer", "genesis p2p testnet/packets testnet/baseline", "peer IDs are text everywhere else"},
-	{"github.com/libp2p", "p2p testnet/packets testnet/baseline", "one package knows the network: cores and drivers run over any"},
+	{"github.com/libp2p/go-libp2p/core/peer", "genesis p2p testnet/packets testnet/baseline testnet/adversary", "peer IDs are text everywhere else"},
+	{"github.com/libp2p", "p2p testnet/packets testnet/baseline testnet/adversary", "one package knows the network: cores and drivers run over any"},
 	{"github.com/multiformats", "p2p testnet/packets testnet/baseline", "addresses are text everywhere else"},
 	{"github.com/quic-go", "p2p testnet/packets testnet/baseline", "transports are libp2p's business"},
 	{"go.uber.org/fx", "p2p testnet/packets testnet/baseline", "it is needed for the socket's seam alone, below libp2p"},

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,7 +18,7 @@ import (
 // Badger tries for ever to write what it has: here the ledger's directory is moved away.
 func TestNodeEndsWhenItsDiskDoes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var log bytes.Buffer
+		var log lockedBuffer // Badger writes on after the node's end
 		var dir string
 		w := newWorld(t, 1, func(_ int, c *node.Config) {
 			home(t, c)
@@ -46,4 +47,22 @@ func TestNodeEndsWhenItsDiskDoes(t *testing.T) {
 		}
 		time.Sleep(10 * time.Second) // virtual: Badger tries again, and comes to its end
 	})
+}
+
+// lockedBuffer is a buffer that one goroutine reads while others write.
+type lockedBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer // guarded by mu
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/libp2p/go-libp2p/p2p/net/swarm"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"grapevine/block"
 	"grapevine/internal/logline"
 	"grapevine/p2p/wire"
 )
@@ -137,11 +138,16 @@ func (h *Host) open() error {
 
 // protocol returns the protocol ID of a lane.
 func (h *Host) protocol(lane wire.Lane) protocol.ID {
-	return protocol.ID(h.prefix() + lane.String() + "/1")
+	return protocol.ID(ProtocolID(h.cfg.Genesis.ID(), lane))
 }
 
-// prefix begins all of the network's protocol IDs.
-func (h *Host) prefix() string { return "/grapevine/" + h.cfg.Genesis.ID().String()[:16] + "/" }
+// ProtocolID returns the libp2p protocol ID of a network's lane.
+func ProtocolID(network block.ID, lane wire.Lane) string {
+	return prefix(network) + lane.String() + "/1"
+}
+
+// prefix begins all of a network's protocol IDs.
+func prefix(network block.ID) string { return "/grapevine/" + network.String()[:16] + "/" }
 
 // isControl matches the control lane of any network.
 func isControl(id protocol.ID) bool {

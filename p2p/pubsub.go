@@ -53,7 +53,7 @@ type topic struct {
 	limit  int
 }
 
-func topicName(h *Host) string { return h.prefix() + "txs/1" }
+func topicName(h *Host) string { return prefix(h.cfg.Genesis.ID()) + "txs/1" }
 
 // maxSubscriptions bounds the topics that one message of GossipSub names.
 const maxSubscriptions = 8

@@ -23,6 +23,7 @@ type Case struct {
 
 	tip  uint64                                                                  // that the liars claim; zero: none
 	play func(ctx context.Context, l *liar)                                      // until ctx ends; nil: nothing
+	raw  func(ctx context.Context, s *stray)                                     // instead of all that
 	hear func(l *liar, from wire.PeerID, lane wire.Lane, msg []byte) (hung bool) // true: it is read no further
 }
 
@@ -52,6 +53,18 @@ func join(ctx context.Context, c *Case, g *genesis.Genesis, peers []string) (ids
 		return failed
 	}
 	for range c.Liars {
+		if c.raw != nil {
+			s, err := newStray(ctx, g, peers)
+			if err != nil {
+				return nil, stop, fmt.Errorf("starting a liar: %w", err)
+			}
+			ids = append(ids, s.host.ID().String())
+			all.Go(func() {
+				defer s.host.Close()
+				c.raw(ctx, s)
+			})
+			continue
+		}
 		l := &liar{genesis: g, decoder: message.Decoder{Limits: g.BlockLimits()}, of: c, done: ctx.Done()}
 		l.host, err = p2p.Listen(p2p.Config{
 			Key: sig.Generate(), Genesis: g, Bootstrap: peers, Software: "adversary",

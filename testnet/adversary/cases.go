@@ -31,6 +31,8 @@ func Cases() []Case {
 		{Name: "wrong batches", What: "2 gossip transactions that are signed wrongly", Liars: 2, Caught: true, play: always(wrongBatch, 50*time.Millisecond)},
 		{Name: "flood", What: "1 gossips 2,500 right transactions a second, of 1,000 keys", Liars: 1, play: flood},
 		{Name: "stale batches", What: "2 gossip the same transactions, in ever new batches, as fast as they can", Liars: 2, play: stale},
+		{Name: "faces", What: "2 tell half of the peers another record of themselves than the other half, under one version", Liars: 2, raw: twoFaces},
+		{Name: "topics", What: "2 subscribe to thousands of topics, again and again", Liars: 2, raw: topics},
 		{Name: "framing batches", What: "2 gossip a good transaction and an unsigned one that ends now", Liars: 2, play: always(frame, 50*time.Millisecond), hear: remember},
 	}
 }

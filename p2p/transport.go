@@ -134,7 +134,7 @@ func listenOn(s *swarm.Swarm, addrs []ma.Multiaddr) error {
 		case errors.Is(err, syscall.EADDRINUSE):
 			return fmt.Errorf("listening on %s: %w: stop the process that holds it, or set another listen address: %w", a, ErrPortInUse, err)
 		case errors.Is(err, syscall.EADDRNOTAVAIL):
-			return fmt.Errorf("listening on %s: this machine does not have the address; to be reached at it from outside, listen on /ip4/0.0.0.0 and advertise it: %w", a, err)
+			return fmt.Errorf("listening on %s: this machine does not have the address: take one that it has; to be reached at this one from outside, listen on /ip4/0.0.0.0 and advertise it: %w", a, err)
 		case err != nil:
 			return fmt.Errorf("listening on %s: %w", a, err)
 		}

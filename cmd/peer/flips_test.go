@@ -212,7 +212,7 @@ func (s *flipState) open(home string, logger *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	n, err := node.New(cfg)
+	n, err := newNode(cfg)
 	if err != nil {
 		return err
 	}

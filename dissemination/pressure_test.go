@@ -70,8 +70,8 @@ func TestWhoIsBehindLowersWhatIsLetIn(t *testing.T) {
 							continue
 						}
 						height := d.ledger.Tip().Height
-						if far[m.to] {
-							height = 0
+						if s > 4 && far[m.to] { // it kept up before
+							height = 4
 						}
 						d.receive(m.to, &message.Tip{Height: height})
 					}
@@ -98,11 +98,39 @@ func TestACrowdLowersNothing(t *testing.T) {
 				d.t.Fatal(err)
 			}
 			d.receive("a", &message.Tip{Height: d.ledger.Tip().Height})
+			says := uint64(5) // they seem to keep up at first
 			for _, p := range []wire.PeerID{"b", "c"} {
-				d.receive(p, &message.Pull{Upto: 1})
-				d.receive(p, &message.Tip{})
+				says = min(says, d.ledger.Tip().Height)
+				d.receive(p, &message.Pull{Tip: says, Upto: says})
+				d.receive(p, &message.Tip{Height: says})
 			}
 			time.Sleep(500 * time.Millisecond) // virtual
+		}
+		if got := d.driver.IntakeRate(); got < second {
+			t.Errorf("%.0f bytes a second are let in", got)
+		}
+	})
+}
+
+// Who joins, or comes back, is far behind and catches up: that lowers nothing.
+func TestWhoJoinsLowersNothing(t *testing.T) {
+	open(t, func(d *desk) {
+		for _, p := range []wire.PeerID{"a", "b", "c"} {
+			d.driver.hasBrought(p)
+		}
+		list := d.txs(20)
+		for i := range list {
+			d.receive("a", announce(d.block(list[i:i+1]), 0))
+			time.Sleep(500 * time.Millisecond) // virtual
+			if i < 6 {
+				continue
+			}
+			if err := d.driver.AwaitTurn(d.t.Context(), 1<<20); err != nil {
+				d.t.Fatal(err)
+			}
+			for _, p := range []wire.PeerID{"a", "b", "c"} {
+				d.receive(p, &message.Tip{Height: uint64(i - 6)})
+			}
 		}
 		if got := d.driver.IntakeRate(); got < second {
 			t.Errorf("%.0f bytes a second are let in", got)
@@ -113,8 +141,9 @@ func TestACrowdLowersNothing(t *testing.T) {
 // Who is far behind lets in less itself, though nobody else is.
 func TestWhoIsBehindItselfLetsInLess(t *testing.T) {
 	open(t, func(d *desk) {
-		txs := d.txs(2)
-		d.receive("a", announce(d.block(txs))) // and does not bring it
+		txs := d.txs(3)
+		d.receive("a", announce(d.block(txs[2:]), 0))
+		d.receive("a", announce(d.block(txs[:2]))) // and does not bring it
 		for range 10 {
 			if err := d.driver.AwaitTurn(d.t.Context(), 1<<20); err != nil {
 				break

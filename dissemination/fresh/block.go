@@ -275,6 +275,7 @@ func (e *Engine) Accepted(now time.Time, tip block.Tip) {
 	}
 	e.tip = tip
 	e.heard.note(now, tip.Height)
+	e.keptUp = e.keptUp || e.heard.behind(now, tip.Height) <= abreast
 	for len(e.above) > 0 && e.above[0].block.Height <= tip.Height {
 		b := e.above[0]
 		e.above = e.above[1:]

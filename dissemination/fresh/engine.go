@@ -160,6 +160,7 @@ type neighbour struct {
 	useful    bool          // it was chosen by this side, or has brought something
 	lag       time.Duration // how far behind the orderer it was
 	lagAt     time.Time     // when it said so
+	keptUp    bool          // it was not far behind once
 }
 
 // Engine is the fresh-block protocol's state at one peer. It is not safe for
@@ -170,6 +171,7 @@ type Engine struct {
 	members  int
 	tip      block.Tip // the last accepted block
 	heard    heard
+	keptUp   bool         // this peer was not far behind once
 	peers    []*neighbour // ascending by id
 	byID     map[wire.PeerID]*neighbour
 	useful   int // how many of peers are

@@ -17,6 +17,10 @@ const (
 	// lagAge is for how long a neighbour's word of how far it is counts: some rounds of
 	// asking, of which each asks only some.
 	lagAge = 5 * time.Second
+	// abreast is how far behind one may be who keeps up: a block's way, cold, on usual links
+	// (a guess). Who has not kept up once since it came is catching up, and says nothing
+	// about what the network takes.
+	abreast = 2 * time.Second
 )
 
 // heard is when this peer first heard of each height, from its orderer's signature.
@@ -53,6 +57,7 @@ func (h *heard) behind(now time.Time, tip uint64) time.Duration {
 // told notes how far a neighbour is, by its own account of this moment.
 func (e *Engine) told(now time.Time, n *neighbour, tip uint64) {
 	n.lag, n.lagAt = e.heard.behind(now, tip), now
+	n.keptUp = n.keptUp || n.lag <= abreast
 }
 
 // Poll asks some neighbours how far they are, so that Lag can tell. (A pull of nothing is
@@ -65,16 +70,20 @@ func (e *Engine) Poll(now time.Time) {
 
 // Lag returns how far behind the orderer this peer is, or most of the neighbours that
 // said so lately are, whichever is more: for how long the block that comes next there has
-// been signed. Where some are useful only they count, and less than half of those that
-// count cannot make it longer: no crowd that came by itself can.
+// been signed. Only who has kept up once counts, and where some of these are useful only
+// they, and less than half of those that count cannot make it longer: no crowd that came by
+// itself can, nor one that joins.
 func (e *Engine) Lag(now time.Time) time.Duration {
 	var lags []time.Duration
 	for _, n := range e.peers {
-		if now.Sub(n.lagAt) <= lagAge && (n.useful || e.useful == 0) {
+		if now.Sub(n.lagAt) <= lagAge && n.keptUp && (n.useful || e.useful == 0) {
 			lags = append(lags, n.lag)
 		}
 	}
-	own := e.heard.behind(now, e.tip.Height)
+	own := time.Duration(0)
+	if e.keptUp {
+		own = e.heard.behind(now, e.tip.Height)
+	}
 	if len(lags) == 0 {
 		return own
 	}

@@ -37,6 +37,9 @@ const (
 	// throttleLag is how far behind the network may be: several times what a block takes on
 	// links that are not full, and longer than it takes to hear of it.
 	throttleLag = time.Second
+	// throttleDeepest bounds by how much less that is, so that with the least rate a few usual
+	// transactions a second always come in.
+	throttleDeepest = 16
 	// throttleBurst is how many seconds' worth may enter at once after a pause, and
 	// leastBurst how much at least: two of the largest transactions, by default.
 	throttleBurst = 1
@@ -54,7 +57,7 @@ func NewThrottle(now time.Time) *Throttle {
 // Rate returns the bytes a second that are let in at present: while the network is too far
 // behind, less by as much.
 func (a *Throttle) Rate() float64 {
-	return a.rate / max(1, float64(a.lag)/float64(throttleLag))
+	return a.rate / min(max(1, float64(a.lag)/float64(throttleLag)), throttleDeepest)
 }
 
 // Overflowed tells that the network did not take something that was let in.

@@ -3,6 +3,7 @@ package api
 import (
 	"bufio"
 	"fmt"
+	"math"
 	"net/http"
 	"runtime"
 	"strings"
@@ -125,19 +126,23 @@ func TestAnswersCostNoMoreThanIsTaken(t *testing.T) {
 		w.growLarge(60)
 		w.growLarge(60)
 		for _, d := range []detail{{TxsNone, false}, {TxsIDs, false}, {TxsFull, false}, {TxsNone, true}, {TxsFull, true}} {
-			var before, after runtime.MemStats
-			runtime.ReadMemStats(&before)
-			v, err := n.block(b.Height, d)
-			if err != nil {
-				t.Fatal(err)
+			took, size := math.MaxInt, 0
+			for range 3 { // the least: the first fills tables, and whoever else allocates only adds
+				var before, after runtime.MemStats
+				runtime.ReadMemStats(&before)
+				v, err := n.block(b.Height, d)
+				if err != nil {
+					t.Fatal(err)
+				}
+				line, err := codec.Line(v)
+				if err != nil {
+					t.Fatal(err)
+				}
+				runtime.ReadMemStats(&after)
+				took, size = min(took, int(after.TotalAlloc-before.TotalAlloc)), len(line)
 			}
-			line, err := codec.Line(v)
-			if err != nil {
-				t.Fatal(err)
-			}
-			runtime.ReadMemStats(&after)
-			took, cost := int(after.TotalAlloc-before.TotalAlloc), blockCost(&b.Header, d)
-			t.Logf("%d transactions, %+v: %d bytes of JSON, allocates %d of %d", txs, d, len(line), took, cost)
+			cost := blockCost(&b.Header, d)
+			t.Logf("%d transactions, %+v: %d bytes of JSON, allocates %d of %d", txs, d, size, took, cost)
 			if took > cost || cost > 2*took+4*leastAnswer {
 				t.Errorf("%d transactions, %+v: allocates %d bytes, and takes %d of the budget", txs, d, took, cost)
 			}

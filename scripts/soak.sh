@@ -26,8 +26,9 @@ Usage: scripts/soak.sh --ledger
   --simulate N  instead of a testnet: N random scenarios (default 4000) in the event
                 world, others than those of scripts/test.sh
   --worlds      instead of a testnet: do the two simulated worlds agree on bodies of
-                1 MiB? (scripts/test.sh asks of 128 KiB) And are 1,000 blocks of
-                fabric-enhanced as they are known to be?
+                1 MiB, and on those of 128 KiB in 15 runs? (scripts/test.sh plays 5) Is
+                GossipSub as measured elsewhere, of five networks? (there: one) And are
+                1,000 blocks of fabric-enhanced as they are known to be?
   --adversary   instead of a load: hostile peers join a testnet of five, one case after
                 another (lab adversary --list); what must hold of the honest ones?
   -n PEERS      how many peers (default 20)
@@ -83,6 +84,8 @@ simulate() {
 
 worlds() {
 	go test -count=1 -v -run '^TestLargeFabricEnhancedReachesAll$' ./testnet/events -known-blocks 1000 &&
+		go test -count=1 -v -run '^TestLargeBaselineIsTheOneMeasured$' -timeout 24h ./testnet/packets -networks 5 &&
+		go test -count=1 -v -run '^TestLargeWorldsAgree$' -timeout 24h ./testnet/packets -agree-seeds 15 &&
 		exec go test -count=1 -v -run '^TestLargeWorldsAgree$' -timeout 24h ./testnet/packets -agree-size 1048576
 }
 

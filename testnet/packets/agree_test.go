@@ -15,7 +15,10 @@ import (
 	"grapevine/testnet/scenario"
 )
 
-var agreeSize = flag.Int("agree-size", 128<<10, "the bodies' size in the comparison of the worlds, in bytes")
+var (
+	agreeSize  = flag.Int("agree-size", 128<<10, "the bodies' size in the comparison of the worlds, in bytes")
+	agreeSeeds = flag.Int("agree-seeds", 5, "how many runs the medians of that comparison are of, at least two")
+)
 
 // agreed is a case in which the worlds are compared.
 type agreed struct {
@@ -26,16 +29,21 @@ type agreed struct {
 }
 
 // The event world is worth what it predicts. With 40 peers on links of 50 Mbit/s and
-// 50 ms the medians of five runs in the two worlds differ by at most so much, for blocks
+// 50 ms the medians of the runs in the two worlds differ by at most so much, for blocks
 // that nobody has, that nearly everybody has, and of which a part has just come to the
 // orderer, so that it is sent along. Seen were 9 % in p50 and p99, and 6 % in bytes.
+//
+// The packet world does not repeat: the p99 of young blocks, that of a few deliveries a
+// run, came to 146 to 187 ms in the medians of five. So a difference counts as far as three
+// standard errors do not explain it; the more runs there are, the less they do.
 //
 // (Fabric's p99 is that of its pull, of which one run has too few.)
 //
 // Fabric's peers have no pools, warm or cold: in the event world that is held to be so,
 // message for message, and in the packet world one of the two is played.
 func TestLargeWorldsAgree(t *testing.T) {
-	const seeds, late, bytes = 5, 0.15, 0.1
+	const late, bytes = 0.15, 0.1
+	seeds := *agreeSeeds
 	cases := []agreed{
 		{"cold", grapevine, 0, 0, 4},
 		{"warm", grapevine, 0.95, 0, 10},
@@ -43,7 +51,10 @@ func TestLargeWorldsAgree(t *testing.T) {
 		{"warm or cold", fabricProtocol, 0.95, 0, 3},
 		{"warm or cold", enhanced, 0.95, 0, 3},
 	}
-	inEvents, inPackets := make([][seeds]outcome.Row, len(cases)), make([][seeds]outcome.Row, len(cases))
+	inEvents, inPackets := make([][]outcome.Row, len(cases)), make([][]outcome.Row, len(cases))
+	for i := range cases {
+		inEvents[i], inPackets[i] = make([]outcome.Row, seeds), make([]outcome.Row, seeds)
+	}
 	t.Run("played", func(t *testing.T) {
 		for from, upto := 0, 0; from < len(cases); from = upto {
 			protocol := cases[from].protocol
@@ -69,13 +80,14 @@ func TestLargeWorldsAgree(t *testing.T) {
 		return
 	}
 	for i, c := range cases {
-		a, b := medians(inEvents[i][:]), medians(inPackets[i][:])
-		t.Logf("%s %s: in events %.4g, in packets %.4g", c.name, c.protocol, a, b)
+		a, b := medians(inEvents[i]), medians(inPackets[i])
+		t.Logf("%s %s: in events %.4v, in packets %.4v", c.name, c.protocol, a, b)
 		for k, limit := range []float64{late, late, bytes} {
-			d := a[k]/b[k] - 1
-			if name := figures[k]; math.Abs(d) > limit && (c.protocol != fabricProtocol || name != "p99") {
-				t.Errorf("%s %s: %s is %.4g in events and %.4g in packets, %+.0f %%: want at most %.0f %% between them",
-					c.name, c.protocol, name, a[k], b[k], 100*d, 100*limit)
+			d := a[k].value/b[k].value - 1
+			chance := 3 * math.Hypot(a[k].err/b[k].value, b[k].err*a[k].value/b[k].value/b[k].value)
+			if name := figures[k]; math.Abs(d) > limit+chance && (c.protocol != fabricProtocol || name != "p99") {
+				t.Errorf("%s %s: %s is %.4v in events and %.4v in packets, %+.0f %%: want at most %.0f %% between them, and %.0f for chance",
+					c.name, c.protocol, name, a[k], b[k], 100*d, 100*limit, 100*chance)
 			}
 		}
 	}
@@ -83,17 +95,26 @@ func TestLargeWorldsAgree(t *testing.T) {
 
 var figures = [3]string{"p50", "p99", "bytes per body byte"}
 
-// medians returns those of the figures.
-func medians(rows []outcome.Row) (of [3]float64) {
+// median is one of some runs, with its standard error.
+type median struct{ value, err float64 }
+
+// medians returns those of the figures. The standard error of a median is about π/2's
+// square root times that of a mean.
+func medians(rows []outcome.Row) (of [3]median) {
 	var all [3][]float64
 	for _, r := range rows {
 		for i, f := range []outcome.Figure{r.P50, r.P99, r.Redundancy} {
 			all[i] = append(all[i], float64(f))
 		}
 	}
-	for i := range all {
-		slices.Sort(all[i])
-		of[i] = all[i][len(rows)/2]
+	for i, x := range all {
+		slices.Sort(x)
+		var sum, squares float64
+		for _, v := range x {
+			sum, squares = sum+v, squares+v*v
+		}
+		n := float64(len(x))
+		of[i] = median{x[len(x)/2], math.Sqrt(math.Pi / 2 * max(squares-sum*sum/n, 0) / (n - 1) / n)}
 	}
 	return of
 }

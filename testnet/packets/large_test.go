@@ -1,11 +1,14 @@
 package packets
 
 import (
+	"flag"
+	"slices"
 	"testing"
 
-	"grapevine/testnet/outcome"
 	"grapevine/testnet/scenario"
 )
+
+var networks = flag.Int("networks", 1, "how many networks the measurement of the baseline is the median of")
 
 // turns is the baseline with another publisher for each block, as it was in the
 // measurements that it is held against. (One that publishes all of them takes a sixth
@@ -23,10 +26,12 @@ func (g turns) propose(number int) error {
 //	one message, D=6                   p50 2.86–3.14 s  p99 4.44–4.61 s  duplicates 5.0–5.1
 //	64 chunks, PublishBatch, D=4       p50 0.79 s       p99 1.58 s       duplicates 1.65
 //
-// and a fifth more or less is allowed. Of 3 blocks, as here, the chunked duplicates were
-// 1.62 to 1.99 in four runs: GossipSub draws its meshes anew each time. The chunked p99 has no lower bound: it is that of
-// the slowest two or three of all deliveries, and scatters from 1.0 s to 1.7 s. A faster
-// baseline is the harder to beat.
+// and of the medians of several networks a fifth more or less is allowed. GossipSub draws its
+// meshes anew in each, so that those of one scatter: with one message the p50 of eight
+// networks was 3.00 to 3.74 s, a standard deviation of 7 %, and their p99 4.30 to 5.65 s. Of
+// one, as scripts/test.sh plays it, a third is allowed. The chunked p99 has no lower bound: it
+// is that of the slowest two or three of all deliveries, and scatters from 1.0 s to 1.7 s. A
+// faster baseline is the harder to beat.
 func TestLargeBaselineIsTheOneMeasured(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
@@ -35,27 +40,36 @@ func TestLargeBaselineIsTheOneMeasured(t *testing.T) {
 		again    [2]float64
 	}{
 		{gossipsub, [2]float64{2860, 3140}, [2]float64{4440, 4610}, [2]float64{5.0, 5.1}},
-		{chunked, [2]float64{790, 790}, [2]float64{0, 1580}, [2]float64{1.62, 1.99}},
+		{chunked, [2]float64{790, 790}, [2]float64{0, 1580}, [2]float64{1.65, 1.65}},
 	} {
 		p := planned(t, func(s *scenario.Scenario) {
 			*s = scenario.Defaults()
 			s.Load.Blocks = 3
 		})
-		o := playingWith(t, p, tc.protocol, func(w *world, protocol string) (kind, error) {
-			return turns{newGossip(w, protocol)}, nil
-		})
-		r := o.Row()
-		for _, f := range []struct {
-			name string
-			got  outcome.Figure
-			want [2]float64
-		}{{"p50", r.P50, tc.p50}, {"p99", r.P99, tc.p99}, {"duplicates", r.Duplicates, tc.again}} {
-			if got := float64(f.got); got < 0.8*f.want[0] || got > 1.2*f.want[1] {
-				t.Errorf("%s: %s is %.4g, measured were %v", tc.protocol, f.name, got, f.want)
+		var p50, p99, again []float64
+		for range *networks {
+			o := playingWith(t, p, tc.protocol, func(w *world, protocol string) (kind, error) {
+				return turns{newGossip(w, protocol)}, nil
+			})
+			r := o.Row()
+			p50, p99, again = append(p50, float64(r.P50)), append(p99, float64(r.P99)), append(again, float64(r.Duplicates))
+			if r.Coverage != 1 {
+				t.Errorf("%s: coverage is %v", tc.protocol, r.Coverage)
 			}
 		}
-		if r.Coverage != 1 {
-			t.Errorf("%s: coverage is %v", tc.protocol, r.Coverage)
+		allowed := 1.0 / 3
+		if *networks >= 5 {
+			allowed = 1.0 / 5
+		}
+		for _, f := range []struct {
+			name string
+			got  []float64
+			want [2]float64
+		}{{"p50", p50, tc.p50}, {"p99", p99, tc.p99}, {"duplicates", again, tc.again}} {
+			slices.Sort(f.got)
+			if got := f.got[len(f.got)/2]; got < (1-allowed)*f.want[0] || got > (1+allowed)*f.want[1] {
+				t.Errorf("%s: the median %s of %.4g is %.4g, measured were %v", tc.protocol, f.name, f.got, got, f.want)
+			}
 		}
 	}
 }

@@ -19,7 +19,8 @@ var packages = []struct {
 	imports string
 	why     string
 }{
-	{"block", "", "the data is at the bottom: whoever wants to check a block needs the standard library alone"},
+	{"coding", "", "a code is of bytes, and knows nothing of what they are"},
+	{"block", "coding", "the data is at the bottom: whoever wants to check a block needs the standard library and the code alone"},
 	{"block/sig", "block durable", "signatures are of data, and know nothing of what it is for"},
 	{"durable", "", "files that survive a power loss are made in one place, which knows nothing of what is in them"},
 	{"genesis", "block block/sig", "a network's definition is data, which every part may read"},
@@ -43,7 +44,7 @@ var packages = []struct {
 
 	{"ledger", "block block/sig durable genesis", "the chain is kept by whoever wants to keep it: it knows no peers and no pool"},
 	{"mempool", "block block/sig durable", "the pool learns of the chain through a function, so that it can be used without one"},
-	{"ordering", "block block/sig durable genesis mempool", "an orderer takes from the pool and hands to a function: how blocks travel is not its business"},
+	{"ordering", "block block/sig coding durable genesis mempool", "an orderer takes from the pool and hands to a function: how blocks travel is not its business"},
 	{"api", "api/apipb api/apipb/apipbconnect api/codec block dissemination/arrival genesis ledger mempool", "the face reads ledger and pool, and gets the rest as functions, so that it can be tested without a node"},
 	{"api/codec", "api/apipb", "what strangers send is decoded in a small package, which is quick to fuzz"},
 	{"api/apipb", "", "generated"},
@@ -113,6 +114,7 @@ var guards = []struct {
 }{
 	{"github.com/dgraph-io", "ledger", "one package knows the store, so that it can be replaced and its traps are in one place"},
 	{"github.com/libp2p/go-libp2p/core/peer", "genesis p2p testnet/packets testnet/baseline testnet/adversary", "peer IDs are text everywhere else"},
+	{"github.com/klauspost/reedsolomon", "coding", "what peers agree on is computed in one place, and held by vectors there"},
 	{"github.com/libp2p", "p2p testnet/packets testnet/baseline testnet/adversary", "one package knows the network: cores and drivers run over any"},
 	{"github.com/multiformats", "p2p testnet/packets testnet/baseline", "addresses are text everywhere else"},
 	{"github.com/quic-go", "p2p testnet/packets testnet/baseline", "transports are libp2p's business"},
@@ -131,7 +133,7 @@ var guards = []struct {
 
 // cores are the sans-IO parts: directories, or single files.
 var cores = []string{
-	"block", "p2p/wire", "p2p/membership", "dissemination/message", "dissemination/arrival", "dissemination/effect",
+	"block", "coding", "p2p/wire", "p2p/membership", "dissemination/message", "dissemination/arrival", "dissemination/effect",
 	"dissemination/fresh", "dissemination/catchup", "dissemination/protocol", "dissemination/txs", "p2p/pairing.go", "p2p/score.go", "ordering/cutter.go", "ordering/rollcall.go",
 	"testnet/baseline/fabric",
 }

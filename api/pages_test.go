@@ -117,7 +117,7 @@ func TestStatusAndMembersPages(t *testing.T) {
 		`"genesis_id":"`+w.cfg.Genesis.ID().String(), `"height":0,"tip_id":"`+w.cfg.Genesis.ID().String()+`","tip_time":""`,
 		`"base":1`, `"orderer":"`+w.cfg.Genesis.Ordering.Orderer, `"neighbours":3,"pool_txs":1,"pool_bytes":119,"mode":"push-pull"`,
 		`"addrs":["/ip4/1.2.3.4"]`, `"started":"1970-01-01T00:00:01Z"`, `"ready":false,"reason":"two blocks are signed at height 7"`,
-		`"limits":{"max_tx_bytes":65536,"max_body_bytes":4194304,"max_block_txs":10000,"max_lifetime":10000,"max_submit_txs":10000,"max_submit_bytes":4194304}`)
+		`"limits":{"max_tx_bytes":65536,"max_body_bytes":4194304,"max_block_txs":10000,"max_lifetime":10000,"max_submit_txs":10000,"max_submit_bytes":4194304,"coding":0}`)
 	status, body = w.get("/v1/members")
 	w.want("members", status, body, http.StatusOK, `"peer_id":"12D3KooWyou","state":"alive","neighbour":true,"addrs":[],"height":4503599627370496,"base":1`, `"silent":8000000000`, `"note":""`)
 	status, body = w.get("/metrics")

@@ -51,6 +51,9 @@ func headerView(h *block.SignedHeader, id block.ID) *apipb.Header {
 		ShardRoot: h.ShardRoot.String(),
 		Producer:  h.Producer.String(),
 		Signature: hex.EncodeToString(h.Signature[:]),
+		Version:   uint32(h.Version),
+		Symbols:   h.Symbols,
+		ListBytes: h.ListSize,
 	}
 }
 
@@ -107,5 +110,6 @@ func limitsView(l block.Limits) *apipb.Limits {
 		MaxLifetime:    l.MaxLifetime,
 		MaxSubmitTxs:   MaxSubmitTxs,
 		MaxSubmitBytes: MaxSubmitBytes,
+		Coding:         uint32(l.Coding),
 	}
 }

@@ -118,7 +118,7 @@ func (w *world) tx(payload string) *block.Tx {
 // grow puts the next block on the chain.
 func (w *world) grow(txs ...*block.Tx) *block.Block {
 	w.t.Helper()
-	h := block.Draft(w.cfg.Genesis.ID(), w.cfg.Ledger.Tip(), time.Now().UnixNano(), w.orderer.Public(), txs)
+	h := block.Draft(w.cfg.Genesis.ID(), block.Limits{}, w.cfg.Ledger.Tip(), time.Now().UnixNano(), w.orderer.Public(), txs)
 	b := block.New(w.orderer.SignHeader(h), txs)
 	if err := w.cfg.Ledger.Append(b); err != nil {
 		w.t.Fatal(err)

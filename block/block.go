@@ -11,6 +11,14 @@ type Limits struct {
 	MaxBodyBytes int    // one block's body
 	MaxBlockTxs  int    // transactions in one block
 	MaxLifetime  uint64 // how many heights ahead a transaction may expire
+	Coding       uint8  // of bodies of more than CodedAbove bytes: 0 none, 1 Reed–Solomon
+}
+
+func (l Limits) headerVersion() uint8 {
+	if l.Coding == 0 {
+		return headerUncoded
+	}
+	return headerCoded
 }
 
 // Block is a signed header with the transactions it commits to.
@@ -43,7 +51,7 @@ func (b *Block) Clone() *Block {
 
 // Draft fills in everything of the header of a block that puts txs on parent,
 // but for the signature. The caller has chosen txs within the network's limits.
-func Draft(genesis ID, parent Tip, nowNano int64, producer PublicKey, txs []*Tx) Header {
+func Draft(genesis ID, l Limits, parent Tip, nowNano int64, producer PublicKey, txs []*Tx) Header {
 	ids := make([]ID, len(txs))
 	size := 0
 	for i, t := range txs {
@@ -51,6 +59,7 @@ func Draft(genesis ID, parent Tip, nowNano int64, producer PublicKey, txs []*Tx)
 		size += t.Size()
 	}
 	h := Header{
+		Version:  l.headerVersion(),
 		Genesis:  genesis,
 		Height:   parent.Height + 1,
 		Parent:   parent.ID,
@@ -60,7 +69,13 @@ func Draft(genesis ID, parent Tip, nowNano int64, producer PublicKey, txs []*Tx)
 		TxRoot:   TxRoot(ids),
 		Producer: producer,
 	}
-	h.ShortHash = ShortListHash(h.ShortKey().List(ids))
+	if l.Coding == 0 || size <= CodedAbove {
+		h.ShortHash = ShortListHash(h.ShortKey().List(ids))
+		return h
+	}
+	h.Coding = l.Coding
+	c := New(SignedHeader{Header: h}, txs).code()
+	h.Symbols, h.ListSize, h.ShardRoot, h.ShortHash = c.symbols, c.listSize, c.body.Root(), c.list.Root()
 	return h
 }
 
@@ -78,7 +93,7 @@ func (b *Block) Body() []byte { return b.appendBody(make([]byte, 0, b.BodySize))
 
 // Bytes returns the block's canonical bytes: signed header and body.
 func (b *Block) Bytes() []byte {
-	out := b.AppendTo(make([]byte, 0, SignedHeaderSize+int(b.BodySize)))
+	out := b.AppendTo(make([]byte, 0, b.SignedHeader.Size()+int(b.BodySize)))
 	return b.appendBody(append(out, b.Signature[:]...))
 }
 
@@ -93,14 +108,11 @@ func (b *Block) appendBody(out []byte) []byte {
 // afterwards. The result has as many transactions and body bytes as its header
 // says; everything else is Check's.
 func Decode(raw []byte) (*Block, error) {
-	if len(raw) < SignedHeaderSize {
-		return nil, fmt.Errorf("%w block: %d bytes, want at least %d", ErrMalformed, len(raw), SignedHeaderSize)
-	}
-	h, err := DecodeSignedHeader(raw[:SignedHeaderSize])
+	h, body, err := DecodeSignedHeaderPrefix(raw)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("block: %w", err)
 	}
-	txs, err := DecodeBody(&h.Header, raw[SignedHeaderSize:])
+	txs, err := DecodeBody(&h.Header, body)
 	if err != nil {
 		return nil, err
 	}
@@ -166,8 +178,29 @@ func (b *Block) Check(genesis ID, l Limits) error {
 	if size != int(b.BodySize) {
 		return fmt.Errorf("block %s: %w: body of %d bytes, the header says %d", b.id.Short(), ErrMalformed, size, b.BodySize)
 	}
-	if ShortListHash(b.ShortKey().List(ids)) != b.ShortHash {
-		return fmt.Errorf("block %s: %w: the short-ID list is not the one the header commits to", b.id.Short(), ErrMalformed)
+	if err := b.checkCommitments(ids); err != nil {
+		return fmt.Errorf("block %s: %w: %w", b.id.Short(), ErrMalformed, err)
+	}
+	return nil
+}
+
+// checkCommitments refuses a list and a code other than those of the transactions.
+func (b *Block) checkCommitments(ids []ID) error {
+	if b.Coding == 0 {
+		if ShortListHash(b.ShortKey().List(ids)) != b.ShortHash {
+			return errors.New("the short-ID list is not the one the header commits to")
+		}
+		return nil
+	}
+	symbols, listSize := b.measure()
+	if symbols != b.Symbols || listSize != b.ListSize {
+		return fmt.Errorf("its transactions take %d symbols and a list of %d bytes, the header says %d and %d", symbols, listSize, b.Symbols, b.ListSize)
+	}
+	switch c := b.code(); {
+	case c.list.Root() != b.ShortHash:
+		return errors.New("the list is not the one the header commits to")
+	case c.body.Root() != b.ShardRoot:
+		return errors.New("the shards are not those the header commits to")
 	}
 	return nil
 }

@@ -8,7 +8,7 @@ import (
 // TestClonesShareNothing changes the bytes that a block was decoded from.
 func TestClonesShareNothing(t *testing.T) {
 	txs := []*Tx{TxFields{Nonce: 1, Expiry: 9, Payload: []byte("one")}.Seal(Signature{1}), TxFields{Nonce: 2, Expiry: 9}.Seal(Signature{2})}
-	b := New(SignedHeader{Header: Draft(ID{1}, Tip{}, 1, PublicKey{2}, txs)}, txs)
+	b := New(SignedHeader{Header: Draft(ID{1}, Limits{}, Tip{}, 1, PublicKey{2}, txs)}, txs)
 	raw := b.Bytes()
 	decoded, err := Decode(raw)
 	if err != nil {

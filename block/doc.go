@@ -22,10 +22,11 @@
 //
 // Its ID is the SHA-256 of all of these bytes.
 //
-// Header, version 1, 222 bytes:
+// Header, version 1, 222 bytes, in networks without coding; version 2, 230 bytes, in those
+// with it:
 //
 //	offset  size  field
-//	     0     1  version = 1
+//	     0     1  version
 //	     1    32  genesis ID
 //	    33     4  parameters' number, 0: those of the genesis
 //	    37     8  height, 1 for the first block
@@ -34,15 +35,25 @@
 //	    85     4  transaction count, at least 1
 //	    89     4  body size in bytes
 //	    93    32  Merkle root of the transaction IDs
-//	   125    32  hash of the short-ID list
-//	   157     1  coding: 0 none; 1 Reed–Solomon (not built yet, refused)
-//	   158    32  Merkle root of the shards, zero without coding
-//	   190    32  producer's Ed25519 public key
+//	   125    32  hash of the list of short IDs; with coding the root of its shards
+//	   157     1  coding: 0 none; 1 Reed–Solomon, of bodies of more than 8 KiB in networks
+//	              that have it, and of no others
+//	   158    32  root of the body's shards, zero without coding
+//	   190     4  symbols that the body takes, zero without coding; version 2 alone
+//	   194     4  size of the list in bytes, zero without coding; version 2 alone
+//	  last    32  producer's Ed25519 public key
 //
 // The block ID is the SHA-256 of the header. A signed header is the header and
-// the producer's 64-byte signature over DomainHeader ‖ genesis ID ‖ header: 286
-// bytes. A block is a signed header and its body: the transactions' bytes, one
+// the producer's 64-byte signature over DomainHeader ‖ genesis ID ‖ header: 286 or
+// 294 bytes. A block is a signed header and its body: the transactions' bytes, one
 // after the other, each of which carries its own length.
+//
+// With coding, list and body are also what travels in pieces (package coding). The body's
+// string has the transactions for items, so that each begins a symbol or lies within one.
+// The list's string is the short IDs, and then the transactions' sizes in bytes, as runs of
+// equal ones: how many, and the size, both in the shortest form of base 128 as protobuf
+// writes it, and no run followed by one of the same size. Both roots are of a block that
+// is valid what its transactions make them: a block with others can stand nowhere.
 //
 // # Hashes
 //
@@ -54,6 +65,6 @@
 // first 16 bytes of SHA-256(domainShortKey ‖ parent ID ‖ height ‖ transaction
 // root): nobody can look for colliding transactions before the block is made.
 // The header commits to the list, 6 bytes each, little-endian, as
-// SHA-256(domainShortList ‖ list), so a relay cannot swap them. The idea of
+// SHA-256(domainShortList ‖ list) or as above, so a relay cannot swap them. The idea of
 // keyed short IDs is BIP 152's.
 package block

@@ -16,7 +16,7 @@ func Example() {
 
 	tx := alice.SignTx(genesis, block.TxFields{Nonce: 1, Expiry: 100, Payload: []byte("hello")})
 	txs := []*block.Tx{tx}
-	header := block.Draft(genesis, block.Tip{ID: genesis}, 1_700_000_000_000_000_000, orderer.Public(), txs)
+	header := block.Draft(genesis, block.Limits{}, block.Tip{ID: genesis}, 1_700_000_000_000_000_000, orderer.Public(), txs)
 	raw := block.New(orderer.SignHeader(header), txs).Bytes()
 
 	b, err := block.Decode(raw)

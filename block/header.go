@@ -3,17 +3,27 @@ package block
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"time"
+
+	"grapevine/coding"
 )
 
-// Sizes in bytes of the canonical encodings.
+// Sizes in bytes of the largest canonical encodings: those of version 2, in networks that
+// code. In others they are 8 less.
 const (
-	HeaderSize       = 222
+	HeaderSize       = headerSize1 + 8
 	SignedHeaderSize = HeaderSize + 64
 )
 
-const headerVersion = 1
+// The versions of headers. A network that codes has those of version 2 alone, any other
+// those of version 1.
+const (
+	headerUncoded = 1
+	headerCoded   = 2
+	headerSize1   = 222
+)
 
 // MaxHeight keeps heights exact in every JSON reader, whose numbers are doubles.
 const MaxHeight = 1<<53 - 1
@@ -21,6 +31,7 @@ const MaxHeight = 1<<53 - 1
 // Header is what a producer signs and a block ID names. The fields are those of
 // the package comment, in the same order.
 type Header struct {
+	Version   uint8
 	Genesis   ID
 	Params    uint32
 	Height    uint64
@@ -32,6 +43,8 @@ type Header struct {
 	ShortHash ID
 	Coding    uint8
 	ShardRoot ID
+	Symbols   uint32 // of the body, with coding; version 2
+	ListSize  uint32 // in bytes, with coding; version 2
 	Producer  PublicKey
 }
 
@@ -43,7 +56,7 @@ type SignedHeader struct {
 
 // AppendTo appends the canonical bytes to b.
 func (h *Header) AppendTo(b []byte) []byte {
-	b = append(b, headerVersion)
+	b = append(b, h.Version)
 	b = append(b, h.Genesis[:]...)
 	b = binary.BigEndian.AppendUint32(b, h.Params)
 	b = binary.BigEndian.AppendUint64(b, h.Height)
@@ -55,8 +68,23 @@ func (h *Header) AppendTo(b []byte) []byte {
 	b = append(b, h.ShortHash[:]...)
 	b = append(b, h.Coding)
 	b = append(b, h.ShardRoot[:]...)
+	if h.Version == headerCoded {
+		b = binary.BigEndian.AppendUint32(b, h.Symbols)
+		b = binary.BigEndian.AppendUint32(b, h.ListSize)
+	}
 	return append(b, h.Producer[:]...)
 }
+
+// Size returns how many canonical bytes the header has.
+func (h *Header) Size() int {
+	if h.Version == headerCoded {
+		return HeaderSize
+	}
+	return headerSize1
+}
+
+// Size returns how many bytes the header and the signature have.
+func (s *SignedHeader) Size() int { return s.Header.Size() + len(s.Signature) }
 
 // Bytes returns the canonical bytes.
 func (h *Header) Bytes() []byte { return h.AppendTo(make([]byte, 0, HeaderSize)) }
@@ -74,13 +102,15 @@ func (s *SignedHeader) Bytes() []byte {
 
 // DecodeHeader reads a header that fills b.
 func DecodeHeader(b []byte) (Header, error) {
-	if len(b) != HeaderSize {
-		return Header{}, fmt.Errorf("%w header: %d bytes, want %d", ErrMalformed, len(b), HeaderSize)
+	size, err := headerSize(b)
+	if err != nil {
+		return Header{}, err
 	}
-	if b[0] != headerVersion {
-		return Header{}, fmt.Errorf("%w header version %d: this software reads version %d", ErrUnsupported, b[0], headerVersion)
+	if len(b) != size {
+		return Header{}, fmt.Errorf("%w header: %d bytes, want %d", ErrMalformed, len(b), size)
 	}
-	return Header{
+	h := Header{
+		Version:   b[0],
 		Genesis:   ID(b[1:33]),
 		Params:    binary.BigEndian.Uint32(b[33:]),
 		Height:    binary.BigEndian.Uint64(b[37:]),
@@ -92,20 +122,48 @@ func DecodeHeader(b []byte) (Header, error) {
 		ShortHash: ID(b[125:157]),
 		Coding:    b[157],
 		ShardRoot: ID(b[158:190]),
-		Producer:  PublicKey(b[190:222]),
-	}, nil
+		Producer:  PublicKey(b[size-32:]),
+	}
+	if h.Version == headerCoded {
+		h.Symbols, h.ListSize = binary.BigEndian.Uint32(b[190:]), binary.BigEndian.Uint32(b[194:])
+	}
+	return h, nil
+}
+
+// headerSize returns the size of the header that b begins with.
+func headerSize(b []byte) (int, error) {
+	switch {
+	case len(b) == 0:
+		return 0, fmt.Errorf("%w header: no bytes", ErrMalformed)
+	case b[0] == headerUncoded:
+		return headerSize1, nil
+	case b[0] == headerCoded:
+		return HeaderSize, nil
+	}
+	return 0, fmt.Errorf("%w header version %d: this software reads versions %d and %d", ErrUnsupported, b[0], headerUncoded, headerCoded)
 }
 
 // DecodeSignedHeader reads a signed header that fills b.
 func DecodeSignedHeader(b []byte) (SignedHeader, error) {
-	if len(b) != SignedHeaderSize {
-		return SignedHeader{}, fmt.Errorf("%w signed header: %d bytes, want %d", ErrMalformed, len(b), SignedHeaderSize)
+	h, rest, err := DecodeSignedHeaderPrefix(b)
+	if err == nil && len(rest) > 0 {
+		err = fmt.Errorf("%w signed header: %d bytes follow its end", ErrMalformed, len(rest))
 	}
-	h, err := DecodeHeader(b[:HeaderSize])
+	return h, err
+}
+
+// DecodeSignedHeaderPrefix reads the signed header that b begins with, and returns the rest.
+func DecodeSignedHeaderPrefix(b []byte) (SignedHeader, []byte, error) {
+	size, err := headerSize(b)
 	if err != nil {
-		return SignedHeader{}, err
+		return SignedHeader{}, nil, err
 	}
-	return SignedHeader{Header: h, Signature: Signature(b[HeaderSize:])}, nil
+	end := size + len(Signature{})
+	if len(b) < end {
+		return SignedHeader{}, nil, fmt.Errorf("%w signed header: %d bytes, want %d", ErrMalformed, len(b), end)
+	}
+	h, err := DecodeHeader(b[:size])
+	return SignedHeader{Header: h, Signature: Signature(b[size:end])}, b[end:], err
 }
 
 // Check refuses a header that no block of this network could have, wherever it
@@ -115,6 +173,8 @@ func (h *Header) Check(genesis ID, l Limits) error {
 		return fmt.Errorf("header at height %d: %w: %s", h.Height, ErrMalformed, fmt.Sprintf(format, args...))
 	}
 	switch {
+	case h.Version != l.headerVersion():
+		return bad("version %d, the network's is %d", h.Version, l.headerVersion())
 	case h.Genesis != genesis:
 		return bad("it belongs to network %s, not %s", h.Genesis.Short(), genesis.Short())
 	case h.Params != 0:
@@ -131,10 +191,35 @@ func (h *Header) Check(genesis ID, l Limits) error {
 		return bad("body of %d bytes, the network's limit is %d", h.BodySize, l.MaxBodyBytes)
 	case uint64(h.BodySize) < uint64(h.TxCount)*TxOverhead:
 		return bad("body of %d bytes cannot hold %d transactions", h.BodySize, h.TxCount)
-	case h.Coding != 0:
-		return bad("coding %d is not built yet, want 0", h.Coding)
-	case !h.ShardRoot.IsZero():
-		return bad("a shard root without coding")
+	}
+	if err := h.checkCoding(l); err != nil {
+		return bad("%v", err)
+	}
+	return nil
+}
+
+// checkCoding refuses a coding other than the network's for a body of this size, and a
+// geometry that no body of that size can have.
+func (h *Header) checkCoding(l Limits) error {
+	want := uint8(0)
+	if l.Coding != 0 && h.BodySize > CodedAbove {
+		want = l.Coding
+	}
+	switch {
+	case h.Coding != want:
+		return fmt.Errorf("coding %d of a body of %d bytes, want %d", h.Coding, h.BodySize, want)
+	case want == 0 && !h.ShardRoot.IsZero():
+		return errors.New("a shard root without coding")
+	case want == 0 && (h.Symbols != 0 || h.ListSize != 0):
+		return fmt.Errorf("%d symbols and a list of %d bytes without coding", h.Symbols, h.ListSize)
+	case want == 0:
+		return nil
+	}
+	if _, err := coding.Laid(int(h.BodySize), int(h.Symbols)); err != nil {
+		return err
+	}
+	if least, most := uint64(h.TxCount)*ShortSize, uint64(h.TxCount)*mostListed; uint64(h.ListSize) < least || uint64(h.ListSize) > most {
+		return fmt.Errorf("a list of %d bytes for %d transactions, want %d to %d", h.ListSize, h.TxCount, least, most)
 	}
 	return nil
 }

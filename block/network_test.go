@@ -24,7 +24,7 @@ func tx(nonce, expiry uint64, payload int) *block.Tx {
 }
 
 func sealed(txs ...*block.Tx) *block.Block {
-	return block.New(orderer.SignHeader(block.Draft(network, parent, 1000, orderer.Public(), txs)), txs)
+	return block.New(orderer.SignHeader(block.Draft(network, block.Limits{}, parent, 1000, orderer.Public(), txs)), txs)
 }
 
 // refused wants an error of that kind with these words in it.
@@ -65,6 +65,7 @@ func TestBlockCheck(t *testing.T) {
 		{"too large a body", sealed(tx(1, 20, 182), tx(2, 20, 182), tx(3, 20, 182), tx(4, 20, 182)), block.ErrMalformed, "body of 1200 bytes"},
 		{"impossible body size", header(func(h *block.Header) { h.BodySize = 2*block.TxOverhead - 1 }), block.ErrMalformed, "cannot hold 2"},
 		{"coding", header(func(h *block.Header) { h.Coding = 1 }), block.ErrMalformed, "coding 1"},
+		{"version", header(func(h *block.Header) { h.Version = 2 }), block.ErrMalformed, "version 2, the network's is 1"},
 		{"shard root", header(func(h *block.Header) { h.ShardRoot = block.ID{1} }), block.ErrMalformed, "shard root without coding"},
 		{"count", header(func(h *block.Header) { h.TxCount = 1 }), block.ErrMalformed, "2 transactions, the header says 1"},
 		{"body size", header(func(h *block.Header) { h.BodySize++ }), block.ErrMalformed, "body of 246 bytes, the header says 247"},
@@ -96,22 +97,22 @@ func TestCheckParent(t *testing.T) {
 	}
 }
 
-func TestCheckShorts(t *testing.T) {
+func TestCheckList(t *testing.T) {
 	b := sealed(tx(1, 20, 0), tx(2, 20, 0))
-	list := b.ShortKey().List(b.TxIDs())
-	if err := b.CheckShorts(list); err != nil {
+	list := b.List()
+	if err := b.CheckList(list); err != nil {
 		t.Fatal(err)
 	}
-	refused(t, b.CheckShorts(list[1:]), block.ErrMalformed, "11 bytes for 2")
+	refused(t, b.CheckList(list[1:]), block.ErrList, "11 bytes for 2")
 	list[3]++
-	refused(t, b.CheckShorts(list), block.ErrMalformed, "not the list")
+	refused(t, b.CheckList(list), block.ErrList, "not the one")
 }
 
 // A header's time is the clock's, unless the parent's is later.
 func TestDraftTimeIncreases(t *testing.T) {
 	txs := []*block.Tx{tx(1, 20, 0)}
 	for _, tc := range []struct{ now, want int64 }{{5000, 5000}, {901, 901}, {900, 901}, {3, 901}} {
-		if h := block.Draft(network, parent, tc.now, orderer.Public(), txs); h.TimeNano != tc.want {
+		if h := block.Draft(network, block.Limits{}, parent, tc.now, orderer.Public(), txs); h.TimeNano != tc.want {
 			t.Errorf("at %d on a parent of %d the time is %d, want %d", tc.now, parent.TimeNano, h.TimeNano, tc.want)
 		}
 	}

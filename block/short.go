@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math/bits"
+
+	"grapevine/coding"
 )
 
 // ShortSize is the length of a short ID in bytes. With 10,000 transactions in a
@@ -60,15 +62,29 @@ func ShortListHash(list []byte) ID {
 	return sha256.Sum256(append([]byte(domainShortList), list...))
 }
 
-// CheckShorts refuses a packed list other than the one the header commits to.
-func (h *Header) CheckShorts(list []byte) error {
-	if uint64(len(list)) != uint64(h.TxCount)*ShortSize {
-		return fmt.Errorf("%w short IDs: %d bytes for %d transactions", ErrMalformed, len(list), h.TxCount)
+// CheckList refuses bytes other than those of the list that the header, which Check has
+// found right, commits to: ErrList. With coding these may be wrong in themselves: see
+// ReadList.
+func (h *Header) CheckList(list []byte) error {
+	if len(list) != h.ListBytes() {
+		return fmt.Errorf("%w: %d bytes for %d transactions, want %d", ErrList, len(list), h.TxCount, h.ListBytes())
 	}
-	if ShortListHash(list) != h.ShortHash {
-		return fmt.Errorf("%w short IDs: not the list that the header commits to", ErrMalformed)
+	if h.Coding == 0 && ShortListHash(list) != h.ShortHash || h.Coding != 0 && coding.New(h.ListGeometry(), list).Root() != h.ShortHash {
+		return fmt.Errorf("%w: not the one that the header commits to", ErrList)
 	}
 	return nil
+}
+
+// ErrList says that a list is not the one that a header commits to: whoever put it there
+// erred, and not the producer.
+var ErrList = fmt.Errorf("%w list of short IDs", ErrMalformed)
+
+// ListBytes returns how many bytes the list has.
+func (h *Header) ListBytes() int {
+	if h.Coding == 0 {
+		return int(h.TxCount) * ShortSize
+	}
+	return int(h.ListSize)
 }
 
 // Sum64 returns SipHash-2-4 of the ID (Aumasson and Bernstein 2012, §2), whose

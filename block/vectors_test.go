@@ -123,7 +123,7 @@ func TestVectorsOfBlock(t *testing.T) {
 		t.Fatal(err)
 	}
 	orderer := sig.NewKey([32]byte(v.OrdererSeed))
-	h := block.Draft(v.Genesis, block.Tip{Height: v.Height - 1, ID: v.Parent, TimeNano: now - 1}, now, orderer.Public(), txs)
+	h := block.Draft(v.Genesis, block.Limits{}, block.Tip{Height: v.Height - 1, ID: v.Parent, TimeNano: now - 1}, now, orderer.Public(), txs)
 	if !bytes.Equal(h.Bytes(), v.Header) || h.ID() != v.BlockID {
 		t.Errorf("header is %x with ID %s, want %x with ID %s", h.Bytes(), h.ID(), v.Header, v.BlockID)
 	}
@@ -155,7 +155,7 @@ func TestVectorsOfBlock(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if read.ID() != v.BlockID || read.SignedHeader != signed || !bytes.Equal(read.Bytes(), v.Block) || !bytes.Equal(read.Body(), v.Block[block.SignedHeaderSize:]) {
+	if read.ID() != v.BlockID || read.SignedHeader != signed || !bytes.Equal(read.Bytes(), v.Block) || !bytes.Equal(read.Body(), v.Block[len(v.Block)-int(h.BodySize):]) {
 		t.Errorf("block is read as %+v", read.Header)
 	}
 	if err := sig.VerifyHeader(&read.SignedHeader); err != nil {

@@ -84,7 +84,7 @@ func TestPrefillThatTheListTookOut(t *testing.T) {
 		h.ShortHash = block.ShortListHash(shorts)
 		b := block.New(d.orderer.SignHeader(h), txs[:3])
 		m := announce(b)
-		m.Shorts, m.Pulled, m.At, m.Txs = shorts, true, []uint32{0}, txs[3:]
+		m.List, m.Pulled, m.At, m.Txs = shorts, true, []uint32{0}, txs[3:]
 		f := find[*message.Fetch](d.receive("a", m), "a")[0]
 		d.receive("a", &message.Part{Number: f.Number, Block: b.ID(), IDs: b.TxIDs()})
 		m.Pulled, m.At, m.Txs = false, nil, nil

@@ -19,13 +19,13 @@ type body struct {
 	header block.SignedHeader
 	id     block.ID
 	key    block.SipKey
-	shorts []byte
+	list   []byte      // it begins with the short IDs
 	txs    []*block.Tx // per place; nil where lacking, and nil altogether once the ledger has them
 	ids    []block.ID  // the full IDs, known to be right; nil: they never were asked for
 }
 
-func newBody(h *block.SignedHeader, id block.ID, shorts []byte) *body {
-	return &body{header: *h, id: id, key: h.ShortKey(), shorts: shorts, txs: make([]*block.Tx, h.TxCount)}
+func newBody(h *block.SignedHeader, id block.ID, list []byte) *body {
+	return &body{header: *h, id: id, key: h.ShortKey(), list: list, txs: make([]*block.Tx, h.TxCount)}
 }
 
 // stored says that the ledger has the transactions.
@@ -70,7 +70,7 @@ func (s *bodies) signedAt(height uint64, not block.ID) *block.SignedHeader {
 // attach completes an announcement.
 func (s *bodies) attach(m *message.Announce) {
 	b := s.byID[m.Block.ID]
-	m.Header, m.Shorts = b.header, b.shorts
+	m.Header, m.List = b.header, b.list
 	for _, at := range m.At {
 		m.Txs = append(m.Txs, b.txs[at])
 	}
@@ -86,7 +86,7 @@ func (b *body) fits(place int, id block.ID) bool {
 }
 
 func (b *body) fitsShort(place int, id block.ID) bool {
-	return b.key.Short(id) == block.ShortAt(b.shorts, place)
+	return b.key.Short(id) == block.ShortAt(b.list, place)
 }
 
 // place puts transactions where they belong, and says whether all of them belong where
@@ -121,7 +121,7 @@ func (d *Driver) announced(now time.Time, from wire.PeerID, m *message.Announce,
 		if d.contradicts(&m.Header, m.Block.ID) {
 			return
 		}
-		b = newBody(&m.Header, m.Block.ID, m.Shorts)
+		b = newBody(&m.Header, m.Block.ID, m.List)
 		copy(b.txs, matched)
 		_, _ = b.place(m.At, m.Txs) // held against the short IDs by the reader
 		d.bodies.add(b)

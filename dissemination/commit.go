@@ -68,7 +68,7 @@ func (d *Driver) propose(now time.Time, b *block.Block, done chan<- error) {
 		done <- errFilled
 		return
 	}
-	own := newBody(&b.SignedHeader, id, b.ShortKey().List(b.TxIDs()))
+	own := newBody(&b.SignedHeader, id, b.List())
 	copy(own.txs, b.Txs)
 	d.bodies.add(own)
 	d.headers.add(id)

@@ -53,7 +53,7 @@ func TestUnaskedListOfIDsCorrectsMadeUpShortIDs(t *testing.T) {
 		h.ShortHash = block.ShortListHash(h.ShortKey().List([]block.ID{txs[3].ID(), txs[1].ID(), txs[2].ID()}))
 		b := block.New(d.orderer.SignHeader(h), txs[:3])
 		m := announce(b)
-		m.Shorts = h.ShortKey().List([]block.ID{txs[3].ID(), txs[1].ID(), txs[2].ID()})
+		m.List = h.ShortKey().List([]block.ID{txs[3].ID(), txs[1].ID(), txs[2].ID()})
 		f := find[*message.Fetch](d.receive("a", m), "a")[0]
 		again := find[*message.Fetch](d.receive("a", &message.Part{Number: f.Number, Block: b.ID(), IDs: b.TxIDs()}), "a")
 		if len(again) != 1 || !slices.Equal(again[0].At, []uint32{0, 1, 2}) {
@@ -81,7 +81,7 @@ func TestCollisionIsNotTheSendersFault(t *testing.T) {
 		h.ShortHash = block.ShortListHash(h.ShortKey().List(shorts))
 		b := block.New(d.orderer.SignHeader(h), txs[:3])
 		m := announce(b)
-		m.Shorts = h.ShortKey().List(shorts)
+		m.List = h.ShortKey().List(shorts)
 		f := find[*message.Fetch](d.receive("a", m), "a")[0]
 		f = find[*message.Fetch](d.receive("a", &message.Part{Number: f.Number, Block: b.ID(), IDs: b.TxIDs()}), "a")[0]
 		d.receive("a", &message.Part{Number: f.Number, Block: b.ID(), At: []uint32{0}, Txs: txs[3:]})

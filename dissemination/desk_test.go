@@ -195,13 +195,13 @@ func (d *desk) txs(n int) []*block.Tx {
 func (d *desk) block(txs []*block.Tx) *block.Block { return d.blockOn(d.ledger.Tip(), txs) }
 
 func (d *desk) blockOn(tip block.Tip, txs []*block.Tx) *block.Block {
-	h := block.Draft(d.genesis.ID(), tip, time.Now().UnixNano(), d.orderer.Public(), txs)
+	h := block.Draft(d.genesis.ID(), block.Limits{}, tip, time.Now().UnixNano(), d.orderer.Public(), txs)
 	return block.New(d.orderer.SignHeader(h), txs)
 }
 
 // announce is the announcement of a block, with some of it prefilled.
 func announce(b *block.Block, prefill ...uint32) *message.Announce {
-	m := &message.Announce{Header: b.SignedHeader, Shorts: b.ShortKey().List(b.TxIDs()), At: prefill}
+	m := &message.Announce{Header: b.SignedHeader, List: b.List(), At: prefill}
 	for _, at := range prefill {
 		m.Txs = append(m.Txs, b.Txs[at])
 	}

@@ -93,7 +93,7 @@ func TestWrongAnnouncementsAreChargedAndNotPassedOn(t *testing.T) {
 		"swapped short IDs": {"short IDs", func(d *desk, b *block.Block) *message.Announce {
 			m := announce(b)
 			for i := range block.ShortSize {
-				m.Shorts[i], m.Shorts[i+block.ShortSize] = m.Shorts[i+block.ShortSize], m.Shorts[i]
+				m.List[i], m.List[i+block.ShortSize] = m.List[i+block.ShortSize], m.List[i]
 			}
 			return m
 		}},

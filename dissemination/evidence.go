@@ -88,6 +88,11 @@ func (d *Driver) invalid(b *block.Block, why error) {
 	d.prove(ordering.InvalidBlock(b), fmt.Errorf("the orderer signed an invalid block: %w", why))
 }
 
+// malformed is told of a list or a body that is right under its root, and wrong in itself.
+func (d *Driver) malformed(h *block.SignedHeader, data []byte, isBody bool, why error) {
+	d.prove(ordering.MalformedString(h, data, isBody), fmt.Errorf("the orderer signed an invalid block: %w", why))
+}
+
 // onEvidence checks a proof that a peer passed on.
 func (d *Driver) onEvidence(m *message.Evidence) error {
 	e, err := ordering.DecodeEvidence(m.Proof)

@@ -106,12 +106,18 @@ func (d *Driver) onAnnounce(from wire.PeerID, m *message.Announce) error {
 		}
 		d.checkAgainstChain(h, m.Block.ID)
 	}
-	if err := h.CheckShorts(m.Shorts); err != nil {
+	if err := h.CheckList(m.List); err != nil {
 		return err
+	}
+	if h.Coding != 0 {
+		if _, err := h.ReadList(m.List); err != nil { // the producer's fault, and not the sender's
+			d.post(func(time.Time) { d.malformed(h, m.List, false, err) })
+			return nil
+		}
 	}
 	key := h.ShortKey()
 	for i, t := range m.Txs {
-		if at := int(m.At[i]); key.Short(t.ID()) != block.ShortAt(m.Shorts, at) {
+		if at := int(m.At[i]); key.Short(t.ID()) != block.ShortAt(m.List, at) {
 			return fmt.Errorf("prefilled transaction %s does not match short ID %d of the block at height %d", t.ID().Short(), at, h.Height)
 		}
 	}
@@ -120,7 +126,7 @@ func (d *Driver) onAnnounce(from wire.PeerID, m *message.Announce) error {
 	}
 	var matched []*block.Tx
 	if first && h.Height > d.cfg.Ledger.Tip().Height {
-		matched = d.cfg.Pool.Match(key, m.Shorts)
+		matched = d.cfg.Pool.Match(key, m.List[:int(h.TxCount)*block.ShortSize])
 	}
 	d.post(func(now time.Time) { d.announced(now, from, m, first, matched) })
 	return nil

@@ -30,6 +30,9 @@ type Genesis struct {
 	Ordering Ordering `json:"ordering"`
 	// Admission says who may connect.
 	Admission Admission `json:"admission"`
+	// Coding says in which code large bodies travel and are committed to: 1 is
+	// Reed–Solomon, 0 none, as where the key is left out.
+	Coding int `json:"coding,omitempty"`
 	// Limits bound transactions and blocks; a key left out takes its default.
 	Limits Limits `json:"limits"`
 
@@ -75,6 +78,12 @@ const (
 	maxBodyBytes = 32 << 20
 	maxBlockTxs  = 100_000
 	maxLifetime  = 10_000_000
+)
+
+// ReedSolomon is the coding that new networks have.
+const (
+	ReedSolomon = 1
+	maxCoding   = ReedSolomon
 )
 
 // MaxFileSize bounds a genesis file: 10,000 admitted peers take about 600 KiB.
@@ -129,7 +138,7 @@ func (g *Genesis) ID() block.ID { return g.id }
 // Bytes returns the file's bytes, which the caller must not change.
 func (g *Genesis) Bytes() []byte { return g.raw }
 
-// BlockLimits returns the limits with the defaults filled in.
+// BlockLimits returns the limits with the defaults filled in, and the coding.
 func (g *Genesis) BlockLimits() block.Limits {
 	l := g.Limits
 	return block.Limits{
@@ -137,6 +146,7 @@ func (g *Genesis) BlockLimits() block.Limits {
 		MaxBodyBytes: orDefault(l.MaxBodyBytes, DefaultMaxBodyBytes),
 		MaxBlockTxs:  orDefault(l.MaxBlockTxs, DefaultMaxBlockTxs),
 		MaxLifetime:  orDefault(l.MaxLifetime, DefaultMaxLifetime),
+		Coding:       uint8(g.Coding),
 	}
 }
 
@@ -204,6 +214,9 @@ func (g *Genesis) validate() error {
 	g.producer = producer
 	if err := g.Admission.validate(); err != nil {
 		return err
+	}
+	if g.Coding < 0 || g.Coding > maxCoding {
+		return fmt.Errorf("coding is %d: want %d for Reed–Solomon, or 0 for none", g.Coding, maxCoding)
 	}
 	return g.Limits.validate(g.BlockLimits())
 }

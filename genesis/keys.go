@@ -11,7 +11,7 @@ import (
 
 // keys are the objects of the file by their path, each with its keys.
 var keys = map[string][]string{
-	"":          {"version", "chain_id", "ordering", "admission", "limits"},
+	"":          {"version", "chain_id", "ordering", "admission", "coding", "limits"},
 	"ordering":  {"type", "orderer"},
 	"admission": {"type", "peers"},
 	"limits":    {"max_tx_bytes", "max_body_bytes", "max_block_txs", "max_lifetime"},

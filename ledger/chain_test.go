@@ -52,7 +52,7 @@ func (c *chain) txs(n, payload int) []*block.Tx {
 
 // seal signs a block of these transactions on that parent.
 func (c *chain) seal(parent block.Tip, txs []*block.Tx) *block.Block {
-	h := block.Draft(c.genesis.ID(), parent, int64(parent.Height+1)*1e9, c.orderer.Public(), txs)
+	h := block.Draft(c.genesis.ID(), block.Limits{}, parent, int64(parent.Height+1)*1e9, c.orderer.Public(), txs)
 	return block.New(c.orderer.SignHeader(h), txs)
 }
 

@@ -29,7 +29,7 @@ func Example() {
 
 	tx := key.SignTx(g.ID(), block.TxFields{Nonce: 1, Expiry: 100, Payload: []byte("hello")})
 	txs := []*block.Tx{tx}
-	header := block.Draft(g.ID(), l.Tip(), 1, key.Public(), txs)
+	header := block.Draft(g.ID(), block.Limits{}, l.Tip(), 1, key.Public(), txs)
 	if err := l.Append(block.New(key.SignHeader(header), txs)); err != nil {
 		log.Fatal(err)
 	}

@@ -259,7 +259,7 @@ func TestOpenRefusesContradictions(t *testing.T) {
 		{"tip without a block", func(c *chain) write { return write{[]byte(keyTip), tipValue(3, block.ID{})} }, "header at height 3 is missing"},
 		{"tip of another ID", func(c *chain) write { return write{[]byte(keyTip), tipValue(2, block.ID{1})} }, "the tip is block 01"},
 		{"another header", func(c *chain) write { return write{headerKey(2), c.blocks[0].SignedHeader.Bytes()} }, "says height 1"},
-		{"no header", func(c *chain) write { return write{headerKey(2), nil} }, "signed header: 0 bytes"},
+		{"no header", func(c *chain) write { return write{headerKey(2), nil} }, "header: no bytes"},
 		{"another body", func(c *chain) write { return write{bodyKey(2, 0), c.blocks[0].Body()} }, "transaction root"},
 		{"a cut body", func(c *chain) write { return write{bodyKey(2, 0), c.blocks[1].Body()[1:]} }, "the header says"},
 		{"block index", func(c *chain) write { return write{idKey(prefixBlockID, c.tip.ID), headerKey(1)[1:]} }, "at height 1, it is at 2"},

@@ -103,7 +103,7 @@ func (l *Ledger) Range(from, to uint64, maxBytes int) ([]*block.Block, error) {
 		if err != nil {
 			return out, err
 		}
-		size += block.SignedHeaderSize + int(h.BodySize)
+		size += h.Size() + int(h.BodySize)
 		if size > maxBytes && height > from {
 			return out, nil
 		}

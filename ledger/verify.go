@@ -125,7 +125,7 @@ func (v *verifier) run(r reader) error {
 		v.report.Tip = tip
 		v.report.Blocks++
 		v.report.Txs += uint64(len(b.Txs))
-		v.report.Bytes += uint64(block.SignedHeaderSize) + uint64(b.BodySize)
+		v.report.Bytes += uint64(b.SignedHeader.Size()) + uint64(b.BodySize)
 		if v.progress != nil {
 			v.progress(tip.Height, end.Height)
 		}

@@ -111,13 +111,13 @@ var tamperings = []struct {
 		return c.reseal(func(b *block.Block) {
 			f := b.Txs[0].TxFields
 			b.Txs = []*block.Tx{f.Seal(block.Signature{1})}
-			b.Header = block.Draft(b.Genesis, c.blocks[1].Tip(), b.TimeNano, b.Producer, b.Txs)
+			b.Header = block.Draft(b.Genesis, block.Limits{}, c.blocks[1].Tip(), b.TimeNano, b.Producer, b.Txs)
 		})
 	}, 3, "their senders' signatures"},
 	{"a transaction twice in the chain", func(c *chain) []write {
 		return c.reseal(func(b *block.Block) {
 			b.Txs = []*block.Tx{c.blocks[0].Txs[1], b.Txs[0]}
-			b.Header = block.Draft(b.Genesis, c.blocks[1].Tip(), b.TimeNano, b.Producer, b.Txs)
+			b.Header = block.Draft(b.Genesis, block.Limits{}, c.blocks[1].Tip(), b.TimeNano, b.Producer, b.Txs)
 		})
 	}, 1, "index entry of transaction"},
 	{"block index", func(c *chain) []write { return []write{{idKey(prefixBlockID, c.blocks[0].ID()), headerKey(2)[1:]}} }, 1, "expected height 1, found height 2"},

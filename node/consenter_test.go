@@ -51,7 +51,7 @@ func (a *alternating) Run(ctx context.Context, propose func(context.Context, *bl
 				time.Sleep(time.Millisecond) // virtual
 			}
 			txs := []*block.Tx{a.world.tx(fmt.Sprint("block ", height+1))}
-			h := block.Draft(a.world.genesis.ID(), me.Tip(), time.Now().UnixNano(), a.key.Public(), txs)
+			h := block.Draft(a.world.genesis.ID(), block.Limits{}, me.Tip(), time.Now().UnixNano(), a.key.Public(), txs)
 			if err := propose(ctx, block.New(a.key.SignHeader(h), txs)); err != nil {
 				return err
 			}

@@ -23,7 +23,7 @@ func TestKeptEvidenceHaltsTheNextLife(t *testing.T) {
 	}
 	signed := func(nonce uint64) block.SignedHeader {
 		tx := sig.NewKey([32]byte{2}).SignTx(g.ID(), block.TxFields{Nonce: nonce, Expiry: 5})
-		return orderer.SignHeader(block.Draft(g.ID(), block.Tip{ID: g.ID()}, 1, orderer.Public(), []*block.Tx{tx}))
+		return orderer.SignHeader(block.Draft(g.ID(), block.Limits{}, block.Tip{ID: g.ID()}, 1, orderer.Public(), []*block.Tx{tx}))
 	}
 	cfg := Config{Genesis: g, Key: sig.NewKey([32]byte{3}), Dir: dir}
 	life := func() error {

@@ -46,7 +46,7 @@ type herald struct {
 
 func (h *herald) PeerUp(p wire.PeerID, _ wire.Hello) {
 	h.host.Send(p, wire.Blocks, message.Encode(&message.Announce{
-		Block: message.Describe(&h.block.Header), Header: h.block.SignedHeader, Shorts: h.block.ShortKey().List(h.block.TxIDs()),
+		Block: message.Describe(&h.block.Header), Header: h.block.SignedHeader, List: h.block.List(),
 	}))
 }
 func (h *herald) PeerDown(wire.PeerID)                   {}
@@ -154,7 +154,7 @@ func TestOldCopyHearsOfABlockThatIsOnlyAnnounced(t *testing.T) {
 		g, key := w.genesis, w.configs[0].Key
 		tip := w.nodes[1].Tip()
 		txs := []*block.Tx{w.tx("nobody has it but the one who died")}
-		lost := block.New(key.SignHeader(block.Draft(g.ID(), tip, time.Now().UnixNano(), key.Public(), txs)), txs)
+		lost := block.New(key.SignHeader(block.Draft(g.ID(), block.Limits{}, tip, time.Now().UnixNano(), key.Public(), txs)), txs)
 		w.announce(1, lost)
 
 		w.again(0, func(c *node.Config) { c.Dir = old })

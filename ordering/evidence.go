@@ -10,6 +10,7 @@ import (
 
 	"grapevine/block"
 	"grapevine/block/sig"
+	"grapevine/coding"
 	"grapevine/durable"
 	"grapevine/genesis"
 )
@@ -20,17 +21,24 @@ import (
 //
 // Its canonical bytes, integers big-endian, are one of
 //
-//	offset  size  field
-//	     0     1  version = 1
-//	     1     1  kind = 1: two headers
-//	     2   286  signed header, the one with the lower ID
-//	   288   286  signed header
+//	size  field
+//	   1  version = 1
+//	   1  kind = 1: two headers
+//	   h  signed header, the one with the lower ID
+//	   h  signed header
 //
-//	     0     1  version = 1
-//	     1     1  kind = 2: an invalid block
-//	     2   286  signed header
-//	   288     4  transaction count
-//	   292     n  the transactions' bytes, none if the header alone is the proof
+//	   1  version = 1
+//	   1  kind = 2: an invalid block
+//	   h  signed header
+//	   4  transaction count
+//	   n  the transactions' bytes, none if the header alone is the proof
+//
+//	   1  version = 1
+//	   1  kind = 3: a list, or 4: a body, that is right under its root, and makes no block
+//	   h  signed header
+//	   n  the symbols of its data
+//
+// where h is 286 or 294, as the header's version says.
 //
 // Rules that need the chain (the parent, its time, a transaction committed before)
 // are not among what it proves: who has the chain sees for itself.
@@ -41,13 +49,18 @@ type Evidence struct {
 	Second *block.SignedHeader
 	// Txs are an invalid block's transactions.
 	Txs []*block.Tx
+	// Coded are the symbols of the data of a list, or of a body if IsBody, that makes no
+	// block, with zeros to the end of the last leaf. Nil: the evidence is something else.
+	Coded  []byte
+	IsBody bool
 }
 
 const (
 	evidenceVersion = 1
 	kindTwoHeaders  = 1
 	kindInvalid     = 2
-	invalidHead     = 2 + block.SignedHeaderSize + 4
+	kindList        = 3
+	kindBody        = 4
 )
 
 // Equivocation is the evidence of two headers, in either order.
@@ -56,6 +69,22 @@ func Equivocation(a, b block.SignedHeader) *Evidence {
 		a, b = b, a
 	}
 	return &Evidence{First: a, Second: &b}
+}
+
+// MalformedString is the evidence of a list or a body that is right under its root, and makes
+// no block: the symbols of its data.
+func MalformedString(h *block.SignedHeader, data []byte, isBody bool) *Evidence {
+	e := &Evidence{First: *h, IsBody: isBody}
+	g := e.geometry()
+	e.Coded = append(make([]byte, 0, g.Data*g.Symbol), data...)[:g.Data*g.Symbol]
+	return e
+}
+
+func (e *Evidence) geometry() coding.Geometry {
+	if e.IsBody {
+		return e.First.BodyGeometry()
+	}
+	return e.First.ListGeometry()
 }
 
 // InvalidBlock is the evidence of a block that breaks a rule.
@@ -75,6 +104,13 @@ func (e *Evidence) Encode() []byte {
 		b := append([]byte{evidenceVersion, kindTwoHeaders}, e.First.Bytes()...)
 		return append(b, e.Second.Bytes()...)
 	}
+	if e.Coded != nil {
+		kind := byte(kindList)
+		if e.IsBody {
+			kind = kindBody
+		}
+		return append(append([]byte{evidenceVersion, kind}, e.First.Bytes()...), e.Coded...)
+	}
 	b := append([]byte{evidenceVersion, kindInvalid}, e.First.Bytes()...)
 	b = binary.BigEndian.AppendUint32(b, uint32(len(e.Txs)))
 	for _, t := range e.Txs {
@@ -86,17 +122,16 @@ func (e *Evidence) Encode() []byte {
 // DecodeEvidence reads evidence that fills raw and keeps raw, which must not change
 // afterwards. It says nothing of whether the evidence proves anything: Verify does.
 func DecodeEvidence(raw []byte) (*Evidence, error) {
-	if len(raw) < invalidHead {
-		return nil, fmt.Errorf("%w evidence: %d bytes, want at least %d", block.ErrMalformed, len(raw), invalidHead)
+	if len(raw) < 2 {
+		return nil, fmt.Errorf("%w evidence: %d bytes", block.ErrMalformed, len(raw))
 	}
 	if raw[0] != evidenceVersion {
 		return nil, fmt.Errorf("%w evidence version %d: this software reads version %d", block.ErrUnsupported, raw[0], evidenceVersion)
 	}
-	first, err := block.DecodeSignedHeader(raw[2 : 2+block.SignedHeaderSize])
+	first, rest, err := block.DecodeSignedHeaderPrefix(raw[2:])
 	if err != nil {
 		return nil, fmt.Errorf("evidence: %w", err)
 	}
-	rest := raw[2+block.SignedHeaderSize:]
 	switch raw[1] {
 	case kindTwoHeaders:
 		second, err := block.DecodeSignedHeader(rest)
@@ -108,6 +143,9 @@ func DecodeEvidence(raw []byte) (*Evidence, error) {
 		}
 		return &Evidence{First: first, Second: &second}, nil
 	case kindInvalid:
+		if len(rest) < 4 {
+			return nil, fmt.Errorf("%w evidence: %d bytes after the header, want at least 4", block.ErrMalformed, len(rest))
+		}
 		// The header may lie about the body; the proof has a count of its own.
 		body := rest[4:]
 		txs, err := block.DecodeBody(&block.Header{TxCount: binary.BigEndian.Uint32(rest), BodySize: uint32(len(body))}, body)
@@ -115,8 +153,10 @@ func DecodeEvidence(raw []byte) (*Evidence, error) {
 			return nil, fmt.Errorf("evidence: %w", err)
 		}
 		return &Evidence{First: first, Txs: txs}, nil
+	case kindList, kindBody:
+		return &Evidence{First: first, Coded: rest, IsBody: raw[1] == kindBody}, nil
 	}
-	return nil, fmt.Errorf("%w evidence kind %d: want 1 or 2", block.ErrUnsupported, raw[1])
+	return nil, fmt.Errorf("%w evidence kind %d: want 1 to 4", block.ErrUnsupported, raw[1])
 }
 
 // KeepEvidence writes a proof's bytes to a file, from which the node's later lives
@@ -175,6 +215,9 @@ func (e *Evidence) verifyInvalid(g *genesis.Genesis) error {
 	if h.Check(g.ID(), g.BlockLimits()) != nil {
 		return nil
 	}
+	if e.Coded != nil {
+		return e.verifyCoded(g)
+	}
 	b := block.New(e.First, e.Txs)
 	switch err := b.Check(g.ID(), g.BlockLimits()); {
 	case errors.Is(err, block.ErrRoot):
@@ -186,6 +229,29 @@ func (e *Evidence) verifyInvalid(g *genesis.Genesis) error {
 		if err != nil {
 			return nil
 		}
+	}
+	return fmt.Errorf("evidence: the block at height %d breaks no rule", h.Height)
+}
+
+// verifyCoded judges a list or a body under a header that is right in itself.
+func (e *Evidence) verifyCoded(g *genesis.Genesis) error {
+	h := &e.First.Header
+	if h.Coding == 0 {
+		return fmt.Errorf("evidence: the header at height %d has no coding", h.Height)
+	}
+	geometry, root := e.geometry(), h.ShortHash
+	if e.IsBody {
+		root = h.ShardRoot
+	}
+	if len(e.Coded) != geometry.Data*geometry.Symbol || coding.New(geometry, e.Coded).Root() != root {
+		return fmt.Errorf("evidence: the header at height %d does not commit to these %d bytes", h.Height, len(e.Coded))
+	}
+	if !e.IsBody {
+		if _, err := h.ReadList(e.Coded); err != nil {
+			return nil
+		}
+	} else if txs, err := h.ReadLaid(e.Coded); err != nil || block.New(e.First, txs).Check(g.ID(), g.BlockLimits()) != nil {
+		return nil
 	}
 	return fmt.Errorf("evidence: the block at height %d breaks no rule", h.Height)
 }

@@ -11,6 +11,8 @@ import (
 
 	"grapevine/block"
 	"grapevine/block/sig"
+	"grapevine/coding"
+	"grapevine/genesis"
 )
 
 // resign signs a block whose header was changed by f.
@@ -22,7 +24,7 @@ func (n network) resign(b *block.Block, f func(h *block.Header)) *block.Block {
 
 // of makes a signed block of whatever transactions.
 func (n network) of(txs ...*block.Tx) *block.Block {
-	return block.New(n.key.SignHeader(block.Draft(n.ID(), n.start(), 1, n.key.Public(), txs)), txs)
+	return block.New(n.key.SignHeader(block.Draft(n.ID(), block.Limits{}, n.start(), 1, n.key.Public(), txs)), txs)
 }
 
 func TestEvidence(t *testing.T) {
@@ -87,6 +89,74 @@ func TestEvidence(t *testing.T) {
 	}
 }
 
+// Lists and bodies that are right under their roots are judged as blocks are.
+func TestEvidenceOfCodedStrings(t *testing.T) {
+	n := newNetwork()
+	coded := n.Genesis.BlockLimits()
+	coded.Coding = genesis.ReedSolomon
+	g, err := genesis.New(genesis.Genesis{ChainID: "coded", Ordering: n.Ordering, Admission: n.Admission, Coding: genesis.ReedSolomon})
+	if err != nil {
+		t.Fatal(err)
+	}
+	user := sig.NewKey([32]byte{100})
+	var txs []*block.Tx
+	for i := range uint64(10) {
+		txs = append(txs, user.SignTx(g.ID(), block.TxFields{Nonce: i, Expiry: 9, Payload: make([]byte, 1000)}))
+	}
+	start := block.Tip{ID: g.ID()}
+	draft := block.Draft(g.ID(), coded, start, 1, n.key.Public(), txs)
+	sign := func(f func(h *block.Header)) block.SignedHeader {
+		h := draft
+		f(&h)
+		return n.key.SignHeader(h)
+	}
+	good := block.New(sign(func(*block.Header) {}), txs)
+	other := block.New(n.key.SignHeader(block.Draft(g.ID(), coded, start, 1, n.key.Public(), append(txs[1:10:10], txs[0]))), txs)
+	list, body := good.Code().List, good.Code().Body
+	garbage := coding.New(body.Geometry, bytes.Repeat([]byte{1}, 5000))
+	wrongList := coding.New(list.Geometry, bytes.Repeat([]byte{9}, 60))
+	for _, tt := range []struct {
+		name     string
+		evidence *Evidence
+		want     string // "": it convicts
+	}{
+		{"a good list", MalformedString(&good.SignedHeader, list.Bytes(), false), "breaks no rule"},
+		{"a good body", MalformedString(&good.SignedHeader, body.Bytes(), true), "breaks no rule"},
+		{"another body than the header's", MalformedString(&good.SignedHeader, garbage.Bytes(), true), "does not commit"},
+		{"another list than the header's", MalformedString(&good.SignedHeader, wrongList.Bytes(), false), "does not commit"},
+		{"too few bytes", &Evidence{First: good.SignedHeader, Coded: body.Bytes()[1:], IsBody: true}, "does not commit"},
+		{"no bytes", &Evidence{First: good.SignedHeader, Coded: []byte{}, IsBody: true}, "does not commit"},
+		{"a body that is none", MalformedString(ptr(sign(func(h *block.Header) { h.ShardRoot = garbage.Root() })), garbage.Bytes(), true), ""},
+		{"a list that is none", MalformedString(ptr(sign(func(h *block.Header) { h.ShortHash = wrongList.Root() })), wrongList.Bytes(), false), ""},
+		{"the transactions in another order", MalformedString(ptr(sign(func(h *block.Header) { h.ShardRoot = other.ShardRoot })), codeOf(g.ID(), coded, start, n, append(txs[1:10:10], txs[0])).Bytes(), true), ""},
+		{"good transactions under a wrong root", InvalidBlock(block.New(sign(func(h *block.Header) { h.ShardRoot = block.ID{1} }), txs)), ""},
+		{"by another", MalformedString(ptr(sig.NewKey([32]byte{66}).SignHeader(draft)), garbage.Bytes(), true), "wrong signature"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			raw := tt.evidence.Encode()
+			got, err := DecodeEvidence(raw)
+			if err != nil || !bytes.Equal(got.Encode(), raw) {
+				t.Fatalf("through its bytes: %v", err)
+			}
+			for _, e := range []*Evidence{tt.evidence, got} {
+				if err := e.Verify(g); (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
+					t.Errorf("error is %v, want %q", err, tt.want)
+				}
+			}
+		})
+	}
+	small := n.on(n.start(), 1)
+	if err := (&Evidence{First: small.SignedHeader, Coded: []byte{1}, IsBody: true}).Verify(n.Genesis); err == nil || !strings.Contains(err.Error(), "has no coding") {
+		t.Errorf("of a block without coding: %v", err)
+	}
+}
+
+func ptr[T any](x T) *T { return &x }
+
+func codeOf(g block.ID, l block.Limits, tip block.Tip, n network, txs []*block.Tx) *coding.Code {
+	return block.New(block.SignedHeader{Header: block.Draft(g, l, tip, 1, n.key.Public(), txs)}, txs).Code().Body
+}
+
 func TestEvidenceDecoding(t *testing.T) {
 	n := newNetwork()
 	a, b := n.on(n.start(), 1), n.on(n.start(), 2)
@@ -99,7 +169,7 @@ func TestEvidenceDecoding(t *testing.T) {
 	}{
 		"nothing":          {nil, block.ErrMalformed},
 		"version":          {edit(two, 0, 2), block.ErrUnsupported},
-		"kind":             {edit(two, 1, 3), block.ErrUnsupported},
+		"kind":             {edit(two, 1, 5), block.ErrUnsupported},
 		"cut":              {two[:len(two)-1], block.ErrMalformed},
 		"longer":           {append(bytes.Clone(two), 0), block.ErrMalformed},
 		"order":            {swapped, block.ErrMalformed},
@@ -108,6 +178,7 @@ func TestEvidenceDecoding(t *testing.T) {
 		"more than a body": {edit(one, 291, 2), block.ErrMalformed},
 		"many, no body":    {edit(one[:292], 288, 0xff), block.ErrMalformed},
 		"header's version": {edit(one, 2, 9), block.ErrUnsupported},
+		"no count":         {one[:291], block.ErrMalformed},
 	} {
 		if _, err := DecodeEvidence(tt.raw); !errors.Is(err, tt.want) {
 			t.Errorf("%s: error is %v, want %v", name, err, tt.want)

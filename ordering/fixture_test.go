@@ -45,7 +45,7 @@ func (n network) tx(nonce uint64) *block.Tx {
 // on makes a signed block of one transaction on parent.
 func (n network) on(parent block.Tip, nonce uint64) *block.Block {
 	txs := []*block.Tx{n.tx(nonce)}
-	return block.New(n.key.SignHeader(block.Draft(n.ID(), parent, 1, n.key.Public(), txs)), txs)
+	return block.New(n.key.SignHeader(block.Draft(n.ID(), block.Limits{}, parent, 1, n.key.Public(), txs)), txs)
 }
 
 // chain is a ledger in the smallest form.

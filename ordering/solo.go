@@ -165,7 +165,7 @@ func (s *Solo) make(now, settled time.Time, tip block.Tip) (*block.Block, error)
 	if len(txs) == 0 {
 		return nil, nil
 	}
-	draft := block.Draft(s.cfg.Genesis.ID(), tip, now.UnixNano(), s.cfg.Key.Public(), txs)
+	draft := block.Draft(s.cfg.Genesis.ID(), s.limits, tip, now.UnixNano(), s.cfg.Key.Public(), txs)
 	unsigned := block.New(block.SignedHeader{Header: draft}, txs)
 	if err := errors.Join(unsigned.Check(s.cfg.Genesis.ID(), s.limits), s.cfg.Check(unsigned)); err != nil {
 		return nil, fmt.Errorf("draft of block %d, which is not signed: %w", draft.Height, err)

@@ -128,7 +128,7 @@ func TestSoloWaitsForTheTip(t *testing.T) {
 func TestSoloTimeGoesForward(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
-		ahead := block.New(b.net.key.SignHeader(block.Draft(b.net.ID(), b.net.start(), time.Now().Add(time.Hour).UnixNano(), b.net.key.Public(), []*block.Tx{b.net.tx(7)})), []*block.Tx{b.net.tx(7)})
+		ahead := block.New(b.net.key.SignHeader(block.Draft(b.net.ID(), block.Limits{}, b.net.start(), time.Now().Add(time.Hour).UnixNano(), b.net.key.Public(), []*block.Tx{b.net.tx(7)})), []*block.Tx{b.net.tx(7)})
 		if err := errors.Join(b.cfg.Lock.advance(ahead), b.chain.append(ahead)); err != nil {
 			t.Fatal(err)
 		}

@@ -33,7 +33,7 @@ func MaxMessage(lane wire.Lane, l block.Limits) int {
 	case wire.Control:
 		return wire.MaxControl
 	case wire.Blocks:
-		return block.SignedHeaderSize + block.ShortSize*l.MaxBlockTxs + wire.MaxContent + l.MaxTxBytes + slack
+		return block.SignedHeaderSize + int(block.MaxListBytes(l.MaxBlockTxs)) + wire.MaxContent + l.MaxTxBytes + slack
 	default:
 		return wire.MaxContent + l.MaxTxBytes + slack
 	}

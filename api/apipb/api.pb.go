@@ -695,11 +695,14 @@ type Header struct {
 	Txs           uint32                 `protobuf:"varint,7,opt,name=txs,proto3" json:"txs,omitempty"`     // transactions in the block
 	Bytes         uint32                 `protobuf:"varint,8,opt,name=bytes,proto3" json:"bytes,omitempty"` // of the body
 	TxRoot        string                 `protobuf:"bytes,9,opt,name=tx_root,json=txRoot,proto3" json:"tx_root,omitempty"`
-	ShortHash     string                 `protobuf:"bytes,10,opt,name=short_hash,json=shortHash,proto3" json:"short_hash,omitempty"`
-	Coding        uint32                 `protobuf:"varint,11,opt,name=coding,proto3" json:"coding,omitempty"`
-	ShardRoot     string                 `protobuf:"bytes,12,opt,name=shard_root,json=shardRoot,proto3" json:"shard_root,omitempty"`
-	Producer      string                 `protobuf:"bytes,13,opt,name=producer,proto3" json:"producer,omitempty"` // public key
+	ShortHash     string                 `protobuf:"bytes,10,opt,name=short_hash,json=shortHash,proto3" json:"short_hash,omitempty"` // of the list; with coding its root
+	Coding        uint32                 `protobuf:"varint,11,opt,name=coding,proto3" json:"coding,omitempty"`                       // 0 none, 1 Reed–Solomon
+	ShardRoot     string                 `protobuf:"bytes,12,opt,name=shard_root,json=shardRoot,proto3" json:"shard_root,omitempty"` // of the body; zero without coding
+	Producer      string                 `protobuf:"bytes,13,opt,name=producer,proto3" json:"producer,omitempty"`                    // public key
 	Signature     string                 `protobuf:"bytes,14,opt,name=signature,proto3" json:"signature,omitempty"`
+	Version       uint32                 `protobuf:"varint,15,opt,name=version,proto3" json:"version,omitempty"`                      // of its format
+	Symbols       uint32                 `protobuf:"varint,16,opt,name=symbols,proto3" json:"symbols,omitempty"`                      // of the body, with coding
+	ListBytes     uint32                 `protobuf:"varint,17,opt,name=list_bytes,json=listBytes,proto3" json:"list_bytes,omitempty"` // of the list, with coding
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -830,6 +833,27 @@ func (x *Header) GetSignature() string {
 		return x.Signature
 	}
 	return ""
+}
+
+func (x *Header) GetVersion() uint32 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *Header) GetSymbols() uint32 {
+	if x != nil {
+		return x.Symbols
+	}
+	return 0
+}
+
+func (x *Header) GetListBytes() uint32 {
+	if x != nil {
+		return x.ListBytes
+	}
+	return 0
 }
 
 type Body struct {
@@ -1407,6 +1431,7 @@ type Limits struct {
 	MaxLifetime    uint64                 `protobuf:"varint,4,opt,name=max_lifetime,json=maxLifetime,proto3" json:"max_lifetime,omitempty"`            // how many heights ahead of the next block a transaction may expire
 	MaxSubmitTxs   uint64                 `protobuf:"varint,5,opt,name=max_submit_txs,json=maxSubmitTxs,proto3" json:"max_submit_txs,omitempty"`       // transactions in one SubmitTxs
 	MaxSubmitBytes uint64                 `protobuf:"varint,6,opt,name=max_submit_bytes,json=maxSubmitBytes,proto3" json:"max_submit_bytes,omitempty"` // their bytes together
+	Coding         uint32                 `protobuf:"varint,7,opt,name=coding,proto3" json:"coding,omitempty"`                                         // of large bodies: 0 none, 1 Reed–Solomon
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
 }
@@ -1483,6 +1508,13 @@ func (x *Limits) GetMaxSubmitBytes() uint64 {
 	return 0
 }
 
+func (x *Limits) GetCoding() uint32 {
+	if x != nil {
+		return x.Coding
+	}
+	return 0
+}
+
 var File_api_apipb_api_proto protoreflect.FileDescriptor
 
 const file_api_apipb_api_proto_rawDesc = "" +
@@ -1531,7 +1563,7 @@ const file_api_apipb_api_proto_rawDesc = "" +
 	"\x05Block\x12,\n" +
 	"\x06header\x18\x01 \x01(\v2\x14.grapevine.v1.HeaderR\x06header\x12&\n" +
 	"\x04fact\x18\x02 \x01(\v2\x12.grapevine.v1.FactR\x04fact\x12&\n" +
-	"\x04body\x18\x03 \x01(\v2\x12.grapevine.v1.BodyR\x04body\"\xdf\x02\n" +
+	"\x04body\x18\x03 \x01(\v2\x12.grapevine.v1.BodyR\x04body\"\xb2\x03\n" +
 	"\x06Header\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
 	"\agenesis\x18\x02 \x01(\tR\agenesis\x12\x16\n" +
@@ -1549,7 +1581,11 @@ const file_api_apipb_api_proto_rawDesc = "" +
 	"\n" +
 	"shard_root\x18\f \x01(\tR\tshardRoot\x12\x1a\n" +
 	"\bproducer\x18\r \x01(\tR\bproducer\x12\x1c\n" +
-	"\tsignature\x18\x0e \x01(\tR\tsignature\"r\n" +
+	"\tsignature\x18\x0e \x01(\tR\tsignature\x12\x18\n" +
+	"\aversion\x18\x0f \x01(\rR\aversion\x12\x18\n" +
+	"\asymbols\x18\x10 \x01(\rR\asymbols\x12\x1d\n" +
+	"\n" +
+	"list_bytes\x18\x11 \x01(\rR\tlistBytes\"r\n" +
 	"\x04Body\x12\x15\n" +
 	"\x06tx_ids\x18\x01 \x03(\tR\x05txIds\x124\n" +
 	"\ftransactions\x18\x02 \x03(\v2\x10.grapevine.v1.TxR\ftransactions\x12\x15\n" +
@@ -1603,7 +1639,7 @@ const file_api_apipb_api_proto_rawDesc = "" +
 	"\x05ready\x18\x10 \x01(\bR\x05ready\x12\x16\n" +
 	"\x06reason\x18\x11 \x01(\tR\x06reason\x12,\n" +
 	"\x06limits\x18\x12 \x01(\v2\x14.grapevine.v1.LimitsR\x06limits\x12\x12\n" +
-	"\x04note\x18\x13 \x01(\tR\x04note\"\xe7\x01\n" +
+	"\x04note\x18\x13 \x01(\tR\x04note\"\xff\x01\n" +
 	"\x06Limits\x12 \n" +
 	"\fmax_tx_bytes\x18\x01 \x01(\x04R\n" +
 	"maxTxBytes\x12$\n" +
@@ -1611,7 +1647,8 @@ const file_api_apipb_api_proto_rawDesc = "" +
 	"\rmax_block_txs\x18\x03 \x01(\x04R\vmaxBlockTxs\x12!\n" +
 	"\fmax_lifetime\x18\x04 \x01(\x04R\vmaxLifetime\x12$\n" +
 	"\x0emax_submit_txs\x18\x05 \x01(\x04R\fmaxSubmitTxs\x12(\n" +
-	"\x10max_submit_bytes\x18\x06 \x01(\x04R\x0emaxSubmitBytes2\xd6\x03\n" +
+	"\x10max_submit_bytes\x18\x06 \x01(\x04R\x0emaxSubmitBytes\x12\x16\n" +
+	"\x06coding\x18\a \x01(\rR\x06coding2\xd6\x03\n" +
 	"\x04Node\x12L\n" +
 	"\tSubmitTxs\x12\x1e.grapevine.v1.SubmitTxsRequest\x1a\x1f.grapevine.v1.SubmitTxsResponse\x12@\n" +
 	"\x05GetTx\x12\x1a.grapevine.v1.GetTxRequest\x1a\x1b.grapevine.v1.GetTxResponse\x12I\n" +

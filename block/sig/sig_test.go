@@ -68,7 +68,7 @@ func TestKeyFromSeed(t *testing.T) {
 
 func TestVerifyHeader(t *testing.T) {
 	txs := []*block.Tx{tx(key(2), 1)}
-	h := key(1).SignHeader(block.Draft(network, block.Tip{ID: network}, 1, key(1).Public(), txs))
+	h := key(1).SignHeader(block.Draft(network, block.Limits{}, block.Tip{ID: network}, 1, key(1).Public(), txs))
 	if err := VerifyHeader(&h); err != nil {
 		t.Fatal(err)
 	}

@@ -151,6 +151,7 @@ func joinOrFound(key sig.Key, path, chainID string, admit []string) (*genesis.Ge
 		ChainID:   chainID,
 		Ordering:  genesis.Ordering{Type: "solo", Orderer: genesis.PeerID(key.Public())},
 		Admission: admission,
+		Coding:    genesis.ReedSolomon,
 	})
 	if err != nil {
 		return nil, cli.Usagef("new network: %w", err)

@@ -48,6 +48,7 @@ func (v *servedChain) run(ctx context.Context) error {
 		MaxBodyBytes: int(s.Limits.GetMaxBodyBytes()),
 		MaxBlockTxs:  int(s.Limits.GetMaxBlockTxs()),
 		MaxLifetime:  s.Limits.GetMaxLifetime(),
+		Coding:       uint8(s.Limits.GetCoding()),
 	}
 	v.tip = block.Tip{ID: v.genesis}
 	v.res.TipID = v.genesis.String()

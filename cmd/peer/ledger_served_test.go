@@ -87,7 +87,7 @@ func TestVerifyServedNamesTheFirstThingWrong(t *testing.T) {
 		return other.SignTx(g.ID(), block.TxFields{Nonce: nonce, Expiry: 100, Payload: []byte("payload")})
 	}
 	make2 := func(signer sig.Key, parent block.Tip, txs ...*block.Tx) *block.Block {
-		h := block.Draft(g.ID(), parent, 1, signer.Public(), txs)
+		h := block.Draft(g.ID(), block.Limits{}, parent, 1, signer.Public(), txs)
 		return block.New(signer.SignHeader(h), txs)
 	}
 	first := make2(key, block.Tip{ID: g.ID()}, tx(1), tx(2))
@@ -108,7 +108,7 @@ func TestVerifyServedNamesTheFirstThingWrong(t *testing.T) {
 	}{
 		"a good chain":     {liar{raw: [][]byte{first.Bytes(), second.Bytes()}}, ""},
 		"an empty chain":   {liar{}, ""},
-		"cut off":          {liar{raw: [][]byte{first.Bytes(), second.Bytes()[:100]}}, "height 2: malformed block"},
+		"cut off":          {liar{raw: [][]byte{first.Bytes(), second.Bytes()[:100]}}, "height 2: block: malformed signed header"},
 		"other payload":    {liar{raw: [][]byte{flipped(first, block.SignedHeaderSize+54), second.Bytes()}}, "height 1: block"},
 		"other signature":  {liar{raw: [][]byte{flipped(first, block.HeaderSize)}}, "height 1: header at height 1: wrong signature"},
 		"other parent":     {liar{raw: [][]byte{first.Bytes(), make2(key, block.Tip{Height: 1, ID: block.ID{7}}, tx(3)).Bytes()}}, "height 2: header at height 2 stands on"},

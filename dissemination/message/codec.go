@@ -48,7 +48,7 @@ func Encode(m Message) []byte {
 
 func (m *Announce) envelope() proto.Message {
 	return &pb.Blocks{Message: &pb.Blocks_Announce{Announce: &pb.Announce{
-		Header: m.Header.Bytes(), ShortIds: m.Shorts, Hop: uint32(m.Hop), Complete: m.Complete, Pulled: m.Pulled,
+		Header: m.Header.Bytes(), List: m.List, Hop: uint32(m.Hop), Complete: m.Complete, Pulled: m.Pulled,
 		PrefillAt: packPlaces(m.At), Prefill: PackTxs(m.Txs),
 	}}}
 }

@@ -25,7 +25,7 @@ func (d Decoder) Decode(lane wire.Lane, b []byte) (Message, error) {
 	case wire.Blocks:
 		kinds = []kind{
 			{decodeAnnounce, []wire.FieldRule{
-				field(1, block.SignedHeaderSize), field(2, block.ShortSize*uint64(l.MaxBlockTxs)), varint(3, MaxHop), varint(4, 1), varint(5, 1),
+				field(1, block.SignedHeaderSize), field(2, block.MaxListBytes(l.MaxBlockTxs)), varint(3, MaxHop), varint(4, 1), varint(5, 1),
 				field(6, 5*uint64(l.MaxBlockTxs)), field(7, PrefillBytes+uint64(l.MaxTxBytes)),
 			}},
 			{decodePull, []wire.FieldRule{varint(1, block.MaxHeight), field(2, MaxHave*32), varint(3, block.MaxHeight), varint(4, 1)}},
@@ -126,7 +126,7 @@ func decodeAnnounce(b []byte, l block.Limits) (Message, error) {
 	}
 	return &Announce{
 		Block: Describe(&h.Header), Hop: int(m.Hop), Complete: m.Complete, Pulled: m.Pulled, At: at, Sizes: sizesOf(txs),
-		Header: h, Shorts: m.ShortIds, Txs: txs,
+		Header: h, List: m.List, Txs: txs,
 	}, nil
 }
 

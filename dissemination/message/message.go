@@ -49,11 +49,16 @@ type Block struct {
 	Parent block.ID
 	Txs    int
 	Bytes  int // of the body
+	List   int // bytes of the list
+	Header int // bytes of the header, signed
 }
 
 // Describe returns what a header says.
 func Describe(h *block.Header) Block {
-	return Block{ID: h.ID(), Height: h.Height, Parent: h.Parent, Txs: int(h.TxCount), Bytes: int(h.BodySize)}
+	return Block{
+		ID: h.ID(), Height: h.Height, Parent: h.Parent, Txs: int(h.TxCount), Bytes: int(h.BodySize), List: h.ListBytes(),
+		Header: h.Size() + len(block.Signature{}),
+	}
 }
 
 // Announce is the compact block, with the transactions that its sender thinks others
@@ -67,7 +72,7 @@ type Announce struct {
 	Sizes    []int    // their sizes in bytes
 
 	Header block.SignedHeader // attached
-	Shorts []byte             // attached: packed short IDs, of the header's count
+	List   []byte             // attached: the bytes that the header commits to
 	Txs    []*block.Tx        // attached: the transactions at At
 }
 

@@ -25,13 +25,13 @@ func testTx(n byte) *block.Tx {
 
 func samples() []Message {
 	txs := []*block.Tx{testTx(1), testTx(2), testTx(3)}
-	h := block.Draft(block.ID{1}, block.Tip{Height: 4, ID: block.ID{7}, TimeNano: 9}, 10, block.PublicKey{3}, txs)
+	h := block.Draft(block.ID{1}, block.Limits{}, block.Tip{Height: 4, ID: block.ID{7}, TimeNano: 9}, 10, block.PublicKey{3}, txs)
 	ids := []block.ID{txs[0].ID(), txs[1].ID(), txs[2].ID()}
 	header, b, shorts := block.SignedHeader{Header: h}, Describe(&h), h.ShortKey().List(ids)
 	return []Message{
-		&Announce{Block: b, Header: header, Shorts: shorts, Hop: 3, Complete: true, At: []uint32{0, 2}, Sizes: sizesOf(txs[:2]), Txs: txs[:2]},
-		&Announce{Block: b, Header: header, Shorts: shorts, Pulled: true},
-		&Announce{Block: b, Header: header, Shorts: shorts, Hop: 200},
+		&Announce{Block: b, Header: header, List: shorts, Hop: 3, Complete: true, At: []uint32{0, 2}, Sizes: sizesOf(txs[:2]), Txs: txs[:2]},
+		&Announce{Block: b, Header: header, List: shorts, Pulled: true},
+		&Announce{Block: b, Header: header, List: shorts, Hop: 200},
 		&Pull{Tip: 9, Upto: 12, Have: ids, Headers: true},
 		&Tip{Height: 4},
 		&Evidence{Proof: []byte{1, 2, 3}},

@@ -4,7 +4,6 @@ import (
 	"math/bits"
 	"time"
 
-	"grapevine/block"
 	"grapevine/p2p/wire"
 )
 
@@ -13,7 +12,7 @@ import (
 func Size(m Message) int { return wire.FramedSize(sizeWithin(m.size())) }
 
 func (m *Announce) size() int {
-	return sizeOfBytes(block.SignedHeaderSize) + sizeOfBytes(m.Block.Txs*block.ShortSize) + sizeOfNumber(uint64(m.Hop)) +
+	return sizeOfBytes(m.Block.Header) + sizeOfBytes(m.Block.List) + sizeOfNumber(uint64(m.Hop)) +
 		sizeOfTruth(m.Complete) + sizeOfTruth(m.Pulled) + sizeOfBytes(sizeOfPlaces(m.At)) + sizeOfBytes(sum(m.Sizes))
 }
 

@@ -85,7 +85,10 @@ func (g *grapevine) propose(w *world, b *blk) {
 const base = 1
 
 func (b *blk) describe() message.Block {
-	return message.Block{ID: b.id, Height: b.height, Parent: b.parent, Txs: b.txs, Bytes: b.bytes}
+	return message.Block{
+		ID: b.id, Height: b.height, Parent: b.parent, Txs: b.txs, Bytes: b.bytes,
+		List: block.ListBytes(b.sizes), Header: block.SignedHeaderSize,
+	}
 }
 
 // spoken is a message of our own on its way.

@@ -82,7 +82,7 @@ func (w *world) tx(nonce uint64, payload string) *block.Tx {
 func (w *world) append(t *testing.T, peer int, txs ...*block.Tx) {
 	t.Helper()
 	l := w.ledgers[peer]
-	h := block.Draft(w.genesis.ID(), l.Tip(), 1, orderer.Public(), txs)
+	h := block.Draft(w.genesis.ID(), block.Limits{}, l.Tip(), 1, orderer.Public(), txs)
 	if err := l.Append(block.New(orderer.SignHeader(h), txs)); err != nil {
 		t.Fatal(err)
 	}

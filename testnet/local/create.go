@@ -41,6 +41,7 @@ func create(cfg Config) (*Network, error) {
 		ChainID:   fmt.Sprintf("testnet-%08x", rand.Uint32()),
 		Ordering:  genesis.Ordering{Type: "solo", Orderer: n.Peers[0].ID},
 		Admission: genesis.Admission{Type: "open"},
+		Coding:    genesis.ReedSolomon,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("making the testnet's genesis: %w", err)

@@ -56,6 +56,7 @@ func newNodes(w *world) (*nodes, error) {
 		ChainID:   "packets",
 		Ordering:  genesis.Ordering{Type: "solo", Orderer: ns.ids[0]},
 		Admission: genesis.Admission{Type: "open"},
+		Coding:    genesis.ReedSolomon,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("genesis: %w", err)

@@ -57,7 +57,7 @@ func (o *orderer) make(number int) *block.Block {
 		}
 	}
 	key := ns.keys[0]
-	h := block.Draft(ns.genesis.ID(), tip, time.Now().UnixNano(), key.Public(), txs)
+	h := block.Draft(ns.genesis.ID(), ns.genesis.BlockLimits(), tip, time.Now().UnixNano(), key.Public(), txs)
 	return block.New(key.SignHeader(h), txs)
 }
 

@@ -28,7 +28,7 @@ const (
 type Announce struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Header        []byte                 `protobuf:"bytes,1,opt,name=header,proto3" json:"header,omitempty"`                        // signed header, 286 bytes
-	ShortIds      []byte                 `protobuf:"bytes,2,opt,name=short_ids,json=shortIds,proto3" json:"short_ids,omitempty"`    // 6 bytes a transaction
+	List          []byte                 `protobuf:"bytes,2,opt,name=list,proto3" json:"list,omitempty"`                            // what the header commits to: 6 bytes a transaction, or a coded list
 	Hop           uint32                 `protobuf:"varint,3,opt,name=hop,proto3" json:"hop,omitempty"`                             // how many peers it passed through: 0 from the producer
 	Complete      bool                   `protobuf:"varint,4,opt,name=complete,proto3" json:"complete,omitempty"`                   // the sender holds the whole body
 	Pulled        bool                   `protobuf:"varint,5,opt,name=pulled,proto3" json:"pulled,omitempty"`                       // it answers a Pull; it is not passed on as a push
@@ -75,9 +75,9 @@ func (x *Announce) GetHeader() []byte {
 	return nil
 }
 
-func (x *Announce) GetShortIds() []byte {
+func (x *Announce) GetList() []byte {
 	if x != nil {
-		return x.ShortIds
+		return x.List
 	}
 	return nil
 }
@@ -1154,10 +1154,10 @@ var File_dissemination_message_messagepb_message_proto protoreflect.FileDescript
 
 const file_dissemination_message_messagepb_message_proto_rawDesc = "" +
 	"\n" +
-	"-dissemination/message/messagepb/message.proto\x12\x14grapevine.message.v1\"\xbe\x01\n" +
+	"-dissemination/message/messagepb/message.proto\x12\x14grapevine.message.v1\"\xb5\x01\n" +
 	"\bAnnounce\x12\x16\n" +
-	"\x06header\x18\x01 \x01(\fR\x06header\x12\x1b\n" +
-	"\tshort_ids\x18\x02 \x01(\fR\bshortIds\x12\x10\n" +
+	"\x06header\x18\x01 \x01(\fR\x06header\x12\x12\n" +
+	"\x04list\x18\x02 \x01(\fR\x04list\x12\x10\n" +
 	"\x03hop\x18\x03 \x01(\rR\x03hop\x12\x1a\n" +
 	"\bcomplete\x18\x04 \x01(\bR\bcomplete\x12\x16\n" +
 	"\x06pulled\x18\x05 \x01(\bR\x06pulled\x12\x1d\n" +

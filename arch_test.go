@@ -31,15 +31,16 @@ var packages = []struct {
 	{"p2p/membership/memberpb", "", "generated"},
 	{"p2p", "block block/sig durable genesis internal/logline p2p/membership p2p/wire", "the network carries bytes between peers, and does not know what they mean"},
 
-	{"dissemination/message", "block dissemination/message/messagepb p2p/wire", "the cores' messages as bytes; decoders stay in a small package, which is quick to fuzz"},
+	{"dissemination/message", "block coding dissemination/message/messagepb p2p/wire", "the cores' messages as bytes; decoders stay in a small package, which is quick to fuzz"},
 	{"dissemination/message/messagepb", "", "generated"},
 	{"dissemination/arrival", "block p2p/wire", "how a block came is said in one vocabulary, whoever says it"},
 	{"dissemination/effect", "block dissemination/message p2p/wire", "what cores want is data, so that every driver must know all of it"},
 	{"dissemination/fresh", "block p2p/wire dissemination/message dissemination/effect dissemination/arrival", "a core: IDs, places and sizes, no payloads, no network"},
 	{"dissemination/catchup", "p2p/wire dissemination/message dissemination/effect", "a core: heights and peers, no blocks, no network"},
-	{"dissemination/protocol", "block p2p/wire dissemination/message dissemination/effect dissemination/arrival dissemination/fresh dissemination/catchup", "a peer's behaviour, once: no driver decides"},
+	{"dissemination/spread", "block coding p2p/wire dissemination/message dissemination/effect", "a core: numbers of leaves, no bytes, no network"},
+	{"dissemination/protocol", "block p2p/wire dissemination/message dissemination/effect dissemination/arrival dissemination/fresh dissemination/spread dissemination/catchup", "a peer's behaviour, once: no driver decides"},
 	{"dissemination/txs", "block p2p/wire", "a core: hashes, no transactions, no network"},
-	{"dissemination", "block block/sig genesis ledger mempool ordering p2p p2p/wire dissemination/arrival dissemination/effect dissemination/message dissemination/fresh dissemination/catchup dissemination/protocol dissemination/txs",
+	{"dissemination", "block block/sig coding genesis ledger mempool ordering p2p p2p/wire dissemination/arrival dissemination/effect dissemination/message dissemination/fresh dissemination/catchup dissemination/protocol dissemination/txs",
 		"the driver joins the cores to network, pool and ledger"},
 
 	{"ledger", "block block/sig durable genesis", "the chain is kept by whoever wants to keep it: it knows no peers and no pool"},
@@ -74,7 +75,7 @@ var packages = []struct {
 		"processes are real peers: what is known of them comes through their API and from their logs"},
 	{"testnet/adversary", "api api/apipb block block/sig dissemination/message genesis p2p p2p/membership p2p/wire testnet/local testnet/traffic",
 		"a liar is a host that says what it likes: it knows the messages, and nothing of what honest peers do with them"},
-	{"testnet/events", "block dissemination/arrival dissemination/catchup dissemination/effect dissemination/fresh dissemination/message dissemination/protocol p2p/membership p2p/wire testnet/baseline/fabric testnet/outcome testnet/scenario",
+	{"testnet/events", "block coding dissemination/arrival dissemination/catchup dissemination/effect dissemination/fresh dissemination/message dissemination/protocol p2p/membership p2p/wire testnet/baseline/fabric testnet/outcome testnet/scenario",
 		"simulated peers are the cores and what stands between them: no network, no disk, no clock"},
 	{"cmd/internal/cli", "api", "what the programs have in common is the command line, not what they do"},
 	{"cmd/internal/cli/clitest", "", "a program is tested from outside"},
@@ -134,7 +135,7 @@ var guards = []struct {
 // cores are the sans-IO parts: directories, or single files.
 var cores = []string{
 	"block", "coding", "p2p/wire", "p2p/membership", "dissemination/message", "dissemination/arrival", "dissemination/effect",
-	"dissemination/fresh", "dissemination/catchup", "dissemination/protocol", "dissemination/txs", "p2p/pairing.go", "p2p/score.go", "ordering/cutter.go", "ordering/rollcall.go",
+	"dissemination/fresh", "dissemination/spread", "dissemination/catchup", "dissemination/protocol", "dissemination/txs", "p2p/pairing.go", "p2p/score.go", "ordering/cutter.go", "ordering/rollcall.go",
 	"testnet/baseline/fabric",
 }
 

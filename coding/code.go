@@ -63,20 +63,14 @@ func (c *Code) Root() Hash { return c.root }
 // change them.
 func (c *Code) Bytes() []byte { return c.symbols[:c.Data*c.Symbol] }
 
-// Shards returns the bytes of a span, which nobody may change, and its proof.
+// Shards returns the bytes of a span, which nobody may change, and its whole proof.
 func (c *Code) Shards(s Span) (raw []byte, proof []Hash) {
 	own, _ := c.treeOf(s.First)
 	t, other := c.data, c.parity
 	if own.First > 0 {
 		t, other = other, t
 	}
-	at := (s.First - own.First) >> s.level()
-	for level := s.level(); level < len(t)-1; level, at = level+1, at/2 {
-		if at^1 < len(t[level]) {
-			proof = append(proof, t[level][at^1])
-		}
-	}
-	return c.symbols[s.First*c.LeafBytes() : (s.First+s.Leaves)*c.LeafBytes()], append(proof, other.root())
+	return c.symbols[s.First*c.LeafBytes() : (s.First+s.Leaves)*c.LeafBytes()], proofIn(t, other.root(), s, c.Geometry)
 }
 
 // Partial is a code of which some symbols are here.
@@ -84,26 +78,45 @@ type Partial struct {
 	geometry Geometry
 	symbols  []byte
 	have     []uint64 // a bit a symbol
+	proven   []uint64 // likewise, of those that Put brought
 	count    int
 }
 
+// Geometry returns that of the code.
+func (p *Partial) Geometry() Geometry { return p.geometry }
+
 // NewPartial returns one of which nothing is here.
 func NewPartial(g Geometry) *Partial {
-	return &Partial{geometry: g, symbols: make([]byte, g.Symbols()*g.Symbol), have: make([]uint64, (g.Symbols()+63)/64)}
+	return &Partial{geometry: g, symbols: make([]byte, g.Symbols()*g.Symbol), have: make([]uint64, (g.Symbols()+63)/64), proven: make([]uint64, (g.Symbols()+63)/64)}
 }
 
-// Put takes the bytes of whole symbols from one on. Of what is here already nothing changes.
+// Put takes the bytes of whole symbols from one on. Where some were put before nothing
+// changes; what was filled in gives way to them.
 func (p *Partial) Put(first int, raw []byte) {
 	for size := p.geometry.Symbol; len(raw) > 0; first, raw = first+1, raw[size:] {
-		if p.note(first) {
+		if !p.Proven(first) {
 			copy(p.symbols[first*size:], raw[:size])
+			p.proven[first/64] |= 1 << (first % 64)
+			p.note(first)
 		}
 	}
 }
 
+// Proven says whether a symbol is here that was put.
+func (p *Partial) Proven(i int) bool { return p.proven[i/64]>>(i%64)&1 != 0 }
+
 // Fill takes bytes of data from an offset on. They count when Have says that all of what
 // their symbols hold has been filled in, but for zeros.
-func (p *Partial) Fill(offset int, raw []byte) { copy(p.symbols[offset:], raw) }
+func (p *Partial) Fill(offset int, raw []byte) {
+	size := p.geometry.Symbol
+	for len(raw) > 0 {
+		n := min(size-offset%size, len(raw))
+		if !p.Proven(offset / size) {
+			copy(p.symbols[offset:], raw[:n])
+		}
+		offset, raw = offset+n, raw[n:]
+	}
+}
 
 // Have tells that some symbols from one on are filled in.
 func (p *Partial) Have(first, n int) {
@@ -122,6 +135,11 @@ func (p *Partial) note(i int) (news bool) {
 	p.have[i/64] |= 1 << (i % 64)
 	p.count++
 	return true
+}
+
+// Bytes returns the bytes of a span of which all symbols are here. Nobody may change them.
+func (p *Partial) Bytes(s Span) []byte {
+	return p.symbols[s.First*p.geometry.LeafBytes() : (s.First+s.Leaves)*p.geometry.LeafBytes()]
 }
 
 // Count returns how many symbols are here.

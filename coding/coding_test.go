@@ -178,13 +178,13 @@ func TestSpans(t *testing.T) {
 			for leaves := 1; leaves <= g.Leaves()+1; leaves++ {
 				s := Span{first, leaves}
 				if g.Check(s) != nil {
-					if g.Verify(c.Root(), s, make([]byte, leaves*g.LeafBytes()), nil) == nil {
+					if NewVerifier(g, c.Root()).Verify(s, make([]byte, leaves*g.LeafBytes()), nil) == nil {
 						t.Fatalf("%+v: %+v is no span, and is right", g, s)
 					}
 					continue
 				}
 				raw, proof := c.Shards(s)
-				if err := g.Verify(c.Root(), s, raw, proof); err != nil || len(raw) != leaves*g.LeafBytes() || len(proof) != g.ProofLen(s) {
+				if err := NewVerifier(g, c.Root()).Verify(s, raw, proof); err != nil || len(raw) != leaves*g.LeafBytes() || len(proof) != g.ProofLen(s) {
 					t.Fatalf("%+v: %+v with %d hashes, want %d: %v", g, s, len(proof), g.ProofLen(s), err)
 				}
 			}
@@ -209,7 +209,7 @@ func TestSpansThatAreWrong(t *testing.T) {
 		raw, proof := c.Shards(s)
 		wrong := func(name string, s Span, raw []byte, proof []Hash) {
 			t.Helper()
-			if g.Verify(c.Root(), s, raw, proof) == nil {
+			if NewVerifier(g, c.Root()).Verify(s, raw, proof) == nil {
 				t.Errorf("%+v: %s is right", s, name)
 			}
 		}
@@ -230,6 +230,57 @@ func TestSpansThatAreWrong(t *testing.T) {
 		wrong("another code's", s, a, b)
 		for _, d := range []int{-s.Leaves, s.Leaves} {
 			wrong("another place", Span{s.First + d, s.Leaves}, raw, proof)
+		}
+	}
+}
+
+// Leaves that follow each other need ever less proof, and what was verified can be proven to
+// others.
+func TestProofsThatFollow(t *testing.T) {
+	for _, size := range []int{100 << 10, 101 << 10, 37 << 10} {
+		g := plain(t, size)
+		c := New(g, random(t, 9, size))
+		hashes := 0
+		for first := 0; first < g.Leaves(); first++ {
+			s, ok := g.Span(first, 1)
+			if !ok {
+				continue
+			}
+			if own, _ := g.treeOf(first); (first-own.First)%8 != 0 {
+				continue
+			}
+			v := NewVerifier(g, c.Root()) // of who gets these eight leaves alone
+			for j := range 4 {
+				if s, ok = g.Span(first+2*j, 1); !ok || first < g.DataLeaves() && first+2*j >= g.DataLeaves() {
+					break
+				}
+				raw, whole := c.Shards(s)
+				proof := whole
+				if j > 0 {
+					proof = whole[:g.FollowLen(s)]
+					if err := NewVerifier(g, c.Root()).Verify(s, raw, proof); err != ErrShort {
+						t.Fatalf("%+v alone: %v", s, err)
+					}
+					wrong := bytes.Clone(raw)
+					wrong[7]++
+					if err := v.Verify(s, wrong, proof); err != ErrWrong {
+						t.Fatalf("%+v, changed: %v", s, err)
+					}
+				}
+				hashes += len(proof)
+				if err := v.Verify(s, raw, proof); err != nil {
+					t.Fatalf("%+v with %d hashes: %v", s, len(proof), err)
+				}
+				if got := v.Proof(s); fmt.Sprint(got) != fmt.Sprint(whole) {
+					t.Fatalf("%+v: the proof that was learned is another", s)
+				}
+				if err := v.Verify(s, raw, whole); err != nil {
+					t.Fatalf("%+v again: %v", s, err)
+				}
+			}
+		}
+		if each := float64(hashes) / float64(g.Leaves()/2); each > 3 {
+			t.Errorf("%d bytes: %.1f hashes a span", size, each)
 		}
 	}
 }
@@ -309,7 +360,7 @@ func Benchmark(b *testing.B) {
 		b.SetBytes(int64(len(raw)))
 		b.ReportAllocs()
 		for b.Loop() {
-			if err := g.Verify(c.root, s, raw, proof); err != nil {
+			if err := NewVerifier(g, c.root).Verify(s, raw, proof); err != nil {
 				b.Fatal(err)
 			}
 		}

@@ -70,7 +70,9 @@ func (s *bodies) signedAt(height uint64, not block.ID) *block.SignedHeader {
 // attach completes an announcement.
 func (s *bodies) attach(m *message.Announce) {
 	b := s.byID[m.Block.ID]
-	m.Header, m.List = b.header, b.list
+	if m.Header = b.header; m.Listed {
+		m.List = b.list
+	}
 	for _, at := range m.At {
 		m.Txs = append(m.Txs, b.txs[at])
 	}
@@ -113,6 +115,7 @@ func (b *body) place(at []uint32, list []*block.Tx) (ok bool, err error) {
 func (d *Driver) announced(now time.Time, from wire.PeerID, m *message.Announce, first bool, matched []*block.Tx) {
 	b := d.bodies.byID[m.Block.ID]
 	switch {
+	case b != nil && b.list == nil: // it comes as shards
 	case b != nil && !b.stored():
 		if !d.takePlaces(now, from, 0, b, m.At, m.Txs) {
 			m.At, m.Sizes = nil, nil
@@ -125,6 +128,10 @@ func (d *Driver) announced(now time.Time, from wire.PeerID, m *message.Announce,
 		copy(b.txs, matched)
 		_, _ = b.place(m.At, m.Txs) // held against the short IDs by the reader
 		d.bodies.add(b)
+		if h := &m.Header; h.Coding != 0 && !m.Listed {
+			d.codes.add(newCoded(h, m.Block.ID))
+			d.grantShards(&m.Block)
+		}
 	case b == nil && !first: // known when it was checked, and forgotten since
 		return
 	}
@@ -136,6 +143,7 @@ func (d *Driver) announced(now time.Time, from wire.PeerID, m *message.Announce,
 	})
 	if !d.core.Known(m.Block.ID) {
 		d.bodies.forget(m.Block.ID)
+		d.codes.remove(m.Block.ID)
 	} else {
 		d.useful(from)
 		d.headers.add(m.Block.ID)
@@ -217,7 +225,7 @@ func (d *Driver) assemble(now time.Time, id block.ID) {
 		return
 	}
 	d.bodies.whole[whole.Height] = whole
-	d.core.Checked(id)
+	d.core.Checked(now, id)
 }
 
 // serve answers a peer's Fetch of a block that the core knows.

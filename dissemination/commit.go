@@ -23,7 +23,11 @@ var errRefused = errors.New("the chain refuses the block")
 // is durable in the own ledger.
 func (d *Driver) Propose(ctx context.Context, b *block.Block) error {
 	done := make(chan error, 1)
-	d.post(func(now time.Time) { d.propose(now, b, done) })
+	var c *coded
+	if b.Coding != 0 {
+		c = wholeCoded(b)
+	}
+	d.post(func(now time.Time) { d.propose(now, b, c, done) })
 	var err error
 	select {
 	case err = <-done:
@@ -51,7 +55,7 @@ func (d *Driver) awaitBlock(ctx context.Context, b *block.Block) error {
 }
 
 // propose hands a block of our own to the core; done is told when it is durable.
-func (d *Driver) propose(now time.Time, b *block.Block, done chan<- error) {
+func (d *Driver) propose(now time.Time, b *block.Block, c *coded, done chan<- error) {
 	id := b.ID()
 	if d.contradicts(&b.SignedHeader, id) { // another node has our key
 		done <- d.halted
@@ -69,6 +73,9 @@ func (d *Driver) propose(now time.Time, b *block.Block, done chan<- error) {
 		return
 	}
 	own := newBody(&b.SignedHeader, id, b.List())
+	if c != nil {
+		d.codes.add(c)
+	}
 	copy(own.txs, b.Txs)
 	d.bodies.add(own)
 	d.headers.add(id)
@@ -137,6 +144,9 @@ func (d *Driver) durable(now time.Time, b *block.Block) {
 		own.txs, own.ids = nil, nil
 	}
 	delete(d.bodies.whole, b.Height)
+	if c := d.codes.get(message.Ref(id)); c != nil {
+		d.codes.keep(c)
+	}
 	d.core.Durable(id)
 	d.requests.end(id)
 	d.answerProposer(id, nil)

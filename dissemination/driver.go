@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -112,6 +113,8 @@ type Driver struct {
 
 	// Used by the loop and by the readers' goroutines; each guards itself.
 	headers  headers
+	codes    codes
+	building sync.WaitGroup // of rebuilding
 	requests requests
 	ranges   ranges
 	turns    [wire.NumLanes]*turns
@@ -131,6 +134,7 @@ func New(cfg Config) *Driver {
 	}
 	now, limits := time.Now(), cfg.Genesis.BlockLimits()
 	cfg.Txs.Self = cfg.Self
+	cfg.Protocol.Self, cfg.Protocol.Producer = cfg.Self, wire.PeerID(cfg.Genesis.Producer())
 	d := &Driver{
 		cfg:       cfg,
 		limits:    limits,
@@ -143,6 +147,7 @@ func New(cfg Config) *Driver {
 		bodies:    newBodies(),
 		proposals: map[block.ID]chan<- error{},
 		headers:   headers{known: map[block.ID]bool{}},
+		codes:     codes{known: map[uint64]*coded{}},
 		helpers:   helpers{known: map[wire.PeerID]bool{}},
 		requests:  requests{open: map[request]uint32{}},
 		ranges:    ranges{reads: map[wire.PeerID]*rangeRead{}},
@@ -179,7 +184,9 @@ func (d *Driver) Run(ctx context.Context) error {
 	g.Go(func() error { return d.committer(ctx, commit) })
 	g.Go(func() error { return d.outgoing.run(ctx) })
 	g.Go(func() error { return d.loop(ctx, commit) })
-	return g.Wait()
+	err := g.Wait()
+	d.building.Wait()
+	return err
 }
 
 func (d *Driver) loop(ctx context.Context, commit chan<- *block.Block) error {
@@ -253,6 +260,10 @@ func (d *Driver) apply(now time.Time, x effect.Effect) {
 		d.serve(x)
 	case effect.Assemble:
 		d.assemble(now, x.Block)
+	case effect.Rebuild:
+		d.rebuild(x)
+	case effect.Recheck:
+		d.recheck(now, x)
 	case effect.CheckList:
 		d.checkList(now, x)
 	case effect.Append:
@@ -260,6 +271,7 @@ func (d *Driver) apply(now time.Time, x effect.Effect) {
 	case effect.Forget:
 		d.bodies.forget(x.Block)
 		d.headers.remove(x.Block)
+		d.codes.remove(x.Block)
 		d.requests.end(x.Block)
 	case effect.Discard:
 		d.ranges.discard(x.Peer, x.Number)
@@ -279,7 +291,14 @@ func (d *Driver) dispatch(now time.Time, x effect.Send) {
 		d.ranges.begin(x.To[0], m)
 		bytes, messages := rangeOf(m, d.limits)
 		d.credits.grant(x.To[0], bytes, messages)
-	case *message.Pull, *message.Tip, *message.Part:
+	case *message.Shards:
+		if !d.attachShards(m) {
+			m = &message.Shards{Ref: m.Ref, Body: m.Body, Span: m.Span}
+			x.Msg = m
+		}
+	case *message.Ask:
+		d.grantAsk(x.To[0], m)
+	case *message.Pull, *message.Tip, *message.Part, *message.Enough, *message.Got:
 	case *message.Chunk, *message.Evidence, *message.Ordering, *message.Inventory, *message.Want, *message.Txs: // sent elsewhere
 	}
 	b := message.Encode(x.Msg)
@@ -331,6 +350,7 @@ func (d *Driver) PeerUp(p wire.PeerID, hello wire.Hello) {
 		d.neighbours = append(d.neighbours, p)
 		d.core.PeerUp(now, p, hello.Tip, hello.Base)
 		d.pools.core.PeerUp(now, p)
+		d.credits.grant(p, d.codes.size(), 0)
 		if chosen {
 			d.useful(p)
 		}

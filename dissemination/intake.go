@@ -65,10 +65,10 @@ func (in *Intake) Submit(ctx context.Context, txs []*block.Tx) ([]mempool.Verdic
 }
 
 // Offer takes transactions as if gossip had brought them: it checks them and puts the
-// good ones into the pool, without a journal, and sends them to nobody.
-func (in *Intake) Offer(txs []*block.Tx) []mempool.Verdict {
+// good ones into the pool, without a journal, as of a time, and sends them to nobody.
+func (in *Intake) Offer(at time.Time, txs []*block.Tx) []mempool.Verdict {
 	verdicts, good, places := in.sift(txs)
-	for i, v := range in.Pool.Offer(time.Now(), good) {
+	for i, v := range in.Pool.Offer(at, good) {
 		verdicts[places[i]] = v
 	}
 	return verdicts

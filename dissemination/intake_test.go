@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"grapevine/block"
 	"grapevine/block/sig"
@@ -41,7 +42,7 @@ func TestIntakeVerdicts(t *testing.T) {
 		if !slices.Equal(got, want) || verdicts[4].Err != unwanted {
 			t.Errorf("verdicts are %v, want %v, the fifth because it is unwanted", verdicts, want)
 		}
-		if v := in.Offer(txs[2:]); v[0].Err != unwanted || v[1].Status != mempool.Accepted {
+		if v := in.Offer(time.Now(), txs[2:]); v[0].Err != unwanted || v[1].Status != mempool.Accepted {
 			t.Errorf("offered: %v", v)
 		}
 		if n, _, _ := d.pool.Pending(); n != 3 {

@@ -48,6 +48,12 @@ func (d *Driver) take(from wire.PeerID, m message.Message) error {
 		d.onFetch(from, m)
 	case *message.Part:
 		return d.onPart(from, m)
+	case *message.Shards:
+		return d.onShards(from, m)
+	case *message.Ask:
+		d.onAsk(from, m)
+	case *message.Enough, *message.Got:
+		d.toCore(from, m)
 	case *message.GetRange:
 		d.onGetRange(from, m)
 	case *message.Chunk:
@@ -105,6 +111,13 @@ func (d *Driver) onAnnounce(from wire.PeerID, m *message.Announce) error {
 			return err
 		}
 		d.checkAgainstChain(h, m.Block.ID)
+	}
+	if h.Coding != 0 && !m.Listed { // list and body come as shards
+		if len(m.Txs) > 0 {
+			return fmt.Errorf("%w: an announcement without a list, and with %d transactions", wire.ErrMalformed, len(m.Txs))
+		}
+		d.post(func(now time.Time) { d.announced(now, from, m, first, nil) })
+		return nil
 	}
 	if err := h.CheckList(m.List); err != nil {
 		return err

@@ -61,7 +61,13 @@ func gap(m message.Message, bytes int) time.Duration {
 		d = orderingGap
 	case *message.Evidence:
 		d = evidenceGap
-	case *message.Part, *message.Chunk, *message.Txs: // answers: more than was asked for is charged
+	case *message.Ask:
+		d = fetchGap
+	case *message.Enough:
+		d = tipGap
+	case *message.Got: // there are no more of them than of what was sent
+		return 0
+	case *message.Part, *message.Chunk, *message.Shards, *message.Txs: // answers: more than was asked for is charged
 		return 0
 	case *message.GetRange, *message.Inventory, *message.Want: // held up where they are answered
 		return 0
@@ -231,4 +237,28 @@ func rangeOf(m *message.GetRange, l block.Limits) (bytes, messages int) {
 	bytes = max(m.MaxBytes, block.SignedHeaderSize+l.MaxBodyBytes)
 	blocks := int(m.Upto - m.From + 1)
 	return bytes, 2 + blocks + bytes/message.PartBytes
+}
+
+// grantShards notes that each neighbour may send all of a block's code, which is more than
+// any honest one does.
+func (d *Driver) grantShards(b *message.Block) {
+	for _, p := range d.neighbours {
+		leaves := b.ListCode.Leaves() + b.BodyCode.Leaves()
+		d.credits.grant(p, b.ListCode.Symbols()*b.ListCode.Symbol+b.BodyCode.Symbols()*b.BodyCode.Symbol, leaves)
+	}
+}
+
+// grantAsk notes that a neighbour was asked for leaves.
+func (d *Driver) grantAsk(to wire.PeerID, m *message.Ask) {
+	leaves := 0
+	for _, r := range m.Leaves {
+		leaves += r.Count
+	}
+	if c := d.codes.get(m.Ref); c != nil {
+		g := c.header.ListGeometry()
+		if m.Body {
+			g = c.header.BodyGeometry()
+		}
+		d.credits.grant(to, leaves*g.LeafBytes(), leaves)
+	}
 }

@@ -31,7 +31,7 @@ func TestOfferFillsThePoolOfThisNodeAlone(t *testing.T) {
 		txs := []*block.Tx{w.tx("a"), w.tx("b")}
 		forged := txs[0].TxFields.Seal(txs[1].Signature)
 		for _, i := range []int{0, 1} {
-			v := w.nodes[i].Offer([]*block.Tx{txs[0], forged, txs[1]})
+			v := w.nodes[i].Offer(time.Now(), []*block.Tx{txs[0], forged, txs[1]})
 			if v[0].Status != mempool.Accepted || v[1].Status != mempool.Refused || v[2].Status != mempool.Accepted {
 				t.Fatalf("verdicts are %+v: want accepted, refused, accepted", v)
 			}

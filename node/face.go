@@ -55,9 +55,12 @@ func (n *Node) Submit(ctx context.Context, txs []*block.Tx) ([]mempool.Verdict, 
 // Offer takes transactions as if gossip had brought them: it checks them and puts the
 // good ones into the pool, without a journal, and sends them to nobody. It is for
 // those who embed a node and have a way of their own to spread transactions, and for
-// networks whose pools are to be filled before a measurement. Peers compare their
+// networks whose pools are to be filled before a measurement. At is when they count as
+// having come: an orderer takes others to have what came long ago. Peers compare their
 // pools all the same.
-func (n *Node) Offer(txs []*block.Tx) []mempool.Verdict { return n.intake.Offer(txs) }
+func (n *Node) Offer(at time.Time, txs []*block.Tx) []mempool.Verdict {
+	return n.intake.Offer(at, txs)
+}
 
 // Ready says why the node does not do its work, or nil: it does not run, the orderer
 // broke the rules, the pool's journal has failed, or it is the orderer and must not sign.

@@ -19,8 +19,8 @@ type Via uint8
 const (
 	Unknown Via = iota // it was not said
 	Own                // it was made here
-	Push               // announced unasked
-	Shards             // rebuilt from coded shards; nothing sends them yet
+	Push               // announced unasked, and rebuilt from the pool, most of it
+	Shards             // rebuilt from shards, most of it
 	Pull               // announced in answer to a pull
 	CatchUp            // fetched whole, in a range
 )

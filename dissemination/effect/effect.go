@@ -35,6 +35,21 @@ type Serve struct {
 // its header; the answer is Checked, Mismatched or Rejected.
 type Assemble struct{ Block block.ID }
 
+// Rebuild rebuilds a coded string of a block, its body or its list, of which there are as
+// many symbols as it takes. The answer for a list is Listed, if it is right in itself; for a
+// body that of Assemble.
+type Rebuild struct {
+	Block block.ID
+	Body  bool
+}
+
+// Recheck looks again at shards that came before their block was known: the driver checks
+// them, and hands them in.
+type Recheck struct {
+	From wire.PeerID
+	Msg  *message.Shards
+}
+
 // CheckList holds a block's full IDs against its header; the answer is Listed or
 // ListForged.
 type CheckList struct {
@@ -64,6 +79,8 @@ type Discard struct {
 func (Send) effect()      {}
 func (Serve) effect()     {}
 func (Assemble) effect()  {}
+func (Rebuild) effect()   {}
+func (Recheck) effect()   {}
 func (CheckList) effect() {}
 func (Append) effect()    {}
 func (Forget) effect()    {}

@@ -17,6 +17,8 @@ import (
 type entry struct {
 	block    message.Block
 	stage    Stage
+	shards   bool // package spread brings list and body
+	coming   int  // leaves of the body that the producer sends then
 	facts    arrival.Facts
 	sources  []source // who announced it, in that order, at most sourcesMax
 	holdings          // of no meaning while it is Listing
@@ -43,7 +45,7 @@ type source struct {
 // stranded says that nobody is being asked for what is lacking: those who announced
 // the block are gone, or have all failed.
 func (b *entry) stranded() bool {
-	return (b.stage == Gathering || b.stage == Listing) && b.fetch == nil
+	return (b.stage == Gathering || b.stage == Listing) && b.fetch == nil && !b.shards
 }
 
 // awaited says that somebody was asked whose answer may yet come, late as it is. Other
@@ -104,14 +106,18 @@ func (b *entry) untry() {
 
 // Proposed tells of a block that this peer made and checked, and, for each of its
 // transactions, what its pool knows of it.
-func (e *Engine) Proposed(now time.Time, d message.Block, txs []Pooled) {
+// Of a coded one it is told how many leaves of the body are sent.
+func (e *Engine) Proposed(now time.Time, d message.Block, txs []Pooled, coming int) {
 	if e.blocks[d.ID] != nil || d.Height <= e.tip.Height {
 		return
 	}
 	b := e.add(now, d)
 	b.become(Whole)
 	b.fill(d.Bytes)
-	b.facts.Via, b.prefill = arrival.Own, young(now, txs)
+	b.facts.Via, b.coming = arrival.Own, coming
+	if b.shards = e.Shards(d); !b.shards {
+		b.prefill = young(now, txs)
+	}
 	e.relay(b, "")
 }
 
@@ -147,6 +153,13 @@ func (e *Engine) Announced(now time.Time, from wire.PeerID, m *message.Announce,
 	if m.Pulled {
 		b.facts.Via = arrival.Pull
 	}
+	b.coming = m.Coming
+	if b.shards = m.Block.Coded() && !m.Listed; b.shards {
+		if !m.Pulled {
+			e.relay(b, from)
+		}
+		return 0
+	}
 	e.addSource(now, b, from, m.Complete)
 	came = e.take(b, m.At, m.Sizes, nil, &b.prefill)
 	b.facts.Missing = b.lacks
@@ -161,9 +174,18 @@ func (e *Engine) Announced(now time.Time, from wire.PeerID, m *message.Announce,
 func (e *Engine) announcedAgain(now time.Time, b *entry, from wire.PeerID, m *message.Announce) (came int) {
 	e.stats.Duplicates++
 	b.facts.Repeats++
+	if b.shards {
+		if b.coming = max(b.coming, m.Coming); !m.Pulled {
+			e.relay(b, from)
+		}
+		return 0
+	}
 	e.addSource(now, b, from, m.Complete)
 	if !m.Pulled { // first it came as an answer to a pull, or said so
 		e.relay(b, from)
+	}
+	if b.block.Coded() && !m.Listed { // it has nothing but its header, which is known
+		return 0
 	}
 	came = e.filled(now, b, 0, m.At, m.Sizes, nil)
 	e.advance(now, b)
@@ -186,6 +208,42 @@ func (e *Engine) atHeight(height uint64) *entry {
 		return e.above[i]
 	}
 	return nil
+}
+
+// Shards says whether a block that is made here goes as shards: it is coded, and the network
+// is one in which all are neighbours of all.
+func (e *Engine) Shards(d message.Block) bool {
+	return d.Coded() && max(e.members, len(e.peers)+1) <= everybody
+}
+
+// ByShards says whether a known block comes as shards, or came so.
+func (e *Engine) ByShards(id block.ID) bool {
+	b := e.blocks[id]
+	return b != nil && b.shards
+}
+
+// Rebuilding tells that as much of a coded block is here as it takes to rebuild it, and
+// Lacking that what was rebuilt was not it.
+func (e *Engine) Rebuilding(id block.ID) {
+	if b := e.blocks[id]; b != nil {
+		b.become(Checking)
+	}
+}
+
+// Lacking tells that a coded block was rebuilt of what does not belong together.
+func (e *Engine) Lacking(id block.ID) {
+	if b := e.blocks[id]; b != nil && b.stage == Checking {
+		e.stats.Mismatches++
+		b.become(Gathering)
+	}
+}
+
+// Lacked notes of how many transactions of a coded block the pool had nothing, and which part
+// of its symbols that was.
+func (e *Engine) Lacked(id block.ID, txs int) {
+	if b := e.blocks[id]; b != nil {
+		b.facts.Missing = txs
+	}
 }
 
 // Stage returns how far a block has come here.

@@ -74,6 +74,8 @@ type Config struct {
 	// pulls from every new neighbour at once: a producer wants to know what was signed
 	// with its key.
 	PullHeaders bool
+	// Producer is who makes the blocks; empty: nobody knows.
+	Producer wire.PeerID
 }
 
 // Defaults of Config, and its bounds.

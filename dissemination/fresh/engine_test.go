@@ -270,7 +270,7 @@ func TestPullIsAnsweredWithWhatTheOtherLacks(t *testing.T) {
 	e.Accepted(at(4), block.Tip{Height: 2, ID: blockID(2)})
 	e.Effects()
 	e.Pulled(at(100), "b", &message.Pull{Tip: 1, Upto: Window, Have: []block.ID{blockID(3)}})
-	want(t, e, send("b", &message.Announce{Block: ann(2, 2).Block, Hop: 1, Complete: true, Pulled: true}))
+	want(t, e, send("b", &message.Announce{Block: ann(2, 2).Block, Hop: 1, Complete: true, Pulled: true, Listed: true}))
 	e.Pulled(at(105), "b", &message.Pull{Tip: 1, Upto: Window, Have: nil}) // too soon after the last
 	want(t, e)
 	e.Pulled(at(200), "b", &message.Pull{Tip: 3, Upto: Window, Have: nil})

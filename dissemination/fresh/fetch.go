@@ -35,7 +35,7 @@ func (f *fetch) owed(now time.Time) bool { return now.Before(f.sent.Add(owedFor)
 // when none is in flight.
 func (e *Engine) advance(now time.Time, b *entry) {
 	switch {
-	case b.stage != Gathering && b.stage != Listing, b.fetch != nil:
+	case b.stage != Gathering && b.stage != Listing, b.fetch != nil, b.shards:
 	case b.stage == Gathering && b.lacks == 0:
 		b.become(Checking)
 		e.effects.Add(effect.Assemble{Block: b.block.ID})

@@ -164,7 +164,7 @@ func (w *network) propose(p *peer, txs int, warm float64) chainBlock {
 			}
 		}
 	}
-	p.engine.Proposed(w.now, b.describe(), nil)
+	p.engine.Proposed(w.now, b.describe(), nil, 0)
 	p.complete(b)
 	p.settle()
 	return b

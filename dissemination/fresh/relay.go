@@ -11,6 +11,9 @@ import (
 )
 
 const (
+	// everybody is up to how many members a network has in which all are neighbours of all:
+	// membership's bound.
+	everybody = 128
 	// youngAge is for how long after its arrival the orderer takes a transaction to
 	// be unknown to others: a batch's wait and a few hops of gossip (a guess).
 	youngAge = 100 * time.Millisecond
@@ -40,6 +43,11 @@ type Pooled struct {
 	Size    int       // in bytes
 }
 
+// Unknown says that hardly anybody else can have the transaction.
+func (t Pooled) Unknown(now time.Time) bool {
+	return t.Arrived.IsZero() || now.Sub(t.Arrived) < youngAge
+}
+
 // young returns those that others probably lack.
 func young(now time.Time, txs []Pooled) prefill {
 	var out prefill
@@ -58,7 +66,7 @@ func (e *Engine) relay(b *entry, from wire.PeerID) {
 	}
 	b.relayed = true
 	var to []wire.PeerID
-	for _, n := range e.sample(e.fanout(), func(n *neighbour) bool { return n.id != from && n.tip < b.block.Height }) {
+	for _, n := range e.sample(e.relays(b, from), func(n *neighbour) bool { return n.id != from && n.tip < b.block.Height }) {
 		to = append(to, n.id)
 	}
 	if len(to) == 0 {
@@ -76,7 +84,25 @@ func (b *entry) announcement() *message.Announce {
 	if b.facts.Via != arrival.Own {
 		hop = min(b.facts.Hop+1, message.MaxHop)
 	}
-	return &message.Announce{Block: b.block, Hop: hop, Complete: b.whole()}
+	return &message.Announce{Block: b.block, Hop: hop, Complete: b.whole(), Listed: !b.shards, Coming: b.coming}
+}
+
+// besides is how many neighbours a coded block's announcement goes to that came from the producer:
+// it tells all of its neighbours, so that this is for those that it has not met, or that it
+// did not reach (a guess).
+const besides = 3
+
+// relays returns to how many neighbours a block's announcement goes.
+func (e *Engine) relays(b *entry, from wire.PeerID) int {
+	switch {
+	case !b.shards || e.cfg.Fanout > 0:
+		return e.fanout()
+	case b.facts.Via == arrival.Own:
+		return len(e.peers)
+	case from == e.cfg.Producer:
+		return besides
+	}
+	return e.fanout()
 }
 
 // fanout returns how many neighbours an announcement goes to.

@@ -10,6 +10,7 @@ import "fmt"
 //	–                     it was made here                           Whole
 //	Gathering             none of its transactions is lacking        Checking
 //	Checking              short IDs had put a wrong body together    Listing
+//	Checking              and the block is coded                     Gathering
 //	Gathering, Listing    the list of its full IDs is here           Gathering
 //	Checking              the body is what the header commits to     Whole
 //	all of these          the chain took it, brought by catch-up     Whole
@@ -40,7 +41,7 @@ var successors = [...][]Stage{
 	Unknown:   {Gathering, Whole},
 	Gathering: {Gathering, Checking, Whole, Refused},
 	Listing:   {Gathering, Whole, Refused},
-	Checking:  {Listing, Whole, Refused},
+	Checking:  {Listing, Gathering, Whole, Refused},
 	Whole:     {Accepted, Refused},
 	Accepted:  {Durable},
 	Durable:   {},

@@ -14,7 +14,7 @@ import (
 func TestStages(t *testing.T) {
 	may := map[Stage]string{
 		Unknown: "gathering whole", Gathering: "gathering checking whole refused", Listing: "gathering whole refused",
-		Checking: "listing whole refused", Whole: "accepted refused", Accepted: "durable", Durable: "", Refused: "",
+		Checking: "gathering listing whole refused", Whole: "accepted refused", Accepted: "durable", Durable: "", Refused: "",
 	}
 	for from := Unknown; from <= Refused; from++ {
 		var legal []string

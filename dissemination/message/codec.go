@@ -17,6 +17,10 @@ func (*Evidence) Lane() wire.Lane  { return wire.Blocks }
 func (*Ordering) Lane() wire.Lane  { return wire.Blocks }
 func (*Fetch) Lane() wire.Lane     { return wire.Bodies }
 func (*Part) Lane() wire.Lane      { return wire.Bodies }
+func (*Shards) Lane() wire.Lane    { return wire.Bodies }
+func (*Ask) Lane() wire.Lane       { return wire.Bodies }
+func (*Enough) Lane() wire.Lane    { return wire.Bodies }
+func (*Got) Lane() wire.Lane       { return wire.Bodies }
 func (*GetRange) Lane() wire.Lane  { return wire.Catchup }
 func (*Chunk) Lane() wire.Lane     { return wire.Catchup }
 func (*Inventory) Lane() wire.Lane { return wire.Txs }
@@ -31,6 +35,10 @@ func (*Evidence) Kind() string  { return "evidence" }
 func (*Ordering) Kind() string  { return "ordering" }
 func (*Fetch) Kind() string     { return "fetch" }
 func (*Part) Kind() string      { return "part" }
+func (*Shards) Kind() string    { return "shards" }
+func (*Ask) Kind() string       { return "ask" }
+func (*Enough) Kind() string    { return "enough" }
+func (*Got) Kind() string       { return "got" }
 func (*GetRange) Kind() string  { return "get-range" }
 func (*Chunk) Kind() string     { return "chunk" }
 func (*Inventory) Kind() string { return "inventory" }
@@ -49,7 +57,7 @@ func Encode(m Message) []byte {
 func (m *Announce) envelope() proto.Message {
 	return &pb.Blocks{Message: &pb.Blocks_Announce{Announce: &pb.Announce{
 		Header: m.Header.Bytes(), List: m.List, Hop: uint32(m.Hop), Complete: m.Complete, Pulled: m.Pulled,
-		PrefillAt: packPlaces(m.At), Prefill: PackTxs(m.Txs),
+		PrefillAt: packPlaces(m.At), Prefill: PackTxs(m.Txs), Coming: uint32(m.Coming),
 	}}}
 }
 
@@ -80,6 +88,26 @@ func (m *Part) envelope() proto.Message {
 		Number: m.Number, Block: m.Block[:], At: packPlaces(m.At), Txs: PackTxs(m.Txs),
 		Ids: packIDs(m.IDs), IdsFrom: uint32(m.From), Refused: m.Refused,
 	}}}
+}
+
+func (m *Shards) envelope() proto.Message {
+	return &pb.Bodies{Message: &pb.Bodies_Shards{Shards: &pb.Shards{
+		Block: m.Ref, Body: m.Body, First: uint32(m.Span.First), Leaves: uint32(m.Span.Leaves), Data: m.Data, Proof: packNodes(m.Proof), Pass: m.Pass,
+	}}}
+}
+
+func (m *Ask) envelope() proto.Message {
+	return &pb.Bodies{Message: &pb.Bodies_Ask{Ask: &pb.Ask{
+		Block: m.Ref, Body: m.Body, Spans: packRuns(m.Leaves), WaitMs: uint32(m.Wait / time.Millisecond),
+	}}}
+}
+
+func (m *Got) envelope() proto.Message {
+	return &pb.Bodies{Message: &pb.Bodies_Got{Got: &pb.Got{Block: m.Ref, Body: m.Body, First: uint32(m.First)}}}
+}
+
+func (m *Enough) envelope() proto.Message {
+	return &pb.Bodies{Message: &pb.Bodies_Enough{Enough: &pb.Enough{Block: m.Ref, Lacked: uint32(m.Lacked), Absent: packRuns(m.Absent)}}}
 }
 
 func (m *GetRange) envelope() proto.Message {

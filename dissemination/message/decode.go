@@ -8,6 +8,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"grapevine/block"
+	"grapevine/coding"
 	pb "grapevine/dissemination/message/messagepb"
 	"grapevine/p2p/wire"
 )
@@ -26,7 +27,7 @@ func (d Decoder) Decode(lane wire.Lane, b []byte) (Message, error) {
 		kinds = []kind{
 			{decodeAnnounce, []wire.FieldRule{
 				field(1, block.SignedHeaderSize), field(2, block.MaxListBytes(l.MaxBlockTxs)), varint(3, MaxHop), varint(4, 1), varint(5, 1),
-				field(6, 5*uint64(l.MaxBlockTxs)), field(7, PrefillBytes+uint64(l.MaxTxBytes)),
+				field(6, 5*uint64(l.MaxBlockTxs)), field(7, PrefillBytes+uint64(l.MaxTxBytes)), varint(8, maxLeaves),
 			}},
 			{decodePull, []wire.FieldRule{varint(1, block.MaxHeight), field(2, MaxHave*32), varint(3, block.MaxHeight), varint(4, 1)}},
 			{decodeTip, []wire.FieldRule{varint(1, block.MaxHeight)}},
@@ -40,6 +41,12 @@ func (d Decoder) Decode(lane wire.Lane, b []byte) (Message, error) {
 				fixed32(1), field(2, 32), field(3, 5*uint64(l.MaxBlockTxs)), field(4, PartBytes+uint64(l.MaxTxBytes)),
 				field(5, 32*uint64(l.MaxBlockTxs)), varint(6, uint64(l.MaxBlockTxs)), varint(7, 1),
 			}},
+			{decodeShards, []wire.FieldRule{
+				fixed64(1), varint(2, 1), varint(3, maxLeaves), varint(4, maxLeaves), field(5, ShardBytes), field(6, 32*maxShardProof), varint(7, 1),
+			}},
+			{decodeAsk, []wire.FieldRule{fixed64(1), varint(2, 1), field(3, 6*MaxRuns), varint(4, uint64(MaxWait/time.Millisecond))}},
+			{decodeEnough, []wire.FieldRule{fixed64(1), varint(2, maxLeaves), field(3, 6*MaxRuns)}},
+			{decodeGot, []wire.FieldRule{fixed64(1), varint(2, 1), varint(3, maxLeaves)}},
 		}
 	case wire.Catchup:
 		maxBlock := uint64(block.SignedHeaderSize + l.MaxBodyBytes)
@@ -126,7 +133,7 @@ func decodeAnnounce(b []byte, l block.Limits) (Message, error) {
 	}
 	return &Announce{
 		Block: Describe(&h.Header), Hop: int(m.Hop), Complete: m.Complete, Pulled: m.Pulled, At: at, Sizes: sizesOf(txs),
-		Header: h, List: m.List, Txs: txs,
+		Listed: len(m.List) > 0, Coming: int(m.Coming), Header: h, List: m.List, Txs: txs,
 	}, nil
 }
 
@@ -207,6 +214,55 @@ func decodePart(b []byte, l block.Limits) (Message, error) {
 	return &Part{
 		Number: m.Number, Block: id, At: at, Sizes: sizesOf(txs), From: int(m.IdsFrom), IDs: ids, Refused: m.Refused, Txs: txs,
 	}, nil
+}
+
+func decodeShards(b []byte, _ block.Limits) (Message, error) {
+	var m pb.Shards
+	if err := unmarshal(b, &m); err != nil {
+		return nil, err
+	}
+	proof, err := unpackIDs(m.Proof)
+	if err != nil {
+		return nil, err
+	}
+	if m.Leaves == 0 || m.First+m.Leaves > maxLeaves || len(m.Data) == 0 && len(proof) > 0 {
+		return nil, malformed("%d bytes for %d leaves from %d on, with %d hashes", len(m.Data), m.Leaves, m.First, len(proof))
+	}
+	nodes := make([]coding.Hash, len(proof))
+	for i, id := range proof {
+		nodes[i] = id
+	}
+	return &Shards{
+		Ref: m.Block, Body: m.Body, Span: coding.Span{First: int(m.First), Leaves: int(m.Leaves)}, Pass: m.Pass,
+		Bytes: len(m.Data), Hashes: len(nodes), Data: m.Data, Proof: nodes,
+	}, nil
+}
+
+func decodeAsk(b []byte, _ block.Limits) (Message, error) {
+	var m pb.Ask
+	if err := unmarshal(b, &m); err != nil {
+		return nil, err
+	}
+	runs, err := unpackRuns(m.Spans)
+	if err == nil && len(runs) == 0 {
+		err = malformed("it asks for nothing")
+	}
+	return &Ask{Ref: m.Block, Body: m.Body, Leaves: runs, Wait: time.Duration(m.WaitMs) * time.Millisecond}, err
+}
+
+func decodeEnough(b []byte, _ block.Limits) (Message, error) {
+	var m pb.Enough
+	if err := unmarshal(b, &m); err != nil {
+		return nil, err
+	}
+	absent, err := unpackRuns(m.Absent)
+	return &Enough{Ref: m.Block, Lacked: int(m.Lacked), Absent: absent}, err
+}
+
+func decodeGot(b []byte, _ block.Limits) (Message, error) {
+	var m pb.Got
+	err := unmarshal(b, &m)
+	return &Got{Ref: m.Block, Body: m.Body, First: int(m.First)}, err
 }
 
 func decodeGetRange(b []byte, _ block.Limits) (Message, error) {

@@ -27,6 +27,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"grapevine/block"
+	"grapevine/coding"
 	"grapevine/p2p/wire"
 )
 
@@ -51,14 +52,30 @@ type Block struct {
 	Bytes  int // of the body
 	List   int // bytes of the list
 	Header int // bytes of the header, signed
+
+	// With coding; zero without.
+	ListCode, BodyCode coding.Geometry
 }
+
+// Coded says whether the block's body is coded.
+func (b *Block) Coded() bool { return b.BodyCode.Data > 0 }
+
+// Ref is what messages that are many call a block: the first 8 bytes of its ID.
+func (b *Block) Ref() uint64 { return Ref(b.ID) }
+
+// Ref returns what messages that are many call a block of an ID.
+func Ref(id block.ID) uint64 { return binary.LittleEndian.Uint64(id[:]) }
 
 // Describe returns what a header says.
 func Describe(h *block.Header) Block {
-	return Block{
+	d := Block{
 		ID: h.ID(), Height: h.Height, Parent: h.Parent, Txs: int(h.TxCount), Bytes: int(h.BodySize), List: h.ListBytes(),
 		Header: h.Size() + len(block.Signature{}),
 	}
+	if h.Coding != 0 {
+		d.ListCode, d.BodyCode = h.ListGeometry(), h.BodyGeometry()
+	}
+	return d
 }
 
 // Announce is the compact block, with the transactions that its sender thinks others
@@ -70,9 +87,11 @@ type Announce struct {
 	Pulled   bool     // it answers a Pull
 	At       []uint32 // the places of the transactions that go along, ascending
 	Sizes    []int    // their sizes in bytes
+	Listed   bool     // the list goes along
+	Coming   int      // leaves of the coded body that the producer sends; 0: it does not, or not now
 
 	Header block.SignedHeader // attached
-	List   []byte             // attached: the bytes that the header commits to
+	List   []byte             // attached if Listed: the bytes that the header commits to
 	Txs    []*block.Tx        // attached: the transactions at At
 }
 
@@ -115,6 +134,45 @@ type Part struct {
 	Refused bool
 
 	Txs []*block.Tx // attached: the transactions at At
+}
+
+// Shards is leaves of a coded string of a block, or, without Bytes, word that its sender has
+// not got them.
+type Shards struct {
+	Ref    uint64
+	Body   bool // else of the list
+	Span   coding.Span
+	Pass   bool // the producer wants them to be passed on
+	Bytes  int  // of the leaves
+	Hashes int  // of the proof
+
+	Data  []byte        // attached
+	Proof []coding.Hash // attached
+}
+
+// Ask asks for leaves of a coded string of a block.
+type Ask struct {
+	Ref    uint64
+	Body   bool // else of the list
+	Leaves []Run
+	Wait   time.Duration // in whole milliseconds
+}
+
+// Run is things that are numbered one after the other.
+type Run struct{ First, Count int }
+
+// Got says that shards came that are to be passed on, and are: those that begin with a leaf.
+type Got struct {
+	Ref   uint64
+	Body  bool // else of the list
+	First int
+}
+
+// Enough says that its sender has a whole block.
+type Enough struct {
+	Ref    uint64
+	Lacked int   // symbols of the body that its pool did not have
+	Absent []Run // leaves of those announced that had not come by then
 }
 
 // GetRange asks for the blocks from From to Upto, at least one and then at most
@@ -168,6 +226,12 @@ const (
 	// PartBytes is how much a Part, a Chunk or a Txs carries, but for a single
 	// transaction that is larger: with the rest of the message it fits a frame.
 	PartBytes = 60 << 10
+	// ShardBytes bounds the leaves of a Shards: a few of the largest that there are.
+	ShardBytes = 32 << 10
+	// maxShardProof bounds the proof of a Shards: trees of up to 65,536 leaves, and the other's root.
+	maxShardProof = 17
+	// MaxRuns bounds the runs of an Ask or an Enough: what is not named is asked for later.
+	MaxRuns = 1024
 	// PrefillBytes bounds what an announcement prefills.
 	PrefillBytes = 32 << 10
 	// MaxOrdering bounds what orderers say to each other at once: what travels besides a

@@ -13,6 +13,7 @@ import (
 
 	"grapevine/block"
 	"grapevine/block/sig"
+	"grapevine/coding"
 	pb "grapevine/dissemination/message/messagepb"
 	"grapevine/p2p/wire"
 )
@@ -29,9 +30,10 @@ func samples() []Message {
 	ids := []block.ID{txs[0].ID(), txs[1].ID(), txs[2].ID()}
 	header, b, shorts := block.SignedHeader{Header: h}, Describe(&h), h.ShortKey().List(ids)
 	return []Message{
-		&Announce{Block: b, Header: header, List: shorts, Hop: 3, Complete: true, At: []uint32{0, 2}, Sizes: sizesOf(txs[:2]), Txs: txs[:2]},
-		&Announce{Block: b, Header: header, List: shorts, Pulled: true},
-		&Announce{Block: b, Header: header, List: shorts, Hop: 200},
+		&Announce{Block: b, Header: header, Listed: true, List: shorts, Hop: 3, Complete: true, At: []uint32{0, 2}, Sizes: sizesOf(txs[:2]), Txs: txs[:2]},
+		&Announce{Block: b, Header: header, Listed: true, List: shorts, Pulled: true},
+		&Announce{Block: b, Header: header, Coming: 300},
+		&Announce{Block: b, Header: header, Listed: true, List: shorts, Hop: 200},
 		&Pull{Tip: 9, Upto: 12, Have: ids, Headers: true},
 		&Tip{Height: 4},
 		&Evidence{Proof: []byte{1, 2, 3}},
@@ -40,6 +42,13 @@ func samples() []Message {
 		&Part{Number: 7, Block: ids[0], At: []uint32{5}, Sizes: sizesOf(txs[2:]), Txs: txs[2:]},
 		&Part{Number: 7, Block: ids[0], From: 3, IDs: ids},
 		&Part{Number: 7, Block: ids[0], Refused: true},
+		&Shards{Ref: 9, Body: true, Span: coding.Span{First: 300, Leaves: 2}, Pass: true, Bytes: 5, Hashes: 2, Data: []byte{1, 2, 3, 4, 5}, Proof: []coding.Hash{{1}, {2}}},
+		&Shards{Ref: 9, Span: coding.Span{First: 0, Leaves: 1}},
+		&Ask{Ref: 1 << 60, Body: true, Leaves: []Run{{0, 3}, {4, 1}, {300, 200}}, Wait: time.Second},
+		&Enough{Ref: 1, Lacked: 300, Absent: []Run{{7, 1}}},
+		&Enough{Ref: 1},
+		&Got{Ref: 1, Body: true, First: 500},
+		&Got{Ref: 1},
 		&GetRange{Number: 1, From: 2, Upto: 3, MaxBytes: 1000},
 		&Chunk{Number: 1, Height: 2, Offset: 3, Length: 2, Size: 10, Data: []byte{1, 2}, Last: true, Tip: 9, Base: 1},
 		&Chunk{Number: 1, Height: 300, Length: 3, Size: 1234, Data: []byte{1, 2, 3}},

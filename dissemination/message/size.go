@@ -12,8 +12,16 @@ import (
 func Size(m Message) int { return wire.FramedSize(sizeWithin(m.size())) }
 
 func (m *Announce) size() int {
-	return sizeOfBytes(m.Block.Header) + sizeOfBytes(m.Block.List) + sizeOfNumber(uint64(m.Hop)) +
-		sizeOfTruth(m.Complete) + sizeOfTruth(m.Pulled) + sizeOfBytes(sizeOfPlaces(m.At)) + sizeOfBytes(sum(m.Sizes))
+	return sizeOfBytes(m.Block.Header) + sizeOfBytes(m.list()) + sizeOfNumber(uint64(m.Hop)) +
+		sizeOfTruth(m.Complete) + sizeOfTruth(m.Pulled) + sizeOfBytes(sizeOfPlaces(m.At)) + sizeOfBytes(sum(m.Sizes)) + sizeOfNumber(uint64(m.Coming))
+}
+
+// list returns how many bytes of a list go along.
+func (m *Announce) list() int {
+	if m.Listed {
+		return m.Block.List
+	}
+	return 0
 }
 
 func (m *Pull) size() int {
@@ -33,6 +41,23 @@ func (m *Fetch) size() int {
 func (m *Part) size() int {
 	return sizeOfFixed32(m.Number) + sizeOfBytes(32) + sizeOfBytes(sizeOfPlaces(m.At)) + sizeOfBytes(sum(m.Sizes)) +
 		sizeOfBytes(32*len(m.IDs)) + sizeOfNumber(uint64(m.From)) + sizeOfTruth(m.Refused)
+}
+
+func (m *Shards) size() int {
+	return sizeOfFixed64(m.Ref) + sizeOfTruth(m.Body) + sizeOfNumber(uint64(m.Span.First)) + sizeOfNumber(uint64(m.Span.Leaves)) +
+		sizeOfBytes(m.Bytes) + sizeOfBytes(32*m.Hashes) + sizeOfTruth(m.Pass)
+}
+
+func (m *Ask) size() int {
+	return sizeOfFixed64(m.Ref) + sizeOfTruth(m.Body) + sizeOfBytes(len(packRuns(m.Leaves))) + sizeOfNumber(uint64(m.Wait/time.Millisecond))
+}
+
+func (m *Got) size() int {
+	return sizeOfFixed64(m.Ref) + sizeOfTruth(m.Body) + sizeOfNumber(uint64(m.First))
+}
+
+func (m *Enough) size() int {
+	return sizeOfFixed64(m.Ref) + sizeOfNumber(uint64(m.Lacked)) + sizeOfBytes(len(packRuns(m.Absent)))
 }
 
 func (m *GetRange) size() int {

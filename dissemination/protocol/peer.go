@@ -27,12 +27,15 @@ import (
 	"grapevine/dissemination/effect"
 	"grapevine/dissemination/fresh"
 	"grapevine/dissemination/message"
+	"grapevine/dissemination/spread"
 	"grapevine/p2p/wire"
 )
 
 // Config sets a peer up. Its zero value is valid.
 type Config struct {
 	Fresh fresh.Config
+	// Self is this peer, and Producer who makes the blocks.
+	Self, Producer wire.PeerID
 	// NoCatchup switches catch-up off: a peer that push and pull leave behind stays
 	// behind. It is there for comparison.
 	NoCatchup bool
@@ -41,6 +44,7 @@ type Config struct {
 // Peer is the state of one peer's protocol.
 type Peer struct {
 	fresh   *fresh.Engine
+	spread  *spread.Spreader
 	catchup *catchup.Engine // nil: switched off
 	line    line
 	effects effect.List
@@ -55,7 +59,11 @@ func New(cfg Config, seed uint64, now time.Time, tip block.Tip) *Peer {
 			cfg.Fresh.CatchupGap = catchup.Gap // where one leaves off the other begins
 		}
 	}
+	cfg.Fresh.Producer = cfg.Producer
 	p.fresh = fresh.New(cfg.Fresh, seed, now, tip)
+	p.spread = spread.New(spread.Config{
+		Self: cfg.Self, Producer: cfg.Producer, Silent: cfg.Fresh.Mode == fresh.PullOnly, Patience: cfg.Fresh.FetchTimeout,
+	}, seed)
 	return p
 }
 
@@ -63,6 +71,7 @@ func New(cfg Config, seed uint64, now time.Time, tip block.Tip) *Peer {
 // ends with.
 func (p *Peer) PeerUp(now time.Time, id wire.PeerID, tip, base uint64) {
 	p.fresh.PeerUp(now, id, tip)
+	p.spread.PeerUp(id)
 	if p.catchup != nil {
 		p.catchup.PeerUp(now, id, tip, base)
 	}
@@ -79,6 +88,7 @@ func (p *Peer) Useful(id wire.PeerID) {
 // PeerDown tells that a neighbour is gone.
 func (p *Peer) PeerDown(now time.Time, id wire.PeerID) {
 	p.fresh.PeerDown(now, id)
+	p.spread.PeerDown(now, id)
 	if p.catchup != nil {
 		p.catchup.PeerDown(now, id)
 	}
@@ -97,7 +107,10 @@ func (p *Peer) catchupTip(now time.Time, id wire.PeerID, height uint64) {
 }
 
 // Members tells how many members the network has, on which the fan-out depends.
-func (p *Peer) Members(n int) { p.fresh.Members(n) }
+func (p *Peer) Members(n int) {
+	p.fresh.Members(n)
+	p.spread.Members(n)
+}
 
 // Poll asks some neighbours how far they are, so that Lag can tell.
 func (p *Peer) Poll(now time.Time) { p.fresh.Poll(now) }
@@ -117,6 +130,9 @@ func (p *Peer) Receive(now time.Time, from wire.PeerID, m message.Message, held 
 		}
 		p.catchupTip(now, from, height)
 		p.progressed(p.fresh.Announced(now, from, m, held))
+		if p.fresh.ByShards(m.Block.ID) && p.fresh.Stage(m.Block.ID) == fresh.Gathering {
+			p.spread.Begin(now, from, m.Block, m.Coming, m.Complete)
+		}
 	case *message.Pull:
 		p.fresh.Pulled(now, from, m)
 		p.catchupTip(now, from, m.Tip)
@@ -127,6 +143,16 @@ func (p *Peer) Receive(now time.Time, from wire.PeerID, m message.Message, held 
 		p.fresh.Asked(now, from, m)
 	case *message.Part:
 		p.progressed(p.fresh.Came(now, from, m, held))
+	case *message.Shards:
+		if p.spread.Shards(now, from, m) {
+			p.progressed(m.Bytes)
+		}
+	case *message.Ask:
+		p.spread.Asked(now, from, m)
+	case *message.Enough:
+		p.spread.Enough(now, from, m)
+	case *message.Got:
+		p.spread.Got(now, from, m)
 	case *message.Chunk:
 		if p.catchup != nil {
 			p.catchup.Came(now, from, m)
@@ -162,9 +188,13 @@ func (p *Peer) Dropped(now time.Time, to wire.PeerID, m message.Message) {
 	switch m := m.(type) {
 	case *message.Fetch:
 		p.Failed(now, to, m.Number, m.Block)
+	case *message.Ask:
+		p.spread.Failed(now, to, m)
 	case *message.GetRange:
 		p.RangeFailed(now, to, m.Number)
-	case *message.Announce, *message.Pull, *message.Tip, *message.Part, *message.Chunk,
+	case *message.Shards:
+		p.spread.Dropped(to, m)
+	case *message.Announce, *message.Pull, *message.Tip, *message.Part, *message.Chunk, *message.Enough, *message.Got,
 		*message.Evidence, *message.Ordering, *message.Inventory, *message.Want, *message.Txs: // repaired by pulls and time-outs
 	}
 }
@@ -189,26 +219,65 @@ func (p *Peer) Propose(now time.Time, d message.Block, txs []fresh.Pooled) bool 
 	if p.line.filled(d.Height) {
 		return false
 	}
-	p.fresh.Proposed(now, d, txs)
+	coming := 0
+	if p.fresh.Shards(d) {
+		coming = p.spread.Proposed(now, d, othersLack(now, d, txs))
+	}
+	p.fresh.Proposed(now, d, txs, coming)
 	p.queue(candidate{d, arrival.Own, ""})
 	return true
 }
 
-// Checked answers Assemble: the body is right.
-func (p *Peer) Checked(id block.ID) {
+// othersLack returns what others probably lack of a block that was made here.
+func othersLack(now time.Time, d message.Block, txs []fresh.Pooled) (l spread.Lacking) {
+	for _, t := range txs {
+		if t.Unknown(now) {
+			l.Surely += (t.Size + d.BodyCode.Symbol - 1) / d.BodyCode.Symbol
+		} else {
+			l.Runs++
+		}
+	}
+	return l
+}
+
+// Read answers Rebuild of a list, that is right: how many of the block's transactions the pool
+// does not have, and which symbols of its body it has.
+func (p *Peer) Read(now time.Time, id block.ID, lacks int, held func(symbol int) bool) {
+	p.fresh.Lacked(id, lacks)
+	p.spread.Listed(now, id, held)
+}
+
+// Spread returns how many shards of a block came, from how many peers, and how many bytes of
+// them in vain.
+func (p *Peer) Spread(id block.ID) (shards, peers, vain int) { return p.spread.Facts(id) }
+
+// Checked answers Assemble and Rebuild: the body is right.
+func (p *Peer) Checked(now time.Time, id block.ID) {
 	p.fresh.Checked(id)
+	p.spread.Whole(now, id)
 	if d, ok := p.fresh.Describe(id); ok {
 		f, _ := p.fresh.Facts(id)
 		p.queue(candidate{d, f.Via, f.From})
 	}
 }
 
-// Mismatched answers Assemble: the body is not the one that the header commits to.
-func (p *Peer) Mismatched(now time.Time, id block.ID) { p.fresh.Mismatched(now, id) }
+// Mismatched answers Assemble and Rebuild: the body is not the one that the header commits
+// to.
+func (p *Peer) Mismatched(now time.Time, id block.ID) {
+	if p.fresh.ByShards(id) {
+		p.fresh.Lacking(id)
+		p.spread.Mismatched(now, id)
+		return
+	}
+	p.fresh.Mismatched(now, id)
+}
 
 // Rejected answers Assemble: the block is the one that its producer signed, and can
 // stand in no chain.
-func (p *Peer) Rejected(now time.Time, id block.ID) { p.fresh.Rejected(now, id) }
+func (p *Peer) Rejected(now time.Time, id block.ID) {
+	p.fresh.Rejected(now, id)
+	p.spread.End(id)
+}
 
 // Listed answers CheckList: the full IDs are right, and what is held of them.
 func (p *Peer) Listed(now time.Time, id block.ID, held fresh.Held) { p.fresh.Listed(now, id, held) }
@@ -233,10 +302,15 @@ func (p *Peer) Accepted(now time.Time, tip block.Tip) arrival.Facts {
 		if c.via == arrival.CatchUp {
 			facts.Again, facts.Repeats = f.Again, f.Repeats
 		} else {
-			facts = f
+			if facts = f; f.Via == arrival.Push && p.spread.Sent(tip.ID) {
+				facts.Via = arrival.Shards
+			}
+			_, _, vain := p.spread.Facts(tip.ID)
+			facts.Again += vain
 		}
 	}
 	p.fresh.Accepted(now, tip)
+	p.spread.Whole(now, tip.ID)
 	if p.catchup != nil {
 		p.catchup.Accepted(now, tip.Height)
 	}
@@ -246,7 +320,7 @@ func (p *Peer) Accepted(now time.Time, tip block.Tip) arrival.Facts {
 // Refused answers Append, in order: the chain cannot take the block.
 func (p *Peer) Refused(now time.Time, id block.ID) {
 	p.line.leave()
-	p.fresh.Rejected(now, id)
+	p.Rejected(now, id)
 }
 
 // Durable tells that an accepted block is in the ledger.
@@ -257,7 +331,19 @@ func (p *Peer) Known(id block.ID) bool { return p.fresh.Stage(id) != fresh.Unkno
 
 // Effects drains what is to be done, in order.
 func (p *Peer) Effects() []effect.Effect {
+	shards := p.spread.Effects()
+	for _, x := range shards {
+		if r, ok := x.(effect.Rebuild); ok && r.Body {
+			p.fresh.Rebuilding(r.Block)
+		}
+	}
 	list := p.fresh.Effects()
+	for _, x := range list {
+		if f, ok := x.(effect.Forget); ok {
+			p.spread.End(f.Block)
+		}
+	}
+	list = append(list, shards...)
 	if p.catchup != nil {
 		list = append(list, p.catchup.Effects()...)
 	}
@@ -267,6 +353,9 @@ func (p *Peer) Effects() []effect.Effect {
 // Deadline returns when Tick is due next; the zero time means never.
 func (p *Peer) Deadline() time.Time {
 	at := p.fresh.Deadline()
+	if c := p.spread.Deadline(); at.IsZero() || !c.IsZero() && c.Before(at) {
+		at = c
+	}
 	if p.catchup != nil {
 		if c := p.catchup.Deadline(); at.IsZero() || !c.IsZero() && c.Before(at) {
 			at = c
@@ -280,6 +369,9 @@ func (p *Peer) Tick(now time.Time) {
 	if at := p.fresh.Deadline(); !at.IsZero() && !at.After(now) {
 		p.fresh.Tick(now)
 	}
+	if at := p.spread.Deadline(); !at.IsZero() && !at.After(now) {
+		p.spread.Tick(now)
+	}
 	if p.catchup != nil {
 		if at := p.catchup.Deadline(); !at.IsZero() && !at.After(now) {
 			p.catchup.Tick(now)
@@ -290,6 +382,7 @@ func (p *Peer) Tick(now time.Time) {
 // Stats are the cores' counts.
 type Stats struct {
 	Fresh   fresh.Stats
+	Spread  spread.Stats
 	Catchup catchup.Stats
 	Height  uint64 // of the last accepted block
 	Pending int    // blocks above it that are known
@@ -298,7 +391,7 @@ type Stats struct {
 
 // Stats returns the counts so far.
 func (p *Peer) Stats() Stats {
-	s := Stats{Fresh: p.fresh.Stats(), Height: p.fresh.Tip().Height, Pending: p.fresh.Pending(), Again: p.fresh.Again()}
+	s := Stats{Fresh: p.fresh.Stats(), Spread: p.spread.Stats(), Height: p.fresh.Tip().Height, Pending: p.fresh.Pending(), Again: p.fresh.Again() + p.spread.Stats().Again}
 	if p.catchup != nil {
 		s.Catchup = p.catchup.Stats()
 	}

@@ -48,7 +48,7 @@ func appended(p *Peer) (heights []uint64) {
 		for _, x := range list {
 			switch x := x.(type) {
 			case effect.Assemble:
-				p.Checked(x.Block)
+				p.Checked(start, x.Block)
 			case effect.Append:
 				heights = append(heights, x.Height)
 			}

@@ -188,7 +188,7 @@ func (w *world) assemble(b *body) {
 		w.peer.Rejected(w.now, b.block.ID)
 	default:
 		w.whole[b.block.ID] = true
-		w.peer.Checked(b.block.ID)
+		w.peer.Checked(w.now, b.block.ID)
 	}
 }
 

@@ -118,41 +118,66 @@ func TestPeersThatDoNotForwardAreCaught(t *testing.T) {
 func TestAnOrdererThatServesNobodyIsCaught(t *testing.T) {
 	b := judged(t, func(s *scenario.Scenario) { s.Settings.NoCatchup = true }, func(p *peer, b *broken) {
 		if p.number == 0 {
-			b.effects = without[effect.Serve]
+			b.effects = func(list []effect.Effect) []effect.Effect {
+				return withoutMessages(without[effect.Serve](list), func(m message.Message) bool { _, is := m.(*message.Shards); return is })
+			}
 		}
 	})
 	wantBreach(t, b, "without the tip")
 }
 
-// loseFirst drops a peer's first request for each block.
+// withoutMessages leaves out the messages of a kind that are sent.
+func withoutMessages(list []effect.Effect, which func(message.Message) bool) []effect.Effect {
+	return slices.DeleteFunc(list, func(x effect.Effect) bool {
+		s, is := x.(effect.Send)
+		return is && which(s.Msg)
+	})
+}
+
+// loseFirst drops a peer's first question about each block.
 func loseFirst(b *broken) {
-	asked := map[block.ID]bool{}
+	asked := map[uint64]bool{}
 	b.effects = func(list []effect.Effect) []effect.Effect {
-		return slices.DeleteFunc(list, func(x effect.Effect) bool {
-			s, _ := x.(effect.Send)
-			f, is := s.Msg.(*message.Fetch)
-			first := is && !asked[f.Block]
-			if is {
-				asked[f.Block] = true
+		return withoutMessages(list, func(m message.Message) bool {
+			var ref uint64
+			switch m := m.(type) {
+			case *message.Fetch:
+				ref = message.Ref(m.Block)
+			case *message.Ask:
+				ref = m.Ref
+			default:
+				return false
 			}
+			first := !asked[ref]
+			asked[ref] = true
 			return first
 		})
 	}
 }
 
+// Small bodies are fetched; what nobody passes on of large ones is asked for.
 func TestALostBodyThatIsNotAskedForAgainIsCaught(t *testing.T) {
-	alone := func(s *scenario.Scenario) { s.Settings.NoCatchup = true }
-	half := func(p *peer, b *broken) {
-		if p.number%2 == 1 {
-			loseFirst(b)
+	for _, size := range []scenario.Bytes{8_000, 20_000} {
+		alone := func(s *scenario.Scenario) {
+			s.Settings.NoCatchup, s.Load.BlockSizes = true, []scenario.Bytes{size}
 		}
-	}
-	wantBreach(t, judged(t, alone, func(p *peer, b *broken) {
-		half(p, b)
-		b.deaf = true // so nothing makes it ask another
-	}), "without the tip")
-	if b := judged(t, alone, half); len(b) > 0 {
-		t.Errorf("with its time-outs a peer survives the loss of its first requests; breaches are %q", b)
+		half := func(p *peer, b *broken) {
+			switch {
+			case p.number%2 == 1:
+				loseFirst(b)
+			case p.number == 0:
+				b.effects = func(list []effect.Effect) []effect.Effect {
+					return withoutMessages(list, func(m message.Message) bool { s, is := m.(*message.Shards); return is && s.Pass })
+				}
+			}
+		}
+		wantBreach(t, judged(t, alone, func(p *peer, b *broken) {
+			half(p, b)
+			b.deaf = p.number > 0 // so nothing makes it ask another
+		}), "without the tip")
+		if b := judged(t, alone, half); len(b) > 0 {
+			t.Errorf("%v: with its time-outs a peer survives the loss of its first requests; breaches are %q", size, b)
+		}
 	}
 }
 

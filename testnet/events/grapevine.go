@@ -1,10 +1,12 @@
 package events
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
 	"grapevine/block"
+	"grapevine/coding"
 	"grapevine/dissemination/arrival"
 	"grapevine/dissemination/catchup"
 	"grapevine/dissemination/effect"
@@ -25,7 +27,8 @@ type core interface {
 	Receive(now time.Time, from wire.PeerID, m message.Message, held fresh.Held)
 	RangeBlock(now time.Time, from wire.PeerID, number uint32, d message.Block) bool
 	Dropped(now time.Time, to wire.PeerID, m message.Message)
-	Checked(id block.ID)
+	Checked(now time.Time, id block.ID)
+	Read(now time.Time, id block.ID, lacks int, held func(symbol int) bool)
 	Accepted(now time.Time, tip block.Tip) arrival.Facts
 	Durable(id block.ID)
 	Known(id block.ID) bool
@@ -49,6 +52,7 @@ func grapevines(s scenario.Settings) (func(w *world, p *peer, seed uint64) mind,
 		return nil, err
 	}
 	return func(w *world, p *peer, seed uint64) mind {
+		cfg.Self, cfg.Producer = p.id, w.peers[0].id
 		return &grapevine{protocol.New(cfg, seed, w.time(), p.tip), p}
 	}, nil
 }
@@ -69,26 +73,64 @@ func (g *grapevine) tick(now time.Time)  { g.core.Tick(now) }
 func (g *grapevine) again() int64        { return int64(g.core.Stats().Again) }
 
 func (g *grapevine) propose(w *world, b *blk) {
-	var pooled []fresh.Pooled
-	if w.plan.Load.Young > 0 {
-		pooled = make([]fresh.Pooled, b.txs)
-		for i := range pooled {
-			if pooled[i].Size = b.txSize; w.plan.Young(b.index, i) {
-				pooled[i].Arrived = w.time()
-			}
+	pooled := make([]fresh.Pooled, b.txs)
+	for i := range pooled {
+		switch pooled[i].Size = b.txSize; {
+		case w.plan.Young(b.index, i):
+			pooled[i].Arrived = w.time()
+		case w.plan.Load.Warm > 0:
+			pooled[i].Arrived = w.time().Add(-time.Minute)
 		}
 	}
-	g.core.Propose(w.time(), b.describe(), pooled)
+	g.core.Propose(w.time(), b.described, pooled)
 }
 
 // base is the lowest height that a ledger holds: nothing is ever pruned.
 const base = 1
 
-func (b *blk) describe() message.Block {
-	return message.Block{
-		ID: b.id, Height: b.height, Parent: b.parent, Txs: b.txs, Bytes: b.bytes,
-		List: block.ListBytes(b.sizes), Header: block.SignedHeaderSize,
+// held returns what a peer's pool has of a coded block: how many transactions it lacks, and
+// which symbols it has.
+func (b *blk) held(w *world, p *peer) (lacks int, held func(symbol int) bool) {
+	g := b.described.BodyCode
+	have := make([]bool, g.Data)
+	for i := range have {
+		have[i] = true
 	}
+	layout := coding.Layout{Symbol: g.Symbol}
+	for i := range b.txs {
+		at := layout.Place(b.txSize)
+		if w.plan.Warm(b.index, p.number, i) {
+			continue
+		}
+		lacks++
+		for s := at / g.Symbol; s*g.Symbol < at+b.txSize; s++ {
+			have[s] = false
+		}
+	}
+	return lacks, func(symbol int) bool { return have[symbol] }
+}
+
+// describe returns what the block's header says.
+func (b *blk) describe() message.Block {
+	d := message.Block{
+		ID: b.id, Height: b.height, Parent: b.parent, Txs: b.txs, Bytes: b.bytes,
+		List: block.ShortSize * b.txs, Header: block.SignedHeaderSize,
+	}
+	if b.bytes <= block.CodedAbove {
+		return d
+	}
+	d.List = block.ListBytes(b.sizes)
+	layout := coding.Layout{Symbol: coding.SymbolSize(b.bytes)}
+	for range b.txs {
+		layout.Place(b.txSize)
+	}
+	var errs [2]error
+	d.ListCode, errs[0] = coding.Plain(d.List)
+	d.BodyCode, errs[1] = coding.Laid(b.bytes, layout.Symbols())
+	if err := errors.Join(errs[:]...); err != nil {
+		panic(fmt.Sprintf("events: block %d: %v", b.height, err)) // a scenario's sizes are those of blocks
+	}
+	return d
 }
 
 // spoken is a message of our own on its way.
@@ -103,7 +145,16 @@ func (g *grapevine) act(w *world) bool {
 		case effect.Serve:
 			g.serve(w, w.peerOf(x.To), &message.Fetch{Number: x.Number, Block: x.Block, At: x.At})
 		case effect.Assemble:
-			g.core.Checked(x.Block)
+			g.core.Checked(w.time(), x.Block)
+		case effect.Rebuild:
+			if b := w.block(x.Block); x.Body {
+				g.core.Checked(w.time(), x.Block)
+			} else {
+				lacks, held := b.held(w, g.peer)
+				g.core.Read(w.time(), x.Block, lacks, held)
+			}
+		case effect.Recheck:
+			g.core.Receive(w.time(), x.From, x.Msg, nil)
 		case effect.Append:
 			b := w.block(x.Block)
 			g.peer.accept(w, b, g.core.Accepted(w.time(), w.tipAt(b)))
@@ -168,10 +219,10 @@ func (m spoken) arrive(w *world, from, to *peer) {
 	case *message.Chunk:
 		g.core.Receive(w.time(), from.id, m, nil)
 		if m.Size > 0 && m.Offset+m.Length == m.Size {
-			g.core.RangeBlock(w.time(), from.id, m.Number, w.blocks[m.Height-1].describe())
+			g.core.RangeBlock(w.time(), from.id, m.Number, w.blocks[m.Height-1].described)
 		}
 		return
-	case *message.Pull, *message.Tip, *message.Part, *message.Evidence, *message.Ordering, *message.Inventory, *message.Want, *message.Txs:
+	case *message.Pull, *message.Tip, *message.Part, *message.Shards, *message.Ask, *message.Enough, *message.Got, *message.Evidence, *message.Ordering, *message.Inventory, *message.Want, *message.Txs:
 	}
 	g.core.Receive(w.time(), from.id, m.Message, held)
 }

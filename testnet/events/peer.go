@@ -7,6 +7,7 @@ import (
 
 	"grapevine/block"
 	"grapevine/dissemination/arrival"
+	"grapevine/dissemination/message"
 	"grapevine/p2p/membership"
 	"grapevine/p2p/wire"
 )
@@ -22,6 +23,8 @@ type blk struct {
 	bytes  int // of the body
 	at     instant
 	sizes  []int // of its transactions
+
+	described message.Block
 }
 
 // mind is a peer's protocol: the core, and what carries out what the core wants.

@@ -282,6 +282,7 @@ func (w *world) propose(index int) {
 	binary.BigEndian.PutUint64(seed[:], w.plan.Seed)
 	binary.BigEndian.PutUint64(seed[8:], b.height)
 	b.id = sha256.Sum256(seed[:])
+	b.described = b.describe()
 	w.blocks, w.byName[b.id] = append(w.blocks, b), b
 	if len(w.blocks) == 1 {
 		w.first = w.now

@@ -45,14 +45,20 @@ func (o *orderer) make(number int) *block.Block {
 	txs := course.Transactions(ns.w.plan, number, traffic.Signer{Key: o.sender, Genesis: ns.genesis.ID(), Expiry: tip.Height + lifetime})
 	for i := range ns.w.plan.Peers {
 		if nd := ns.life(i); nd != nil {
-			var held []*block.Tx
+			var held, young []*block.Tx
 			for k, t := range txs {
-				if i > 0 && ns.w.plan.Warm(number, i, k) || i == 0 && ns.w.plan.Young(number, k) {
+				switch {
+				case i == 0 && ns.w.plan.Young(number, k):
+					young = append(young, t)
+				case i == 0 && ns.w.plan.Load.Warm > 0, i > 0 && ns.w.plan.Warm(number, i, k):
 					held = append(held, t)
 				}
 			}
 			if len(held) > 0 {
-				nd.Offer(held)
+				nd.Offer(time.Now().Add(-time.Minute), held)
+			}
+			if len(young) > 0 {
+				nd.Offer(time.Now(), young)
 			}
 		}
 	}

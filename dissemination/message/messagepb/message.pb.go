@@ -34,6 +34,7 @@ type Announce struct {
 	Pulled        bool                   `protobuf:"varint,5,opt,name=pulled,proto3" json:"pulled,omitempty"`                       // it answers a Pull; it is not passed on as a push
 	PrefillAt     []byte                 `protobuf:"bytes,6,opt,name=prefill_at,json=prefillAt,proto3" json:"prefill_at,omitempty"` // indices of the prefilled transactions, uvarint differences
 	Prefill       []byte                 `protobuf:"bytes,7,opt,name=prefill,proto3" json:"prefill,omitempty"`                      // their bytes, one after the other
+	Coming        uint32                 `protobuf:"varint,8,opt,name=coming,proto3" json:"coming,omitempty"`                       // leaves of the coded body that the producer sends; 0: it does not
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -115,6 +116,13 @@ func (x *Announce) GetPrefill() []byte {
 		return x.Prefill
 	}
 	return nil
+}
+
+func (x *Announce) GetComing() uint32 {
+	if x != nil {
+		return x.Coming
+	}
+	return 0
 }
 
 // Pull asks for announcements of what the sender lacks (anti-entropy by digest).
@@ -524,6 +532,290 @@ func (x *Part) GetRefused() bool {
 	return false
 }
 
+// Shards is leaves of a coded string of a block, with the proof that they are under its root.
+type Shards struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Block         uint64                 `protobuf:"fixed64,1,opt,name=block,proto3" json:"block,omitempty"`  // the first 8 bytes of its ID, little-endian
+	Body          bool                   `protobuf:"varint,2,opt,name=body,proto3" json:"body,omitempty"`     // else of its list
+	First         uint32                 `protobuf:"varint,3,opt,name=first,proto3" json:"first,omitempty"`   // number of the first leaf
+	Leaves        uint32                 `protobuf:"varint,4,opt,name=leaves,proto3" json:"leaves,omitempty"` // how many
+	Data          []byte                 `protobuf:"bytes,5,opt,name=data,proto3" json:"data,omitempty"`      // their bytes; none: the sender has not got them (in time)
+	Proof         []byte                 `protobuf:"bytes,6,opt,name=proof,proto3" json:"proof,omitempty"`    // 32 bytes each
+	Pass          bool                   `protobuf:"varint,7,opt,name=pass,proto3" json:"pass,omitempty"`     // the producer wants them to be passed on
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Shards) Reset() {
+	*x = Shards{}
+	mi := &file_dissemination_message_messagepb_message_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Shards) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Shards) ProtoMessage() {}
+
+func (x *Shards) ProtoReflect() protoreflect.Message {
+	mi := &file_dissemination_message_messagepb_message_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Shards.ProtoReflect.Descriptor instead.
+func (*Shards) Descriptor() ([]byte, []int) {
+	return file_dissemination_message_messagepb_message_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *Shards) GetBlock() uint64 {
+	if x != nil {
+		return x.Block
+	}
+	return 0
+}
+
+func (x *Shards) GetBody() bool {
+	if x != nil {
+		return x.Body
+	}
+	return false
+}
+
+func (x *Shards) GetFirst() uint32 {
+	if x != nil {
+		return x.First
+	}
+	return 0
+}
+
+func (x *Shards) GetLeaves() uint32 {
+	if x != nil {
+		return x.Leaves
+	}
+	return 0
+}
+
+func (x *Shards) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
+func (x *Shards) GetProof() []byte {
+	if x != nil {
+		return x.Proof
+	}
+	return nil
+}
+
+func (x *Shards) GetPass() bool {
+	if x != nil {
+		return x.Pass
+	}
+	return false
+}
+
+// Ask asks for leaves of a coded string.
+type Ask struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Block         uint64                 `protobuf:"fixed64,1,opt,name=block,proto3" json:"block,omitempty"`
+	Body          bool                   `protobuf:"varint,2,opt,name=body,proto3" json:"body,omitempty"`
+	Spans         []byte                 `protobuf:"bytes,3,opt,name=spans,proto3" json:"spans,omitempty"`                  // runs of leaves, ascending: gap and length, uvarint each
+	WaitMs        uint32                 `protobuf:"varint,4,opt,name=wait_ms,json=waitMs,proto3" json:"wait_ms,omitempty"` // how long the asker waits for an answer
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Ask) Reset() {
+	*x = Ask{}
+	mi := &file_dissemination_message_messagepb_message_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Ask) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Ask) ProtoMessage() {}
+
+func (x *Ask) ProtoReflect() protoreflect.Message {
+	mi := &file_dissemination_message_messagepb_message_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Ask.ProtoReflect.Descriptor instead.
+func (*Ask) Descriptor() ([]byte, []int) {
+	return file_dissemination_message_messagepb_message_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *Ask) GetBlock() uint64 {
+	if x != nil {
+		return x.Block
+	}
+	return 0
+}
+
+func (x *Ask) GetBody() bool {
+	if x != nil {
+		return x.Body
+	}
+	return false
+}
+
+func (x *Ask) GetSpans() []byte {
+	if x != nil {
+		return x.Spans
+	}
+	return nil
+}
+
+func (x *Ask) GetWaitMs() uint32 {
+	if x != nil {
+		return x.WaitMs
+	}
+	return 0
+}
+
+// Got says that shards came that are to be passed on, and are.
+type Got struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Block         uint64                 `protobuf:"fixed64,1,opt,name=block,proto3" json:"block,omitempty"`
+	Body          bool                   `protobuf:"varint,2,opt,name=body,proto3" json:"body,omitempty"`
+	First         uint32                 `protobuf:"varint,3,opt,name=first,proto3" json:"first,omitempty"` // number of the first leaf
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Got) Reset() {
+	*x = Got{}
+	mi := &file_dissemination_message_messagepb_message_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Got) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Got) ProtoMessage() {}
+
+func (x *Got) ProtoReflect() protoreflect.Message {
+	mi := &file_dissemination_message_messagepb_message_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Got.ProtoReflect.Descriptor instead.
+func (*Got) Descriptor() ([]byte, []int) {
+	return file_dissemination_message_messagepb_message_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *Got) GetBlock() uint64 {
+	if x != nil {
+		return x.Block
+	}
+	return 0
+}
+
+func (x *Got) GetBody() bool {
+	if x != nil {
+		return x.Body
+	}
+	return false
+}
+
+func (x *Got) GetFirst() uint32 {
+	if x != nil {
+		return x.First
+	}
+	return 0
+}
+
+// Enough says that the sender has a whole block, and wants no more of it.
+type Enough struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Block         uint64                 `protobuf:"fixed64,1,opt,name=block,proto3" json:"block,omitempty"`
+	Lacked        uint32                 `protobuf:"varint,2,opt,name=lacked,proto3" json:"lacked,omitempty"` // symbols of the body that its pool did not have
+	Absent        []byte                 `protobuf:"bytes,3,opt,name=absent,proto3" json:"absent,omitempty"`  // leaves of those announced that had not come by then, as in Ask
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Enough) Reset() {
+	*x = Enough{}
+	mi := &file_dissemination_message_messagepb_message_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Enough) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Enough) ProtoMessage() {}
+
+func (x *Enough) ProtoReflect() protoreflect.Message {
+	mi := &file_dissemination_message_messagepb_message_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Enough.ProtoReflect.Descriptor instead.
+func (*Enough) Descriptor() ([]byte, []int) {
+	return file_dissemination_message_messagepb_message_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *Enough) GetBlock() uint64 {
+	if x != nil {
+		return x.Block
+	}
+	return 0
+}
+
+func (x *Enough) GetLacked() uint32 {
+	if x != nil {
+		return x.Lacked
+	}
+	return 0
+}
+
+func (x *Enough) GetAbsent() []byte {
+	if x != nil {
+		return x.Absent
+	}
+	return nil
+}
+
 // Bodies is what a frame of the bodies lane holds.
 type Bodies struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -531,6 +823,10 @@ type Bodies struct {
 	//
 	//	*Bodies_Fetch
 	//	*Bodies_Part
+	//	*Bodies_Shards
+	//	*Bodies_Ask
+	//	*Bodies_Enough
+	//	*Bodies_Got
 	Message       isBodies_Message `protobuf_oneof:"message"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -538,7 +834,7 @@ type Bodies struct {
 
 func (x *Bodies) Reset() {
 	*x = Bodies{}
-	mi := &file_dissemination_message_messagepb_message_proto_msgTypes[6]
+	mi := &file_dissemination_message_messagepb_message_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -550,7 +846,7 @@ func (x *Bodies) String() string {
 func (*Bodies) ProtoMessage() {}
 
 func (x *Bodies) ProtoReflect() protoreflect.Message {
-	mi := &file_dissemination_message_messagepb_message_proto_msgTypes[6]
+	mi := &file_dissemination_message_messagepb_message_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -563,7 +859,7 @@ func (x *Bodies) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Bodies.ProtoReflect.Descriptor instead.
 func (*Bodies) Descriptor() ([]byte, []int) {
-	return file_dissemination_message_messagepb_message_proto_rawDescGZIP(), []int{6}
+	return file_dissemination_message_messagepb_message_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Bodies) GetMessage() isBodies_Message {
@@ -591,6 +887,42 @@ func (x *Bodies) GetPart() *Part {
 	return nil
 }
 
+func (x *Bodies) GetShards() *Shards {
+	if x != nil {
+		if x, ok := x.Message.(*Bodies_Shards); ok {
+			return x.Shards
+		}
+	}
+	return nil
+}
+
+func (x *Bodies) GetAsk() *Ask {
+	if x != nil {
+		if x, ok := x.Message.(*Bodies_Ask); ok {
+			return x.Ask
+		}
+	}
+	return nil
+}
+
+func (x *Bodies) GetEnough() *Enough {
+	if x != nil {
+		if x, ok := x.Message.(*Bodies_Enough); ok {
+			return x.Enough
+		}
+	}
+	return nil
+}
+
+func (x *Bodies) GetGot() *Got {
+	if x != nil {
+		if x, ok := x.Message.(*Bodies_Got); ok {
+			return x.Got
+		}
+	}
+	return nil
+}
+
 type isBodies_Message interface {
 	isBodies_Message()
 }
@@ -603,9 +935,33 @@ type Bodies_Part struct {
 	Part *Part `protobuf:"bytes,2,opt,name=part,proto3,oneof"`
 }
 
+type Bodies_Shards struct {
+	Shards *Shards `protobuf:"bytes,3,opt,name=shards,proto3,oneof"`
+}
+
+type Bodies_Ask struct {
+	Ask *Ask `protobuf:"bytes,4,opt,name=ask,proto3,oneof"`
+}
+
+type Bodies_Enough struct {
+	Enough *Enough `protobuf:"bytes,5,opt,name=enough,proto3,oneof"`
+}
+
+type Bodies_Got struct {
+	Got *Got `protobuf:"bytes,6,opt,name=got,proto3,oneof"`
+}
+
 func (*Bodies_Fetch) isBodies_Message() {}
 
 func (*Bodies_Part) isBodies_Message() {}
+
+func (*Bodies_Shards) isBodies_Message() {}
+
+func (*Bodies_Ask) isBodies_Message() {}
+
+func (*Bodies_Enough) isBodies_Message() {}
+
+func (*Bodies_Got) isBodies_Message() {}
 
 // GetRange asks for a range of blocks.
 type GetRange struct {
@@ -620,7 +976,7 @@ type GetRange struct {
 
 func (x *GetRange) Reset() {
 	*x = GetRange{}
-	mi := &file_dissemination_message_messagepb_message_proto_msgTypes[7]
+	mi := &file_dissemination_message_messagepb_message_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -632,7 +988,7 @@ func (x *GetRange) String() string {
 func (*GetRange) ProtoMessage() {}
 
 func (x *GetRange) ProtoReflect() protoreflect.Message {
-	mi := &file_dissemination_message_messagepb_message_proto_msgTypes[7]
+	mi := &file_dissemination_message_messagepb_message_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -645,7 +1001,7 @@ func (x *GetRange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRange.ProtoReflect.Descriptor instead.
 func (*GetRange) Descriptor() ([]byte, []int) {
-	return file_dissemination_message_messagepb_message_proto_rawDescGZIP(), []int{7}
+	return file_dissemination_message_messagepb_message_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *GetRange) GetNumber() uint32 {
@@ -693,7 +1049,7 @@ type Chunk struct {
 
 func (x *Chunk) Reset() {
 	*x = Chunk{}
-	mi := &file_dissemination_message_messagepb_message_proto_msgTypes[8]
+	mi := &file_dissemination_message_messagepb_message_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -705,7 +1061,7 @@ func (x *Chunk) String() string {
 func (*Chunk) ProtoMessage() {}
 
 func (x *Chunk) ProtoReflect() protoreflect.Message {
-	mi := &file_dissemination_message_messagepb_message_proto_msgTypes[8]
+	mi := &file_dissemination_message_messagepb_message_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -718,7 +1074,7 @@ func (x *Chunk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Chunk.ProtoReflect.Descriptor instead.
 func (*Chunk) Descriptor() ([]byte, []int) {
-	return file_dissemination_message_messagepb_message_proto_rawDescGZIP(), []int{8}
+	return file_dissemination_message_messagepb_message_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Chunk) GetNumber() uint32 {
@@ -791,7 +1147,7 @@ type Catchup struct {
 
 func (x *Catchup) Reset() {
 	*x = Catchup{}
-	mi := &file_dissemination_message_messagepb_message_proto_msgTypes[9]
+	mi := &file_dissemination_message_messagepb_message_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -803,7 +1159,7 @@ func (x *Catchup) String() string {
 func (*Catchup) ProtoMessage() {}
 
 func (x *Catchup) ProtoReflect() protoreflect.Message {
-	mi := &file_dissemination_message_messagepb_message_proto_msgTypes[9]
+	mi := &file_dissemination_message_messagepb_message_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -816,7 +1172,7 @@ func (x *Catchup) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Catchup.ProtoReflect.Descriptor instead.
 func (*Catchup) Descriptor() ([]byte, []int) {
-	return file_dissemination_message_messagepb_message_proto_rawDescGZIP(), []int{9}
+	return file_dissemination_message_messagepb_message_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Catchup) GetMessage() isCatchup_Message {
@@ -875,7 +1231,7 @@ type Inventory struct {
 
 func (x *Inventory) Reset() {
 	*x = Inventory{}
-	mi := &file_dissemination_message_messagepb_message_proto_msgTypes[10]
+	mi := &file_dissemination_message_messagepb_message_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -887,7 +1243,7 @@ func (x *Inventory) String() string {
 func (*Inventory) ProtoMessage() {}
 
 func (x *Inventory) ProtoReflect() protoreflect.Message {
-	mi := &file_dissemination_message_messagepb_message_proto_msgTypes[10]
+	mi := &file_dissemination_message_messagepb_message_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -900,7 +1256,7 @@ func (x *Inventory) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Inventory.ProtoReflect.Descriptor instead.
 func (*Inventory) Descriptor() ([]byte, []int) {
-	return file_dissemination_message_messagepb_message_proto_rawDescGZIP(), []int{10}
+	return file_dissemination_message_messagepb_message_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Inventory) GetSalt0() uint64 {
@@ -957,7 +1313,7 @@ type Want struct {
 
 func (x *Want) Reset() {
 	*x = Want{}
-	mi := &file_dissemination_message_messagepb_message_proto_msgTypes[11]
+	mi := &file_dissemination_message_messagepb_message_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -969,7 +1325,7 @@ func (x *Want) String() string {
 func (*Want) ProtoMessage() {}
 
 func (x *Want) ProtoReflect() protoreflect.Message {
-	mi := &file_dissemination_message_messagepb_message_proto_msgTypes[11]
+	mi := &file_dissemination_message_messagepb_message_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -982,7 +1338,7 @@ func (x *Want) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Want.ProtoReflect.Descriptor instead.
 func (*Want) Descriptor() ([]byte, []int) {
-	return file_dissemination_message_messagepb_message_proto_rawDescGZIP(), []int{11}
+	return file_dissemination_message_messagepb_message_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Want) GetSalt0() uint64 {
@@ -1016,7 +1372,7 @@ type Txs struct {
 
 func (x *Txs) Reset() {
 	*x = Txs{}
-	mi := &file_dissemination_message_messagepb_message_proto_msgTypes[12]
+	mi := &file_dissemination_message_messagepb_message_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1028,7 +1384,7 @@ func (x *Txs) String() string {
 func (*Txs) ProtoMessage() {}
 
 func (x *Txs) ProtoReflect() protoreflect.Message {
-	mi := &file_dissemination_message_messagepb_message_proto_msgTypes[12]
+	mi := &file_dissemination_message_messagepb_message_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1041,7 +1397,7 @@ func (x *Txs) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Txs.ProtoReflect.Descriptor instead.
 func (*Txs) Descriptor() ([]byte, []int) {
-	return file_dissemination_message_messagepb_message_proto_rawDescGZIP(), []int{12}
+	return file_dissemination_message_messagepb_message_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Txs) GetTxs() []byte {
@@ -1066,7 +1422,7 @@ type Pool struct {
 
 func (x *Pool) Reset() {
 	*x = Pool{}
-	mi := &file_dissemination_message_messagepb_message_proto_msgTypes[13]
+	mi := &file_dissemination_message_messagepb_message_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1078,7 +1434,7 @@ func (x *Pool) String() string {
 func (*Pool) ProtoMessage() {}
 
 func (x *Pool) ProtoReflect() protoreflect.Message {
-	mi := &file_dissemination_message_messagepb_message_proto_msgTypes[13]
+	mi := &file_dissemination_message_messagepb_message_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1091,7 +1447,7 @@ func (x *Pool) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Pool.ProtoReflect.Descriptor instead.
 func (*Pool) Descriptor() ([]byte, []int) {
-	return file_dissemination_message_messagepb_message_proto_rawDescGZIP(), []int{13}
+	return file_dissemination_message_messagepb_message_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Pool) GetMessage() isPool_Message {
@@ -1154,7 +1510,7 @@ var File_dissemination_message_messagepb_message_proto protoreflect.FileDescript
 
 const file_dissemination_message_messagepb_message_proto_rawDesc = "" +
 	"\n" +
-	"-dissemination/message/messagepb/message.proto\x12\x14grapevine.message.v1\"\xb5\x01\n" +
+	"-dissemination/message/messagepb/message.proto\x12\x14grapevine.message.v1\"\xcd\x01\n" +
 	"\bAnnounce\x12\x16\n" +
 	"\x06header\x18\x01 \x01(\fR\x06header\x12\x12\n" +
 	"\x04list\x18\x02 \x01(\fR\x04list\x12\x10\n" +
@@ -1163,7 +1519,8 @@ const file_dissemination_message_messagepb_message_proto_rawDesc = "" +
 	"\x06pulled\x18\x05 \x01(\bR\x06pulled\x12\x1d\n" +
 	"\n" +
 	"prefill_at\x18\x06 \x01(\fR\tprefillAt\x12\x18\n" +
-	"\aprefill\x18\a \x01(\fR\aprefill\"Z\n" +
+	"\aprefill\x18\a \x01(\fR\aprefill\x12\x16\n" +
+	"\x06coming\x18\b \x01(\rR\x06coming\"Z\n" +
 	"\x04Pull\x12\x10\n" +
 	"\x03tip\x18\x01 \x01(\x04R\x03tip\x12\x12\n" +
 	"\x04have\x18\x02 \x01(\fR\x04have\x12\x12\n" +
@@ -1190,10 +1547,35 @@ const file_dissemination_message_messagepb_message_proto_rawDesc = "" +
 	"\x03txs\x18\x04 \x01(\fR\x03txs\x12\x10\n" +
 	"\x03ids\x18\x05 \x01(\fR\x03ids\x12\x19\n" +
 	"\bids_from\x18\x06 \x01(\rR\aidsFrom\x12\x18\n" +
-	"\arefused\x18\a \x01(\bR\arefused\"z\n" +
+	"\arefused\x18\a \x01(\bR\arefused\"\x9e\x01\n" +
+	"\x06Shards\x12\x14\n" +
+	"\x05block\x18\x01 \x01(\x06R\x05block\x12\x12\n" +
+	"\x04body\x18\x02 \x01(\bR\x04body\x12\x14\n" +
+	"\x05first\x18\x03 \x01(\rR\x05first\x12\x16\n" +
+	"\x06leaves\x18\x04 \x01(\rR\x06leaves\x12\x12\n" +
+	"\x04data\x18\x05 \x01(\fR\x04data\x12\x14\n" +
+	"\x05proof\x18\x06 \x01(\fR\x05proof\x12\x12\n" +
+	"\x04pass\x18\a \x01(\bR\x04pass\"^\n" +
+	"\x03Ask\x12\x14\n" +
+	"\x05block\x18\x01 \x01(\x06R\x05block\x12\x12\n" +
+	"\x04body\x18\x02 \x01(\bR\x04body\x12\x14\n" +
+	"\x05spans\x18\x03 \x01(\fR\x05spans\x12\x17\n" +
+	"\await_ms\x18\x04 \x01(\rR\x06waitMs\"E\n" +
+	"\x03Got\x12\x14\n" +
+	"\x05block\x18\x01 \x01(\x06R\x05block\x12\x12\n" +
+	"\x04body\x18\x02 \x01(\bR\x04body\x12\x14\n" +
+	"\x05first\x18\x03 \x01(\rR\x05first\"N\n" +
+	"\x06Enough\x12\x14\n" +
+	"\x05block\x18\x01 \x01(\x06R\x05block\x12\x16\n" +
+	"\x06lacked\x18\x02 \x01(\rR\x06lacked\x12\x16\n" +
+	"\x06absent\x18\x03 \x01(\fR\x06absent\"\xc8\x02\n" +
 	"\x06Bodies\x123\n" +
 	"\x05fetch\x18\x01 \x01(\v2\x1b.grapevine.message.v1.FetchH\x00R\x05fetch\x120\n" +
-	"\x04part\x18\x02 \x01(\v2\x1a.grapevine.message.v1.PartH\x00R\x04partB\t\n" +
+	"\x04part\x18\x02 \x01(\v2\x1a.grapevine.message.v1.PartH\x00R\x04part\x126\n" +
+	"\x06shards\x18\x03 \x01(\v2\x1c.grapevine.message.v1.ShardsH\x00R\x06shards\x12-\n" +
+	"\x03ask\x18\x04 \x01(\v2\x19.grapevine.message.v1.AskH\x00R\x03ask\x126\n" +
+	"\x06enough\x18\x05 \x01(\v2\x1c.grapevine.message.v1.EnoughH\x00R\x06enough\x12-\n" +
+	"\x03got\x18\x06 \x01(\v2\x19.grapevine.message.v1.GotH\x00R\x03gotB\t\n" +
 	"\amessage\"c\n" +
 	"\bGetRange\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\aR\x06number\x12\x12\n" +
@@ -1244,7 +1626,7 @@ func file_dissemination_message_messagepb_message_proto_rawDescGZIP() []byte {
 	return file_dissemination_message_messagepb_message_proto_rawDescData
 }
 
-var file_dissemination_message_messagepb_message_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_dissemination_message_messagepb_message_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
 var file_dissemination_message_messagepb_message_proto_goTypes = []any{
 	(*Announce)(nil),  // 0: grapevine.message.v1.Announce
 	(*Pull)(nil),      // 1: grapevine.message.v1.Pull
@@ -1252,14 +1634,18 @@ var file_dissemination_message_messagepb_message_proto_goTypes = []any{
 	(*Blocks)(nil),    // 3: grapevine.message.v1.Blocks
 	(*Fetch)(nil),     // 4: grapevine.message.v1.Fetch
 	(*Part)(nil),      // 5: grapevine.message.v1.Part
-	(*Bodies)(nil),    // 6: grapevine.message.v1.Bodies
-	(*GetRange)(nil),  // 7: grapevine.message.v1.GetRange
-	(*Chunk)(nil),     // 8: grapevine.message.v1.Chunk
-	(*Catchup)(nil),   // 9: grapevine.message.v1.Catchup
-	(*Inventory)(nil), // 10: grapevine.message.v1.Inventory
-	(*Want)(nil),      // 11: grapevine.message.v1.Want
-	(*Txs)(nil),       // 12: grapevine.message.v1.Txs
-	(*Pool)(nil),      // 13: grapevine.message.v1.Pool
+	(*Shards)(nil),    // 6: grapevine.message.v1.Shards
+	(*Ask)(nil),       // 7: grapevine.message.v1.Ask
+	(*Got)(nil),       // 8: grapevine.message.v1.Got
+	(*Enough)(nil),    // 9: grapevine.message.v1.Enough
+	(*Bodies)(nil),    // 10: grapevine.message.v1.Bodies
+	(*GetRange)(nil),  // 11: grapevine.message.v1.GetRange
+	(*Chunk)(nil),     // 12: grapevine.message.v1.Chunk
+	(*Catchup)(nil),   // 13: grapevine.message.v1.Catchup
+	(*Inventory)(nil), // 14: grapevine.message.v1.Inventory
+	(*Want)(nil),      // 15: grapevine.message.v1.Want
+	(*Txs)(nil),       // 16: grapevine.message.v1.Txs
+	(*Pool)(nil),      // 17: grapevine.message.v1.Pool
 }
 var file_dissemination_message_messagepb_message_proto_depIdxs = []int32{
 	0,  // 0: grapevine.message.v1.Blocks.announce:type_name -> grapevine.message.v1.Announce
@@ -1267,16 +1653,20 @@ var file_dissemination_message_messagepb_message_proto_depIdxs = []int32{
 	2,  // 2: grapevine.message.v1.Blocks.tip:type_name -> grapevine.message.v1.Tip
 	4,  // 3: grapevine.message.v1.Bodies.fetch:type_name -> grapevine.message.v1.Fetch
 	5,  // 4: grapevine.message.v1.Bodies.part:type_name -> grapevine.message.v1.Part
-	7,  // 5: grapevine.message.v1.Catchup.get_range:type_name -> grapevine.message.v1.GetRange
-	8,  // 6: grapevine.message.v1.Catchup.chunk:type_name -> grapevine.message.v1.Chunk
-	10, // 7: grapevine.message.v1.Pool.inventory:type_name -> grapevine.message.v1.Inventory
-	11, // 8: grapevine.message.v1.Pool.want:type_name -> grapevine.message.v1.Want
-	12, // 9: grapevine.message.v1.Pool.txs:type_name -> grapevine.message.v1.Txs
-	10, // [10:10] is the sub-list for method output_type
-	10, // [10:10] is the sub-list for method input_type
-	10, // [10:10] is the sub-list for extension type_name
-	10, // [10:10] is the sub-list for extension extendee
-	0,  // [0:10] is the sub-list for field type_name
+	6,  // 5: grapevine.message.v1.Bodies.shards:type_name -> grapevine.message.v1.Shards
+	7,  // 6: grapevine.message.v1.Bodies.ask:type_name -> grapevine.message.v1.Ask
+	9,  // 7: grapevine.message.v1.Bodies.enough:type_name -> grapevine.message.v1.Enough
+	8,  // 8: grapevine.message.v1.Bodies.got:type_name -> grapevine.message.v1.Got
+	11, // 9: grapevine.message.v1.Catchup.get_range:type_name -> grapevine.message.v1.GetRange
+	12, // 10: grapevine.message.v1.Catchup.chunk:type_name -> grapevine.message.v1.Chunk
+	14, // 11: grapevine.message.v1.Pool.inventory:type_name -> grapevine.message.v1.Inventory
+	15, // 12: grapevine.message.v1.Pool.want:type_name -> grapevine.message.v1.Want
+	16, // 13: grapevine.message.v1.Pool.txs:type_name -> grapevine.message.v1.Txs
+	14, // [14:14] is the sub-list for method output_type
+	14, // [14:14] is the sub-list for method input_type
+	14, // [14:14] is the sub-list for extension type_name
+	14, // [14:14] is the sub-list for extension extendee
+	0,  // [0:14] is the sub-list for field type_name
 }
 
 func init() { file_dissemination_message_messagepb_message_proto_init() }
@@ -1291,15 +1681,19 @@ func file_dissemination_message_messagepb_message_proto_init() {
 		(*Blocks_Evidence)(nil),
 		(*Blocks_Ordering)(nil),
 	}
-	file_dissemination_message_messagepb_message_proto_msgTypes[6].OneofWrappers = []any{
+	file_dissemination_message_messagepb_message_proto_msgTypes[10].OneofWrappers = []any{
 		(*Bodies_Fetch)(nil),
 		(*Bodies_Part)(nil),
+		(*Bodies_Shards)(nil),
+		(*Bodies_Ask)(nil),
+		(*Bodies_Enough)(nil),
+		(*Bodies_Got)(nil),
 	}
-	file_dissemination_message_messagepb_message_proto_msgTypes[9].OneofWrappers = []any{
+	file_dissemination_message_messagepb_message_proto_msgTypes[13].OneofWrappers = []any{
 		(*Catchup_GetRange)(nil),
 		(*Catchup_Chunk)(nil),
 	}
-	file_dissemination_message_messagepb_message_proto_msgTypes[13].OneofWrappers = []any{
+	file_dissemination_message_messagepb_message_proto_msgTypes[17].OneofWrappers = []any{
 		(*Pool_Inventory)(nil),
 		(*Pool_Want)(nil),
 		(*Pool_Txs)(nil),
@@ -1310,7 +1704,7 @@ func file_dissemination_message_messagepb_message_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_dissemination_message_messagepb_message_proto_rawDesc), len(file_dissemination_message_messagepb_message_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   14,
+			NumMessages:   18,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -1,0 +1,226 @@
+package spread
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"grapevine/dissemination/message"
+	"grapevine/p2p/wire"
+)
+
+// ticked lets time go on until something is sent, at most so long.
+func ticked(t *testing.T, s *Spreader, from time.Time, most time.Duration) (time.Time, []sent) {
+	t.Helper()
+	for now := from; !now.After(from.Add(most)); now = now.Add(time.Millisecond) {
+		if d := s.Deadline(); !d.IsZero() && !d.After(now) {
+			s.Tick(now)
+		}
+		if list, _ := drained(s); len(list) > 0 {
+			return now, list
+		}
+	}
+	t.Fatalf("nothing is sent in %v", most)
+	return from, nil
+}
+
+// What does not come is asked for after a silence, of the producer; of others when it does not
+// answer.
+func TestAsksAfterASilence(t *testing.T) {
+	s, d := open("p99", 5), described(t, 1, 200_000)
+	data := d.BodyCode.DataLeaves()
+	s.Begin(start, producer, d, data+20, true)
+	for leaf := range data - 10 {
+		s.Shards(at(100+leaf/2), "p01", shardsOf(d, leaf, 1, false))
+	}
+	drained(s)
+	last := at(100 + (data-11)/2)
+	now, list := ticked(t, s, last, time.Second)
+	asks, to := only[*message.Ask](list)
+	if now.Sub(last) < leastSilence || len(asks) != 1 || to[0] != producer || len(asks[0].Leaves) != 1 || asks[0].Leaves[0] != (message.Run{First: data - 10, Count: 10}) {
+		t.Fatalf("after %v it asks %v for %+v", now.Sub(last), to, asks)
+	}
+	asked := map[wire.PeerID]int{}
+	for range 7 {
+		var list []sent
+		now, list = ticked(t, s, now.Add(time.Millisecond), time.Minute)
+		_, to := only[*message.Ask](list)
+		for _, p := range to {
+			asked[p]++
+		}
+	}
+	if asked[producer] < 3 || len(asked) < 4 {
+		t.Errorf("it asks %v: the producer some times, and then all others", asked)
+	}
+	// An answer ends it, whoever it comes from.
+	for leaf := data - 10; leaf < data; leaf++ {
+		s.Shards(now, "p03", shardsOf(d, leaf, 1, false))
+	}
+	if _, others := drained(s); len(others) != 1 || len(s.entry(d.ID).asks) > 0 {
+		t.Errorf("it wants %v, and %d questions are open", others, len(s.entry(d.ID).asks))
+	}
+}
+
+// Nothing comes unasked of a block that was pulled: its list first, from who has it.
+func TestPulledBlocksAreAskedForAtOnce(t *testing.T) {
+	s, d := open("p99", 5), described(t, 1, 200_000)
+	s.Begin(start, "p02", d, 0, true)
+	list, _ := drained(s)
+	asks, to := only[*message.Ask](list)
+	if len(asks) != 1 || to[0] != "p02" || asks[0].Body {
+		t.Fatalf("it asks %v for %+v", to, asks)
+	}
+	s.Listed(at(100), d.ID, func(int) bool { return false })
+	list, _ = drained(s)
+	leaves := 0
+	asks, _ = only[*message.Ask](list)
+	for _, m := range asks {
+		for _, r := range m.Leaves {
+			leaves += r.Count
+		}
+	}
+	if leaves != d.BodyCode.DataLeaves() {
+		t.Errorf("it asks for %d leaves of %d: %+v", leaves, d.BodyCode.DataLeaves(), asks)
+	}
+	// Who has not got it says so, and another is asked.
+	s.Begin(at(110), "p03", d, 0, true)
+	s.Shards(at(120), "p02", &message.Shards{Ref: d.Ref(), Body: true})
+	list, _ = drained(s)
+	if _, to = only[*message.Ask](list); !slices.Contains(to, "p03") || slices.Contains(to, "p02") {
+		t.Errorf("after a refusal it asks %v", to)
+	}
+}
+
+func TestAnswersWhatIsHereAndKeepsTheRest(t *testing.T) {
+	s, d := open("p99", 5), described(t, 1, 200_000)
+	s.Begin(start, producer, d, 220, true)
+	s.Shards(at(1), "p01", shardsOf(d, 4, 2, false))
+	drained(s)
+	s.Asked(at(2), "p02", &message.Ask{Ref: d.Ref(), Body: true, Leaves: []message.Run{{First: 4, Count: 1}, {First: 8, Count: 1}, {First: 40, Count: 1}}, Wait: 400 * time.Millisecond})
+	list, _ := drained(s)
+	if m, to := only[*message.Shards](list); len(m) != 1 || to[0] != "p02" || m[0].Span.First != 4 || m[0].Span.Leaves != 1 {
+		t.Fatalf("it answers %v", list)
+	}
+	s.Shards(at(50), "p01", shardsOf(d, 8, 2, false))
+	list, _ = drained(s)
+	if m, to := only[*message.Shards](list); len(m) != 1 || to[0] != "p02" || m[0].Span.First != 8 || m[0].Span.Leaves != 1 {
+		t.Errorf("when it has come it sends %v", list)
+	}
+	for now := at(51); ; {
+		now, list = ticked(t, s, now, 200*time.Millisecond)
+		if m, to := only[*message.Shards](list); len(m) > 0 {
+			if len(m) != 1 || to[0] != "p02" || m[0].Bytes != 0 {
+				t.Errorf("of what does not come it says %v", list)
+			}
+			break
+		}
+	}
+	for name, m := range map[string]*message.Ask{
+		"an unknown block":  {Ref: 77, Leaves: []message.Run{{First: 0, Count: 1}}},
+		"leaves beyond all": {Ref: d.Ref(), Body: true, Leaves: []message.Run{{First: 5000, Count: 1}}},
+	} {
+		s.Asked(at(300), "p02", m)
+		if list, _ = drained(s); len(list) != 1 || list[0].msg.(*message.Shards).Bytes != 0 {
+			t.Errorf("asked for %s it says %v", name, list)
+		}
+	}
+	s.Asked(at(400), "stranger", &message.Ask{Ref: d.Ref(), Body: true, Leaves: []message.Run{{First: 4, Count: 1}}})
+	if list, _ = drained(s); len(list) > 0 {
+		t.Errorf("who is no neighbour gets %v", list)
+	}
+}
+
+// What many ask the producer for goes to one of them, who passes it on; what one asks for, to
+// that one; and what is on its way to nobody.
+func TestProducerGathersQuestions(t *testing.T) {
+	s, d := open(producer, 10), described(t, 1, 200_000)
+	s.Proposed(start, d, Lacking{Surely: d.BodyCode.Data})
+	drained(s)
+	ask := func(now time.Time, p wire.PeerID, first, n int) {
+		s.Asked(now, p, &message.Ask{Ref: d.Ref(), Body: true, Leaves: []message.Run{{First: first, Count: n}}, Wait: time.Second})
+	}
+	for _, p := range names(10) {
+		ask(at(5), p, 0, 4)
+	}
+	s.Tick(at(5).Add(gather))
+	list, _ := drained(s)
+	for _, m := range list {
+		if m := m.msg.(*message.Shards); m.Span.First < 4 && !m.Pass {
+			t.Errorf("what is on its way goes out again: %+v", m)
+		}
+	}
+	dealt(s, 0, 100*time.Millisecond)
+	for _, p := range names(10) {
+		ask(at(9000), p, 0, 4)
+	}
+	ask(at(9000), "p07", 100, 2)
+	s.Tick(at(9000).Add(gather))
+	list, _ = drained(s)
+	leaves := map[int]int{}
+	for _, x := range list {
+		m := x.msg.(*message.Shards)
+		for i := range m.Span.Leaves {
+			leaves[m.Span.First+i]++
+		}
+		if m.Pass != (m.Span.First < 4) || !m.Pass && x.to != "p07" {
+			t.Errorf("%s gets %+v", x.to, m)
+		}
+	}
+	if len(leaves) != 6 || leaves[0] != 1 || leaves[3] != 1 || leaves[100] != 1 {
+		t.Errorf("leaves go out so often: %v", leaves)
+	}
+	if !s.entry(d.ID).own.short {
+		t.Error("it does not know that too little was sent")
+	}
+	before := s.model.lost
+	s.Proposed(at(9500), described(t, 2, 200_000), Lacking{Surely: d.BodyCode.Data})
+	if s.model.lost != 2*before {
+		t.Errorf("parity goes from %v to %v", before, s.model.lost)
+	}
+}
+
+// Where nobody passes anything on, who asks gets it.
+func TestProducerServesWhoeverAsksInTheEnd(t *testing.T) {
+	s, d := open(producer, 4), described(t, 1, 20_000)
+	s.Proposed(start, d, Lacking{Surely: d.BodyCode.Data})
+	dealt(s, 0, 100*time.Millisecond, names(4)...)
+	for _, p := range names(4) {
+		s.Asked(at(9000), p, &message.Ask{Ref: d.Ref(), Body: true, Leaves: []message.Run{{First: 0, Count: 20}}, Wait: time.Second})
+	}
+	s.Tick(at(9000).Add(gather))
+	list, _ := drained(s)
+	leaves := map[wire.PeerID]int{}
+	for _, x := range list {
+		if m := x.msg.(*message.Shards); !m.Pass {
+			leaves[x.to] += m.Span.Leaves
+		}
+	}
+	for _, p := range names(4) {
+		if leaves[p] != 20 {
+			t.Errorf("%s gets %d leaves of 20", p, leaves[p])
+		}
+	}
+}
+
+func TestRateIsThatOfTheLink(t *testing.T) {
+	p := &pacer{rate: firstRate, before: firstRate}
+	const link = 10e6
+	for i := range 28 {
+		ahead := i * 2300
+		wait := 100*time.Millisecond + time.Duration(float64(ahead)/link*float64(time.Second))
+		if i%5 == 2 {
+			wait += 150 * time.Millisecond // lost, and sent again
+		}
+		p.rate = p.speed(ahead, wait)
+	}
+	if p.rate < 0.9*link || p.rate > 1.1*link {
+		t.Errorf("the rate is %.0f, the link's %.0f", p.rate, link)
+	}
+	far := &pacer{rate: firstRate, before: firstRate} // at all distances, which nobody knows
+	for i := range 28 {
+		far.rate = far.speed(i*2300, time.Duration(20+(i*73)%200)*time.Millisecond)
+	}
+	if far.rate != firstRate {
+		t.Errorf("from nonsense the rate becomes %.0f", far.rate)
+	}
+}

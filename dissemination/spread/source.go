@@ -1,0 +1,374 @@
+package spread
+
+import (
+	"math"
+	"slices"
+	"time"
+
+	"grapevine/coding"
+	"grapevine/dissemination/message"
+	"grapevine/p2p/wire"
+)
+
+// Lacking is what the producer expects others to lack of a body, in symbols.
+type Lacking struct {
+	Surely int // of transactions that nobody else can have, or hardly
+	Runs   int // how many transactions the other symbols are of
+}
+
+// model is what the producer has learned of its network.
+type model struct {
+	lacks float64 // mean share of symbols that a peer lacks of what it could have
+	lost  float64 // share of what is sent that does not arrive in time
+}
+
+const (
+	// firstLacks is what peers are taken to lack of what they could have before any has
+	// said (a guess), and firstLost the share of relays that are taken to be slow or dead: a
+	// tenth, and some more.
+	firstLacks = 0.05
+	firstLost  = 1.0 / 8
+	// leastLost is parity for what links lose now and then.
+	leastLost = 1.0 / 32
+	mostLost  = 0.6
+	// cold is the share of lacking symbols from which on all data is sent: parity for so
+	// many is hardly less.
+	cold = 0.5
+	// nothing is the share of lacking symbols from which on a peer has no part in the mean: its
+	// pool is empty.
+	nothing = 0.9
+	// deviations is how many standard deviations above the mean parity covers: with four
+	// one of 30,000 peers lacks more.
+	deviations = 4
+)
+
+func (m *model) begin() { m.lacks, m.lost = firstLacks, firstLost }
+
+// plan returns how many leaves of the body to send.
+func (m *model) plan(g coding.Geometry, l Lacking) (coming int) {
+	could := float64(max(g.Data-l.Surely, 0))
+	mean := float64(l.Surely) + m.lacks*could
+	data, parity := g.DataLeaves(), g.Leaves()-g.DataLeaves()
+	if mean > cold*float64(g.Data) {
+		return data + min(int(math.Ceil(m.lost*float64(data))), parity)
+	}
+	deviation := math.Sqrt(m.lacks * (1 - m.lacks) * could * could / float64(max(l.Runs, 1)))
+	most := (mean + deviations*deviation) * (1 + m.lost)
+	return min(int(math.Ceil(most/float64(g.Leaf)))+1, parity)
+}
+
+// Proposed tells of a block that this peer made. It returns how many leaves of its body it
+// sends, which goes along with the announcement.
+func (s *Spreader) Proposed(now time.Time, d message.Block, l Lacking) (coming int) {
+	s.judge()
+	b := s.add(now, d)
+	b.list.become(whole)
+	b.body.become(whole)
+	b.listed = true
+	relays := s.relays(d.Height)
+	b.own = newOwn(relays)
+	if s.cfg.Silent || len(relays) == 0 {
+		return 0
+	}
+	s.pacer.begin(now)
+	coming = s.model.plan(d.BodyCode, l)
+	data := d.BodyCode.DataLeaves()
+	if coming < data {
+		s.deal(b, false, 0, d.ListCode.DataLeaves())
+		s.deal(b, true, data, coming)
+	} else {
+		s.deal(b, true, 0, data)
+		s.deal(b, true, data, coming-data)
+	}
+	s.pump(now)
+	return coming
+}
+
+// relays returns the neighbours that pass shards on, in random order.
+func (s *Spreader) relays(height uint64) (out []wire.PeerID) {
+	for _, i := range s.rng.Perm(len(s.peers)) {
+		if n := s.peers[i]; n.poorTill <= height {
+			out = append(out, n.id)
+		}
+	}
+	if len(out) == 0 {
+		for _, n := range s.peers {
+			out = append(out, n.id)
+		}
+	}
+	return out
+}
+
+// deal queues spans of leaves for the relays, in chunks that go to one relay each: of what
+// follows the first span of a chunk the proof is short. As many chunks as there are relays
+// go side by side.
+func (s *Spreader) deal(b *entry, body bool, first, leaves int) {
+	g := b.code(body).g
+	level, spans := dealing(g, first, leaves, len(b.own.turns))
+	var chunks []*chunk
+	for leaf := first; leaf < first+leaves; {
+		c := &chunk{}
+		for range spans {
+			span, ok := g.Span(leaf, level)
+			for l := level; !ok || span.First+span.Leaves > first+leaves; {
+				l--
+				span, ok = g.Span(leaf, l)
+			}
+			hashes := g.ProofLen(span)
+			if len(c.parcels) > 0 && span.Leaves == 1<<level {
+				hashes = g.FollowLen(span)
+			}
+			m := b.shardsOf(body, span, true)
+			m.Hashes = hashes
+			c.parcels = append(c.parcels, &parcel{b: b, msg: m, chunk: c, size: message.Size(m)})
+			if leaf += span.Leaves; leaf >= first+leaves {
+				break
+			}
+		}
+		chunks = append(chunks, c)
+	}
+	for len(chunks) > 0 {
+		n := min(len(chunks), len(b.own.turns))
+		for i := range spans {
+			for _, c := range chunks[:n] {
+				if i < len(c.parcels) {
+					s.pacer.queue = append(s.pacer.queue, c.parcels[i])
+					b.own.queued(c.parcels[i])
+				}
+			}
+		}
+		chunks = chunks[n:]
+	}
+}
+
+// dealing returns the height of the nodes by which leaves are dealt to relays, and how many
+// of them make a chunk: those with which the relay that gets the most has passed on what it
+// got soonest, counted in bytes of one receiver's. Large spans and long chunks need less
+// proof; the last span takes longer, and long chunks are dealt less evenly.
+func dealing(g coding.Geometry, first, leaves, relays int) (level, spans int) {
+	best := math.MaxInt
+	for l := 0; l <= 3 && 1<<l <= max(leaves, 1); l++ {
+		span, ok := g.Span(first, l)
+		if !ok {
+			break
+		}
+		for n := 1; n <= 4; n *= 2 {
+			raw, proof := span.Leaves*g.LeafBytes(), 32*g.ProofLen(span)
+			size := n*(raw+96) + proof + 32*(n-1)
+			chunks := (leaves + n<<l - 1) / (n << l)
+			if cost := (chunks+relays-1)/relays*size + raw + proof; cost < best {
+				best, level, spans = cost, l, n
+			}
+		}
+	}
+	return level, spans
+}
+
+// gathers notes what a peer asks the producer for, until others have asked for the same.
+func (s *Spreader) gathers(now time.Time, b *entry, from wire.PeerID, m *message.Ask) {
+	o := b.own
+	for _, r := range m.Leaves {
+		for leaf := r.First; leaf < r.First+r.Count; leaf++ {
+			k := giving{m.Body, leaf}
+			if !slices.Contains(o.asked[k], from) {
+				o.asked[k] = append(o.asked[k], from)
+			}
+		}
+	}
+	if o.gatherAt.IsZero() {
+		o.gatherAt = now.Add(gather)
+	}
+}
+
+// give sends what was asked for, and is not on its way: what many lack to one of them each,
+// who passes it on, and the rest to who asked.
+func (s *Spreader) give(now time.Time, b *entry) {
+	o := b.own
+	o.gatherAt = time.Time{}
+	many := max(2, len(s.peers)/8)
+	for _, body := range []bool{false, true} {
+		c := b.code(body)
+		direct, passed := map[wire.PeerID][]int{}, map[wire.PeerID][]int{}
+		var whom, relays []wire.PeerID
+		for leaf := range c.g.Leaves() {
+			k := giving{body, leaf}
+			from := o.asked[k]
+			switch {
+			case len(from) == 0:
+			case o.out[k] > 0 && o.tries[k] < fewTries: // it comes
+			case o.tries[k] < fewTries && len(from) >= many && now.Sub(o.gotAt[k]) < s.pacer.wait(): // its relay passes it on
+			case o.tries[k] < fewTries && len(from) >= many:
+				to := from[(o.turn+leaf/2)%len(from)]
+				if passed[to] == nil {
+					relays = append(relays, to)
+				}
+				passed[to] = append(passed[to], leaf)
+			default:
+				for _, p := range from {
+					if o.given[p][k] {
+						continue
+					}
+					if direct[p] == nil {
+						whom = append(whom, p)
+					}
+					direct[p] = append(direct[p], leaf)
+				}
+			}
+		}
+		for _, p := range relays {
+			s.relayAgain(b, p, body, passed[p])
+			o.short = true
+		}
+		for _, p := range whom {
+			if len(direct[p])*c.g.LeafBytes() > directMost { // by now others have it
+				s.refuse(p, b.block.Ref(), body)
+				continue
+			}
+			s.send(b, p, body, direct[p], false)
+			if o.given[p] == nil {
+				o.given[p] = map[giving]bool{}
+			}
+			for _, leaf := range direct[p] {
+				o.given[p][giving{body, leaf}] = true
+			}
+		}
+	}
+	o.asked = map[giving][]wire.PeerID{}
+	s.pump(now)
+}
+
+// relayAgain puts leaves first in line, for a neighbour that passes them on.
+func (s *Spreader) relayAgain(b *entry, to wire.PeerID, body bool, leaves []int) {
+	var again []*parcel
+	b.spans(body, leaves, func(span coding.Span) {
+		m := b.shardsOf(body, span, true)
+		x := &parcel{b: b, msg: m, chunk: &chunk{to: to}, size: message.Size(m)}
+		if n := s.byID[to]; n != nil {
+			n.relay.flying += x.size
+		}
+		again = append(again, x)
+	})
+	s.pacer.queue = append(again, s.pacer.queue...)
+	b.own.queued(again...)
+}
+
+// own is what the producer knows of a block of its own.
+type own struct {
+	turns []wire.PeerID // the relays, in the order in which they get shards
+	turn  int
+
+	relay    map[int]wire.PeerID             // who got a leaf of the body last
+	tries    map[giving]int                  // how often a leaf went to a relay
+	out      map[giving]int                  // how often a leaf is in line or on its way to a relay
+	gotAt    map[giving]time.Time            // when a relay had it
+	asked    map[giving][]wire.PeerID        // who asks for it
+	given    map[wire.PeerID]map[giving]bool // what went to whom that asked
+	gatherAt time.Time                       // when that is answered
+	missed   map[wire.PeerID]int             // leaves of a relay's that had not come to those that had enough
+	reports  int                             // how many have
+	lacked   float64                         // shares of the body that those lacked who had some of it,
+	lacking  int                             // and how many those are
+	short    bool                            // what was sent was too little
+}
+
+func newOwn(turns []wire.PeerID) *own {
+	return &own{
+		turns: turns, relay: map[int]wire.PeerID{}, tries: map[giving]int{}, out: map[giving]int{}, gotAt: map[giving]time.Time{},
+		asked: map[giving][]wire.PeerID{}, given: map[wire.PeerID]map[giving]bool{}, missed: map[wire.PeerID]int{},
+	}
+}
+
+// giving is a leaf of a string.
+type giving struct {
+	body bool
+	leaf int
+}
+
+// each calls f for each leaf of a parcel.
+func (x *parcel) each(f func(k giving)) {
+	for i := range x.msg.Span.Leaves {
+		f(giving{x.msg.Body, x.msg.Span.First + i})
+	}
+}
+
+func (o *own) queued(list ...*parcel) {
+	for _, x := range list {
+		x.each(func(k giving) { o.out[k]++ })
+	}
+}
+
+// report takes in what a peer says that has all of a block of ours.
+func (s *Spreader) report(b *entry, m *message.Enough) {
+	o := b.own
+	o.reports++
+	if share := float64(m.Lacked) / float64(b.body.g.Data); share < nothing {
+		o.lacked += share
+		o.lacking++
+	}
+	for _, r := range m.Absent {
+		for leaf := r.First; leaf < min(r.First+r.Count, b.body.g.Leaves()); leaf++ {
+			if p, ok := o.relay[leaf]; ok {
+				o.missed[p]++
+			}
+		}
+	}
+}
+
+// directMost is how many bytes the producer sends to one peer alone, where few lack them: its
+// uplink is what all wait for.
+const directMost = 64 << 10
+
+// fewTries is after how many relays a leaf that is asked for goes to who asks: there may be
+// none that passes anything on.
+const fewTries = 3
+
+const (
+	// fewReports is what share of the neighbours must have said what they missed before a
+	// relay is judged by it.
+	fewReports = 0.5
+	// slow is what share of a relay's shards must have been too late for it to be passed
+	// over: those of a good one are in a tenth of the cases, when there is parity enough.
+	slow = 0.5
+	// leastPause is for how many blocks it is, at first; it doubles up to mostPause (guesses).
+	leastPause = 8
+	mostPause  = 512
+)
+
+// judge learns from the last block how much is lost, and which relays are slow.
+func (s *Spreader) judge() {
+	var b *entry
+	for _, x := range s.order {
+		if x.own != nil {
+			b = x
+		}
+	}
+	if b == nil {
+		return
+	}
+	o := b.own
+	if o.lacking > 0 {
+		s.model.lacks += (o.lacked/float64(o.lacking) - s.model.lacks) / 2
+	}
+	if o.short {
+		s.model.lost = min(2*s.model.lost, mostLost)
+	} else {
+		s.model.lost = max(s.model.lost/2, leastLost)
+	}
+	if float64(o.reports) < fewReports*float64(len(s.peers)) {
+		return
+	}
+	given := map[wire.PeerID]int{}
+	for _, p := range o.relay {
+		given[p]++
+	}
+	for _, n := range s.peers {
+		switch {
+		case given[n.id] == 0:
+		case float64(o.missed[n.id]) > slow*float64(given[n.id]*o.reports):
+			n.pause = min(max(2*n.pause, leastPause), mostPause)
+			n.poorTill = b.block.Height + uint64(n.pause)
+		default:
+			n.pause = 0
+		}
+	}
+}

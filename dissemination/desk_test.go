@@ -95,11 +95,23 @@ func open(t *testing.T, test func(d *desk)) {
 
 func openSeeded(t *testing.T, seed uint64, room func() bool, test func(d *desk)) {
 	t.Helper()
+	openWith(t, 0, seed, room, test)
+}
+
+// openCoded is open in a network that codes.
+func openCoded(t *testing.T, test func(d *desk)) {
+	t.Helper()
+	openWith(t, genesis.ReedSolomon, 1, func() bool { return true }, test)
+}
+
+func openWith(t *testing.T, coding int, seed uint64, room func() bool, test func(d *desk)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		orderer := sig.NewKey([32]byte{1})
 		g, err := genesis.New(genesis.Genesis{
 			ChainID: "test", Admission: genesis.Admission{Type: "open"},
 			Ordering: genesis.Ordering{Type: "solo", Orderer: genesis.PeerID(orderer.Public())},
+			Coding:   coding,
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -195,7 +207,7 @@ func (d *desk) txs(n int) []*block.Tx {
 func (d *desk) block(txs []*block.Tx) *block.Block { return d.blockOn(d.ledger.Tip(), txs) }
 
 func (d *desk) blockOn(tip block.Tip, txs []*block.Tx) *block.Block {
-	h := block.Draft(d.genesis.ID(), block.Limits{}, tip, time.Now().UnixNano(), d.orderer.Public(), txs)
+	h := block.Draft(d.genesis.ID(), d.genesis.BlockLimits(), tip, time.Now().UnixNano(), d.orderer.Public(), txs)
 	return block.New(d.orderer.SignHeader(h), txs)
 }
 

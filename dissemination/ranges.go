@@ -161,10 +161,15 @@ func (d *Driver) joinChunk(r *rangeRead, m *message.Chunk) (*block.Block, error)
 		return nil, err
 	}
 	d.checkAgainstChain(&b.SignedHeader, b.ID())
-	if err := b.Check(d.network, d.limits); err != nil {
+	err = b.Check(d.network, d.limits)
+	if errors.Is(err, block.ErrRoot) {
 		return nil, err
 	}
-	return b, d.verifyNew(b.Txs)
+	if err = errors.Join(err, d.verifyNew(b.Txs)); err != nil { // the producer's fault, whoever shows it
+		d.post(func(time.Time) { d.invalid(b, err) })
+		return nil, nil
+	}
+	return b, nil
 }
 
 // rangeBlock takes in a block of a range, which is right in itself.

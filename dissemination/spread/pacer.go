@@ -87,9 +87,11 @@ type pacer struct {
 	total  int       // bytes that went so far
 	points []point   // of this block's burst, so far
 
-	nearest time.Duration // the shortest time that any relay took,
-	base    time.Duration // and what is usual
-	pumpAt  time.Time     // when to send more; zero: when something has arrived
+	waits    [8]time.Duration // what the last ones waited
+	arrivals int
+	nearest  time.Duration // the shortest time that any relay took,
+	base     time.Duration // and what is usual
+	pumpAt   time.Time     // when to send more; zero: when something has arrived
 }
 
 // wait is how long a relay may take to say that it has shards, and others to get them of it.
@@ -305,11 +307,13 @@ func (p *pacer) speed(ahead int, wait time.Duration) float64 {
 // (Shalunov and others, RFC 6817 §2.4, in its spirit).
 func (s *Spreader) widen(bytes int, wait time.Duration) {
 	p := &s.pacer
+	p.waits[p.arrivals%len(p.waits)] = wait
+	p.arrivals++
 	switch {
 	case wait <= standing:
 		p.base = s.usual()
 		p.window = max(p.window, min(p.window+bytes, int(p.rate*(p.base+2*standing).Seconds())))
-	case wait > overload:
+	case slices.Min(p.waits[:]) > overload: // one alone may be late because it was lost
 		p.window = max(p.window-bytes, leastWindow)
 	}
 }

@@ -13,10 +13,10 @@ import (
 )
 
 // The protocol versions that this software speaks. In version 2 a member record is
-// named by a hash too.
+// named by a hash too; in version 3 blocks travel as shards.
 const (
-	versionLow  = 2
-	versionHigh = 2
+	versionLow  = 3
+	versionHigh = 3
 )
 
 // ErrSameIdentity is matched by Run's error when another, older node of the network

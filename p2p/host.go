@@ -143,7 +143,11 @@ func (h *Host) protocol(lane wire.Lane) protocol.ID {
 
 // ProtocolID returns the libp2p protocol ID of a network's lane.
 func ProtocolID(network block.ID, lane wire.Lane) string {
-	return prefix(network) + lane.String() + "/1"
+	version := "/1"
+	if lane == wire.Blocks || lane == wire.Bodies { // blocks travel as shards
+		version = "/2"
+	}
+	return prefix(network) + lane.String() + version
 }
 
 // prefix begins all of a network's protocol IDs.

@@ -32,11 +32,11 @@ func TestOtherNetworkIsNamedToTheDialler(t *testing.T) {
 func TestOtherVersionIsNamedToTheDialler(t *testing.T) {
 	a := startNode(t, 1, nil)
 	b := listen(t, 2, bootstrap(a))
-	b.versionLow, b.versionHigh = 3, 4
+	b.versionLow, b.versionHigh = 4, 5
 	b.start()
 	defer b.stop(t)
-	b.logs.awaitLine(t, "level=ERROR", "cannot connect", "versions 2 to 2", "we speak 3 to 4", "update")
-	a.logs.awaitLine(t, "refused a peer", "versions 3 to 4")
+	b.logs.awaitLine(t, "level=ERROR", "cannot connect", "versions 3 to 3", "we speak 4 to 5", "update")
+	a.logs.awaitLine(t, "refused a peer", "versions 4 to 5")
 }
 
 func TestNotAdmitted(t *testing.T) {

@@ -15,7 +15,7 @@ func (p PeerID) Short() string { return string(p[max(0, len(p)-8):]) }
 // and budget, so that a body in transfer does not hold up an announcement.
 type Lane uint8
 
-// The lanes. Each has a protocol ID of its own: /grapevine/<16 hex>/<name>/1.
+// The lanes. Each has a protocol ID of its own: /grapevine/<16 hex>/<name>/<version>.
 const (
 	Control Lane = iota // Hello, Goodbye, which connection to use, membership
 	Blocks              // announcements and pulls

@@ -1,6 +1,7 @@
 package dissemination
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"math/rand/v2"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"grapevine/block"
+	"grapevine/coding"
 	"grapevine/dissemination/message"
 	"grapevine/p2p/wire"
 )
@@ -38,6 +40,9 @@ type crowd struct {
 func newCrowd(d *desk, seed, bad uint64) *crowd {
 	c := &crowd{desk: d, seed: seed, bad: bad, byID: map[block.ID]*block.Block{}, asked: make(chan message.Message, 10_000)}
 	tip, txs := d.ledger.Tip(), d.txs(5*chainBlocks)
+	if d.genesis.Coding > 0 { // of five is coded
+		txs = d.sized(5*chainBlocks, 2000)
+	}
 	for i := range chainBlocks {
 		list := txs[5*i : 5*i+5]
 		if uint64(i+1) == bad {
@@ -155,6 +160,9 @@ func (c *crowd) lieOfBlocks(r *rand.Rand, from wire.PeerID, b *block.Block) {
 			at = somePlaces(r, len(b.Txs))
 		}
 		m := announce(b, at...)
+		if b.Coding > 0 && r.IntN(2) == 0 {
+			m = coming(b, r.IntN(20))
+		}
 		m.Complete, m.Pulled, m.Hop = r.IntN(2) == 0, r.IntN(3) == 0, r.IntN(4)
 		if r.IntN(10) == 0 {
 			m.Header.Signature[3]++
@@ -163,7 +171,48 @@ func (c *crowd) lieOfBlocks(r *rand.Rand, from wire.PeerID, b *block.Block) {
 	}
 }
 
+// lieOfShards says something of a coded block's shards, wrong or right.
+func (c *crowd) lieOfShards(r *rand.Rand, from wire.PeerID, b *block.Block) {
+	codes, ref := b.Code(), message.Ref(b.ID())
+	body := r.IntN(3) > 0
+	code := codes.List
+	if body {
+		code = codes.Body
+	}
+	switch r.IntN(8) {
+	case 0:
+		c.write(from, &message.Got{Ref: ref, Body: body, First: r.IntN(30)})
+	case 1:
+		c.write(from, &message.Enough{Ref: ref, Lacked: r.IntN(200), Absent: []message.Run{{First: r.IntN(30), Count: 1 + r.IntN(9)}}})
+	case 2:
+		c.write(from, &message.Ask{Ref: ref, Body: body, Leaves: []message.Run{{First: r.IntN(30), Count: 1 + r.IntN(9)}}, Wait: time.Duration(r.IntN(1000)) * time.Millisecond})
+	case 3:
+		c.write(from, &message.Shards{Ref: ref, Body: body, Span: coding.Span{First: r.IntN(30), Leaves: 1 + r.IntN(4)}})
+	default:
+		span, ok := code.Span(r.IntN(code.Leaves()), r.IntN(3))
+		if !ok {
+			return
+		}
+		m := shards(b.ID(), code, body, span.First, span.Leaves)
+		switch r.IntN(8) {
+		case 0:
+			m.Data = bytes.Clone(m.Data)
+			m.Data[r.IntN(len(m.Data))]++
+		case 1:
+			m.Proof = m.Proof[:r.IntN(len(m.Proof))]
+		case 2:
+			m.Span.First = r.IntN(40)
+		}
+		m.Pass = r.IntN(2) == 0
+		c.write(from, m)
+	}
+}
+
 func (c *crowd) lieOfBodies(r *rand.Rand, from wire.PeerID, b *block.Block) {
+	if b.Coding > 0 && r.IntN(2) == 0 {
+		c.lieOfShards(r, from, b)
+		return
+	}
 	m := &message.Part{Number: c.number.Load() - r.Uint32N(6), Block: b.ID()}
 	switch k := r.IntN(9); {
 	case k < 3:
@@ -228,6 +277,20 @@ func (c *crowd) answer(r *rand.Rand) {
 				part.Txs = append(part.Txs, b.Txs[at])
 			}
 			c.write(honest, part)
+		case *message.Ask:
+			for _, b := range c.chain {
+				if message.Ref(b.ID()) == m.Ref {
+					code := b.Code().List
+					if m.Body {
+						code = b.Code().Body
+					}
+					for _, run := range m.Leaves {
+						for leaf := run.First; leaf < run.First+run.Count; leaf++ {
+							c.write(honest, shards(b.ID(), code, m.Body, leaf, 1))
+						}
+					}
+				}
+			}
 		case *message.GetRange:
 			for h := m.From; h <= min(m.Upto, top); h++ {
 				raw := c.chain[h-1].Bytes()

@@ -90,12 +90,7 @@ const poolMax = 20
 // open runs a test at a desk with neighbours a, b and c, in a bubble.
 func open(t *testing.T, test func(d *desk)) {
 	t.Helper()
-	openSeeded(t, 1, func() bool { return true }, test)
-}
-
-func openSeeded(t *testing.T, seed uint64, room func() bool, test func(d *desk)) {
-	t.Helper()
-	openWith(t, 0, seed, room, test)
+	openWith(t, 0, 1, func() bool { return true }, test)
 }
 
 // openCoded is open in a network that codes.

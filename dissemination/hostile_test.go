@@ -125,7 +125,8 @@ func (c *crowd) run(upto uint64, stop bool) {
 // Whatever neighbours send, right and wrong, on all lanes at once, the driver keeps
 // running, accepts the chain in order, charges no honest neighbour, and gets all of the
 // chain from it; and when they are gone nothing is left over. Of three drivers one halts
-// at a bad block, and one stops while all go on.
+// at a bad block, and one stops while all go on; and every second three are of a network that
+// codes.
 func TestDriverAmongHostileNeighbours(t *testing.T) {
 	for seed := range uint64(*hostileSeeds) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
@@ -136,7 +137,7 @@ func TestDriverAmongHostileNeighbours(t *testing.T) {
 				defer mu.Unlock()
 				return r.IntN(20) > 0
 			}
-			openSeeded(t, seed, room, func(d *desk) {
+			openWith(t, int(seed/3%2), seed, room, func(d *desk) {
 				switch seed % 3 {
 				case 0:
 					c := newCrowd(d, seed, 0)

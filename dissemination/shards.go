@@ -249,13 +249,26 @@ func (d *Driver) onShards(from wire.PeerID, m *message.Shards) error {
 	if m.Bytes > 0 && !d.credits.spend(from, m.Bytes) {
 		return errUnasked
 	}
-	if c := d.codes.get(m.Ref); c != nil && m.Bytes > 0 {
-		switch err := c.take(m); {
-		case errors.Is(err, coding.ErrShort): // what it follows did not come: nobody's fault
-			return nil
-		case err != nil:
-			return fmt.Errorf("shards of the block at height %d: %w", c.header.Height, err)
-		}
+	c := d.codes.get(m.Ref)
+	switch {
+	case m.Bytes == 0:
+		d.toCore(from, m)
+		return nil
+	case c == nil: // unless it is known by the time the loop hears of it, nothing can be said
+		d.post(func(now time.Time) {
+			if d.codes.get(m.Ref) != nil {
+				d.recheck(now, effect.Recheck{From: from, Msg: m})
+				return
+			}
+			d.core.Receive(now, from, m, nil)
+		})
+		return nil
+	}
+	switch err := c.take(m); {
+	case errors.Is(err, coding.ErrShort): // what it follows did not come: nobody's fault
+		return nil
+	case err != nil:
+		return fmt.Errorf("shards of the block at height %d: %w", c.header.Height, err)
 	}
 	d.toCore(from, m)
 	return nil

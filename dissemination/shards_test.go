@@ -16,10 +16,12 @@ import (
 )
 
 // large are n transactions of 600 bytes, of which 15 make a body that is coded.
-func (d *desk) large(n int) []*block.Tx {
+func (d *desk) large(n int) []*block.Tx { return d.sized(n, 600) }
+
+func (d *desk) sized(n, bytesEach int) []*block.Tx {
 	out := make([]*block.Tx, n)
 	for i := range out {
-		out[i] = sig.NewKey([32]byte{2}).SignTx(d.genesis.ID(), block.TxFields{Nonce: uint64(i), Expiry: 100, Payload: bytes.Repeat([]byte{byte(i)}, 600-block.TxOverhead)})
+		out[i] = sig.NewKey([32]byte{2}).SignTx(d.genesis.ID(), block.TxFields{Nonce: uint64(i), Expiry: 100, Payload: bytes.Repeat([]byte{byte(i)}, bytesEach-block.TxOverhead)})
 	}
 	return out
 }

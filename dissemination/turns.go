@@ -63,10 +63,8 @@ func gap(m message.Message, bytes int) time.Duration {
 		d = evidenceGap
 	case *message.Ask:
 		d = fetchGap
-	case *message.Enough:
+	case *message.Enough, *message.Got:
 		d = tipGap
-	case *message.Got: // there are no more of them than of what was sent
-		return 0
 	case *message.Part, *message.Chunk, *message.Shards, *message.Txs: // answers: more than was asked for is charged
 		return 0
 	case *message.GetRange, *message.Inventory, *message.Want: // held up where they are answered

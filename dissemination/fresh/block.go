@@ -225,7 +225,7 @@ func (e *Engine) ByShards(id block.ID) bool {
 // Rebuilding tells that as much of a coded block is here as it takes to rebuild it, and
 // Lacking that what was rebuilt was not it.
 func (e *Engine) Rebuilding(id block.ID) {
-	if b := e.blocks[id]; b != nil {
+	if b := e.blocks[id]; b != nil && b.stage == Gathering {
 		b.become(Checking)
 	}
 }

@@ -61,6 +61,7 @@ func (m *model) plan(g coding.Geometry, l Lacking) (coming int) {
 // sends, which goes along with the announcement.
 func (s *Spreader) Proposed(now time.Time, d message.Block, l Lacking) (coming int) {
 	s.judge()
+	s.trim()
 	b := s.add(now, d)
 	b.list.become(whole)
 	b.body.become(whole)
@@ -82,6 +83,26 @@ func (s *Spreader) Proposed(now time.Time, d message.Block, l Lacking) (coming i
 	}
 	s.pump(now)
 	return coming
+}
+
+// trim lets go of what is known of who has what of older blocks of our own: the last one alone
+// is still spread, unless the uplink is behind.
+func (s *Spreader) trim() {
+	busy := map[*entry]bool{}
+	for _, list := range [][]*parcel{s.pacer.queue, s.pacer.flying} {
+		for _, x := range list {
+			busy[x.b] = true
+		}
+	}
+	var last *entry
+	for _, b := range s.order {
+		if last != nil && b.own != nil && !busy[last] {
+			last.own = nil
+		}
+		if b.own != nil {
+			last = b
+		}
+	}
 }
 
 // relays returns the neighbours that pass shards on, in random order.

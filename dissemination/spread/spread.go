@@ -356,10 +356,11 @@ func (s *Spreader) Sent(id block.ID) bool {
 
 // Enough tells that a neighbour has a whole block.
 func (s *Spreader) Enough(now time.Time, from wire.PeerID, m *message.Enough) {
-	b := s.blocks[m.Ref]
-	if b == nil || s.byID[from] == nil {
+	b, n := s.blocks[m.Ref], s.byID[from]
+	if b == nil || n == nil {
 		return
 	}
+	n.relay.silent = false
 	b.complete[from] = true
 	if b.own != nil {
 		s.report(b, m)

@@ -3,6 +3,8 @@ package block
 import (
 	"errors"
 	"fmt"
+
+	"grapevine/coding"
 )
 
 // Limits are the bounds that a network's genesis sets.
@@ -24,8 +26,9 @@ func (l Limits) headerVersion() uint8 {
 // Block is a signed header with the transactions it commits to.
 type Block struct {
 	SignedHeader
-	Txs []*Tx
-	id  ID
+	Txs  []*Tx
+	id   ID
+	body *coding.Code // what the transactions were read from; nil: nobody knows
 }
 
 // ID returns the header's ID, hashed once.
@@ -34,6 +37,14 @@ func (b *Block) ID() ID { return b.id }
 // New joins a signed header and its transactions. It checks nothing: see Check.
 func New(h SignedHeader, txs []*Tx) *Block {
 	return &Block{SignedHeader: h, Txs: txs, id: h.Header.ID()}
+}
+
+// NewFrom is New of transactions that were read from a code: where their bytes are those that
+// were coded, Check need not code them again.
+func NewFrom(h SignedHeader, txs []*Tx, body *coding.Code) *Block {
+	b := New(h, txs)
+	b.body = body
+	return b
 }
 
 // Clone returns the block with bytes of its own, which its transactions are slices of.

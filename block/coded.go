@@ -60,7 +60,11 @@ func (b *Block) code() codes {
 	if err != nil {
 		panic(fmt.Sprintf("block: the list of %d transactions: %v", len(b.Txs), err)) // a genesis allows for no such
 	}
-	return codes{coding.New(plain, list), coding.New(body, laid), uint32(len(list)), uint32(layout.Symbols())}
+	code := b.body
+	if code == nil || code.Geometry != body || !code.Holds(laid) {
+		code = coding.New(body, laid)
+	}
+	return codes{coding.New(plain, list), code, uint32(len(list)), uint32(layout.Symbols())}
 }
 
 // measure returns how many symbols the body takes, and how many bytes the list.

@@ -171,6 +171,16 @@ func TestLaidOutBodiesThatAreWrong(t *testing.T) {
 			t.Errorf("%d bytes are read", n)
 		}
 	}
+	// A code of other bytes than the transactions' does not make them right.
+	if read, err := b.ReadLaid(good); err != nil || block.NewFrom(b.SignedHeader, read, b.Code().Body).Check(network, codes) != nil {
+		t.Errorf("from its own code it is not right: %v", err)
+	}
+	wrong := b.SignedHeader
+	other := coding.New(b.BodyGeometry(), append(bytes.Clone(good[:len(good)-1]), 5))
+	wrong.ShardRoot = other.Root()
+	if err := block.NewFrom(orderer.SignHeader(wrong.Header), b.Txs, other).Check(network, codes); err == nil {
+		t.Error("what follows the last transaction under the root is not told from zeros")
+	}
 	gap := bytes.Clone(good) // 250 bytes leave 6 to the next symbol
 	gap[253] = 1
 	txs, err := b.ReadLaid(gap)

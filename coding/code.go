@@ -1,6 +1,7 @@
 package coding
 
 import (
+	"bytes"
 	"fmt"
 	"math/bits"
 
@@ -62,6 +63,20 @@ func (c *Code) Root() Hash { return c.root }
 // Bytes returns the string's bytes, with the zeros that fill its last leaf up. Nobody may
 // change them.
 func (c *Code) Bytes() []byte { return c.symbols[:c.Data*c.Symbol] }
+
+// Holds says whether the code is that of a string: data, and zeros to the end of the last leaf.
+func (c *Code) Holds(data []byte) bool {
+	own := c.Bytes()
+	if len(data) > len(own) || !bytes.Equal(own[:len(data)], data) {
+		return false
+	}
+	for _, b := range own[len(data):] {
+		if b != 0 {
+			return false
+		}
+	}
+	return true
+}
 
 // Shards returns the bytes of a span, which nobody may change, and its whole proof.
 func (c *Code) Shards(s Span) (raw []byte, proof []Hash) {

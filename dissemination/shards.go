@@ -364,7 +364,7 @@ func (d *Driver) rebuildBody(c *coded) {
 	txs, err := c.header.ReadLaid(code.Bytes())
 	var b *block.Block
 	if err == nil {
-		b = block.New(c.header, txs)
+		b = block.NewFrom(c.header, txs, code)
 		err = b.Check(d.network, d.limits)
 	}
 	if err != nil {

@@ -301,7 +301,7 @@ func (s *Spreader) Asked(now time.Time, from wire.PeerID, m *message.Ask) {
 		s.refuse(from, m.Ref, m.Body)
 		return
 	}
-	if s.cfg.Self == s.cfg.Producer && c.whole && b.own != nil {
+	if s.cfg.Self == s.cfg.Producer && b.own != nil && b.coming > 0 {
 		s.gathers(now, b, from, m)
 		return
 	}

@@ -84,7 +84,6 @@ type pacer struct {
 	before float64   // and before this block
 	free   time.Time // when more may go, at that rate
 	burst  int       // bytes that went at once
-	total  int       // bytes that went so far
 	points []point   // of this block's burst, so far
 
 	waits    [8]time.Duration // what the last ones waited

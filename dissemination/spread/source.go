@@ -75,14 +75,22 @@ func (s *Spreader) Proposed(now time.Time, d message.Block, l Lacking) (coming i
 	coming = s.model.plan(d.BodyCode, l)
 	data := d.BodyCode.DataLeaves()
 	if coming < data {
-		s.deal(b, false, 0, d.ListCode.DataLeaves())
+		s.deal(b, false, 0, listLeaves(d.ListCode))
 		s.deal(b, true, data, coming)
 	} else {
 		s.deal(b, true, 0, data)
 		s.deal(b, true, data, coming-data)
 	}
+	b.coming = coming
 	s.pump(now)
 	return coming
+}
+
+// listLeaves returns how many leaves of a list to send: a quarter more than it has, for without
+// it nothing of a block can be placed.
+func listLeaves(g coding.Geometry) int {
+	data := g.DataLeaves()
+	return min(data+(data+3)/4, g.Leaves())
 }
 
 // trim lets go of what is known of who has what of older blocks of our own: the last one alone
@@ -241,7 +249,7 @@ func (s *Spreader) give(now time.Time, b *entry) {
 			o.short = true
 		}
 		for _, p := range whom {
-			if len(direct[p])*c.g.LeafBytes() > directMost { // by now others have it
+			if len(direct[p])*c.g.LeafBytes() > directMost && b.othersHave(p) {
 				s.refuse(p, b.block.Ref(), body)
 				continue
 			}
@@ -271,6 +279,15 @@ func (s *Spreader) relayAgain(b *entry, to wire.PeerID, body bool, leaves []int)
 	})
 	s.pacer.queue = append(again, s.pacer.queue...)
 	b.own.queued(again...)
+}
+
+// othersHave says whether anybody has all of the block that is not the one.
+func (b *entry) othersHave(not wire.PeerID) bool {
+	n := len(b.complete)
+	if b.complete[not] {
+		n--
+	}
+	return n > 0
 }
 
 // own is what the producer knows of a block of its own.

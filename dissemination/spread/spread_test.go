@@ -171,7 +171,7 @@ func TestProducerSendsListAndParityOfWarmBlocks(t *testing.T) {
 			list += m.Span.Leaves
 		}
 	}
-	if list != d.ListCode.DataLeaves() || len(leaves) != coming || leaves[data] != 1 || leaves[data+coming-1] != 1 {
+	if list != listLeaves(d.ListCode) || len(leaves) != coming || leaves[data] != 1 || leaves[data+coming-1] != 1 {
 		t.Errorf("%d leaves of the list, %v of the body", list, leaves)
 	}
 }

@@ -108,7 +108,7 @@ type entry struct {
 	list, body *code
 	listed     bool // the list has been read
 	coming     int  // leaves of the body that the producer sends; 0: nothing comes unasked
-	lacked     int  // symbols of the body that the pool did not have, once listed
+	lacked     int  // symbols of the body that the pool did not have; all, as far as is known
 
 	complete map[wire.PeerID]bool // who has all of it
 	heard    []wire.PeerID        // who announced it without that, in order

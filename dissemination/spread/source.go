@@ -367,6 +367,9 @@ const (
 	// slow is what share of a relay's shards must have been too late for it to be passed
 	// over: those of a good one are in a tenth of the cases, when there is parity enough.
 	slow = 0.5
+	// allLate is what share of all shards may have been too late for the lateness of one relay's
+	// to mean something: parity for the warm is sent for who lacks most.
+	allLate = 0.25
 	// leastPause is for how many blocks it is, at first; it doubles up to mostPause (guesses).
 	leastPause = 8
 	mostPause  = 512
@@ -395,14 +398,26 @@ func (s *Spreader) judge() {
 	if float64(o.reports) < fewReports*float64(len(s.peers)) {
 		return
 	}
-	given := map[wire.PeerID]int{}
+	given, late, slower := map[wire.PeerID]int{}, 0, 0
 	for _, p := range o.relay {
 		given[p]++
+	}
+	isSlow := func(p wire.PeerID) bool {
+		return given[p] > 0 && float64(o.missed[p]) > slow*float64(given[p]*o.reports)
+	}
+	for _, n := range s.peers {
+		late += o.missed[n.id]
+		if isSlow(n.id) {
+			slower++
+		}
+	}
+	if float64(late) > allLate*float64(len(o.relay)*o.reports) || slower > len(s.peers)/4 {
+		return // much more was sent than was needed: who comes last does not tell
 	}
 	for _, n := range s.peers {
 		switch {
 		case given[n.id] == 0:
-		case float64(o.missed[n.id]) > slow*float64(given[n.id]*o.reports):
+		case isSlow(n.id):
 			n.pause = min(max(2*n.pause, leastPause), mostPause)
 			n.poorTill = b.block.Height + uint64(n.pause)
 		default:

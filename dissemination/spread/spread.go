@@ -155,7 +155,7 @@ func (s *Spreader) find(p wire.PeerID) (int, bool) {
 
 // add begins with a block.
 func (s *Spreader) add(now time.Time, d message.Block) *entry {
-	b := &entry{block: d, first: now, list: newCode(d.ListCode), body: newCode(d.BodyCode), complete: map[wire.PeerID]bool{}, brought: map[wire.PeerID]int{}}
+	b := &entry{block: d, first: now, list: newCode(d.ListCode), body: newCode(d.BodyCode), lacked: d.BodyCode.Data, complete: map[wire.PeerID]bool{}, brought: map[wire.PeerID]int{}}
 	s.blocks[d.Ref()] = b
 	i, _ := slices.BinarySearchFunc(s.order, d.Height, func(b *entry, h uint64) int { return cmp.Compare(b.block.Height, h) })
 	s.order = slices.Insert(s.order, i, b)

@@ -288,7 +288,7 @@ func TestRebuildsAsSoonAsEnoughIsHere(t *testing.T) {
 	}
 	s.Whole(at(500), d.ID)
 	list, _ := drained(s)
-	if said, to := only[*message.Enough](list); len(said) != 1 || to[0] != producer || fmt.Sprint(said[0].Absent) != fmt.Sprint([]message.Run{{First: 0, Count: 10}, {First: data + 10, Count: 10}}) {
+	if said, to := only[*message.Enough](list); len(said) != 1 || to[0] != producer || said[0].Lacked != d.BodyCode.Data || fmt.Sprint(said[0].Absent) != fmt.Sprint([]message.Run{{First: 0, Count: 10}, {First: data + 10, Count: 10}}) {
 		t.Errorf("it says %+v", said)
 	}
 	if shards, peers, vain := s.Facts(d.ID); shards != data || peers != 1 || vain != 0 {
@@ -344,5 +344,20 @@ func TestEarlyShards(t *testing.T) {
 	}
 	if _, others = drained(s); len(others) != 1 || others[0].(effect.Recheck).From != "p03" {
 		t.Errorf("of peers that are gone, or of long ago: %v", others)
+	}
+}
+
+// Where much more was sent than most needed, half of all shards are late for somebody: no
+// relay is slow for that.
+func TestNobodyIsSlowWhereMuchIsSpare(t *testing.T) {
+	s, d := open(producer, 10), described(t, 1, 200_000)
+	coming := s.Proposed(start, d, Lacking{Runs: 800})
+	dealt(s, 0, 100*time.Millisecond)
+	data := d.BodyCode.DataLeaves()
+	for _, p := range names(10) {
+		s.Enough(at(300), p, &message.Enough{Ref: d.Ref(), Lacked: 50, Absent: []message.Run{{First: data + coming/2, Count: coming - coming/2}}})
+	}
+	if s.Proposed(at(6000), described(t, 2, 200_000), Lacking{Runs: 800}); len(s.entry(described(t, 2, 200_000).ID).own.turns) != 10 {
+		t.Errorf("of ten relays %d are left", len(s.entry(described(t, 2, 200_000).ID).own.turns))
 	}
 }

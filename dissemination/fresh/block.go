@@ -222,8 +222,7 @@ func (e *Engine) ByShards(id block.ID) bool {
 	return b != nil && b.shards
 }
 
-// Rebuilding tells that as much of a coded block is here as it takes to rebuild it, and
-// Lacking that what was rebuilt was not it.
+// Rebuilding tells that as much of a coded block is here as it takes to rebuild it.
 func (e *Engine) Rebuilding(id block.ID) {
 	if b := e.blocks[id]; b != nil && b.stage == Gathering {
 		b.become(Checking)
@@ -238,8 +237,7 @@ func (e *Engine) Lacking(id block.ID) {
 	}
 }
 
-// Lacked notes of how many transactions of a coded block the pool had nothing, and which part
-// of its symbols that was.
+// Lacked notes how many transactions of a coded block the pool did not have.
 func (e *Engine) Lacked(id block.ID, txs int) {
 	if b := e.blocks[id]; b != nil {
 		b.facts.Missing = txs

@@ -30,6 +30,9 @@
 //   - The list of IDs is served only after the body was checked against the header;
 //     a transaction before that too, if it fits the block's short ID at its place.
 //
+// Blocks whose bodies are coded come otherwise, in networks in which all are neighbours of all:
+// their announcement is the header alone, and package spread brings the rest.
+//
 // What becomes of a block is one life cycle, Stage.
 //
 // The engine is sans-IO: one goroutine owns it, tells it what happened and when,

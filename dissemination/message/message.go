@@ -72,8 +72,12 @@ func Describe(h *block.Header) Block {
 		ID: h.ID(), Height: h.Height, Parent: h.Parent, Txs: int(h.TxCount), Bytes: int(h.BodySize), List: h.ListBytes(),
 		Header: h.Size() + len(block.Signature{}),
 	}
-	if h.Coding != 0 {
-		d.ListCode, d.BodyCode = h.ListGeometry(), h.BodyGeometry()
+	if h.Coding != 0 { // of a header that nobody has checked they may be impossible: zero, then
+		list, err := coding.Plain(int(h.ListSize))
+		body, wrong := coding.Laid(int(h.BodySize), int(h.Symbols))
+		if err == nil && wrong == nil {
+			d.ListCode, d.BodyCode = list, body
+		}
 	}
 	return d
 }

@@ -192,3 +192,23 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
+
+// A stranger's header may say anything of its code: whoever decodes it survives that, and it
+// counts as one without.
+func TestHeadersOfImpossibleCodes(t *testing.T) {
+	for _, h := range []block.Header{
+		{Version: 2, Coding: 1},
+		{Version: 2, Coding: 1, BodySize: 10_000, Symbols: 1, ListSize: 10},
+		{Version: 2, Coding: 1, BodySize: 1<<32 - 1, Symbols: 1<<32 - 1, ListSize: 1<<32 - 1},
+		{Version: 2, Coding: 200, BodySize: 10_000, Symbols: 79},
+	} {
+		m, err := Decoder{limits}.Decode(wire.Blocks, Encode(&Announce{Header: block.SignedHeader{Header: h}}))
+		if err != nil {
+			t.Errorf("%+v: %v", h, err)
+			continue
+		}
+		if d := m.(*Announce).Block; d.Coded() {
+			t.Errorf("%+v: it is taken for a code of %+v", h, d.BodyCode)
+		}
+	}
+}

@@ -1,12 +1,13 @@
 // Package protocol is what a peer does with blocks, in one core: which messages there
 // are and what each leads to, in which order blocks enter the chain, and who is told of
-// what. It joins the cores of fresh blocks and of catch-up; who drives it has a network
+// what. It joins the cores of fresh blocks, of shards and of catch-up; who drives it has a network
 // and a chain, real or simulated, and decides nothing.
 //
 //	      messages, right          Receive, RangeBlock
 //	─────────────────────────────────┐
 //	                                 ▼
-//	      ┌── fresh: announcements, requests, pulls ──┐ whole    ┌── line ──┐  Append
+//	      ┌── fresh: announcements, requests, pulls;  ┐
+//	      │   spread: shards and questions for them   │ whole    ┌── line ──┐  Append
 //	      │                                           ├─────────▶│ by height├─────────▶ the chain
 //	      └── catchup: ranges ────────────────────────┘          └──────────┘
 //	                                 ▲                                           │

@@ -99,7 +99,7 @@ func (s *Spreader) want(now time.Time, b *entry) {
 func (s *Spreader) comes(b *entry, c *code) (symbols int) {
 	e := b.expected()
 	if c == b.list {
-		e = message.Run{First: 0, Count: c.g.DataLeaves()}
+		e = message.Run{First: 0, Count: listLeaves(c.g)}
 	}
 	for leaf := e.First; leaf < min(e.First+e.Count, c.g.Leaves()); leaf++ {
 		if !c.leaves.has(leaf) {
@@ -195,7 +195,7 @@ func (s *Spreader) ask(now time.Time, b *entry, c *code, to wire.PeerID, leaves 
 }
 
 // answered takes what came off the questions that it answers, whoever sent it.
-func (s *Spreader) answered(now time.Time, b *entry, from wire.PeerID, m *message.Shards, news bool) {
+func (s *Spreader) answered(now time.Time, b *entry, m *message.Shards) {
 	b.asks = slices.DeleteFunc(b.asks, func(a *ask) bool {
 		if a.body != m.Body {
 			return false

@@ -224,3 +224,34 @@ func TestRateIsThatOfTheLink(t *testing.T) {
 		t.Errorf("from nonsense the rate becomes %.0f", far.rate)
 	}
 }
+
+// Where all relays went away in the middle, whoever comes back and asks is served; and no
+// relay owes what another got.
+func TestNothingIsOwedWhenRelaysGo(t *testing.T) {
+	s, d := open(producer, 4), described(t, 1, 500_000) // more than the first window
+	s.Proposed(start, d, Lacking{Surely: d.BodyCode.Data})
+	drained(s)
+	if len(s.pacer.queue) == 0 {
+		t.Fatal("all went at once")
+	}
+	for _, p := range names(4) {
+		s.PeerDown(at(10), p)
+	}
+	for range 3 { // what was on its way is given up, and there is nobody
+		s.Tick(s.Deadline())
+	}
+	if s.pacer.bytes != 0 || len(s.pacer.queue) > 0 {
+		t.Errorf("%d bytes are on their way, %d parcels wait", s.pacer.bytes, len(s.pacer.queue))
+	}
+	s.PeerUp("p00")
+	last := d.BodyCode.DataLeaves() - 1
+	s.Asked(at(9000), "p00", &message.Ask{Ref: d.Ref(), Body: true, Leaves: []message.Run{{First: last, Count: 1}}, Wait: time.Second})
+	s.Tick(at(9000).Add(gather))
+	list, _ := drained(s)
+	if m, to := only[*message.Shards](list); len(m) != 1 || to[0] != "p00" || m[0].Bytes == 0 {
+		t.Errorf("who asks gets %v", list)
+	}
+	if owed := s.byID["p00"].relay.flying; owed != 0 {
+		t.Errorf("it is to get %d bytes", owed)
+	}
+}

@@ -35,10 +35,8 @@ type code struct {
 
 func newCode(g coding.Geometry) *code { return &code{g: g, leaves: newBitset(g.Leaves())} }
 
-const whole = true
-
-// become notes that all of the string is here.
-func (c *code) become(bool) { c.whole, c.rebuilding = true, false }
+// fill notes that all of the string is here.
+func (c *code) fill() { c.whole, c.rebuilding = true, false }
 
 // has says whether a leaf can be sent: it came, or can be made.
 func (c *code) has(leaf int) bool { return c.whole || c.leaves.has(leaf) }

@@ -15,8 +15,7 @@
 // The producer sends each leaf once, and every relay about as many: what leaves the producer
 // is one body, and what leaves a relay is too. It is the spreading by delegation of Turbine
 // (Solana) and of Alpenglow's Rotor, of two levels, for networks in which all are neighbours
-// of all; packages that carry others' blocks are not concerned. What parity repairs nobody
-// asks for.
+// of all. What parity repairs nobody asks for.
 //
 // There is one way for all blocks. Where others probably lack most of a block, all of its data
 // goes, and some parity; where they have it in their pools, the list goes, and so much parity

@@ -63,8 +63,8 @@ func (s *Spreader) Proposed(now time.Time, d message.Block, l Lacking) (coming i
 	s.judge()
 	s.trim()
 	b := s.add(now, d)
-	b.list.become(whole)
-	b.body.become(whole)
+	b.list.fill()
+	b.body.fill()
 	b.listed = true
 	relays := s.relays(d.Height)
 	b.own = newOwn(relays)
@@ -104,7 +104,7 @@ func (s *Spreader) trim() {
 	}
 	var last *entry
 	for _, b := range s.order {
-		if last != nil && b.own != nil && !busy[last] {
+		if last != nil && b.own != nil && !busy[last] && last.own.gatherAt.IsZero() {
 			last.own = nil
 		}
 		if b.own != nil {
@@ -272,9 +272,8 @@ func (s *Spreader) relayAgain(b *entry, to wire.PeerID, body bool, leaves []int)
 	b.spans(body, leaves, func(span coding.Span) {
 		m := b.shardsOf(body, span, true)
 		x := &parcel{b: b, msg: m, chunk: &chunk{to: to}, size: message.Size(m)}
-		if n := s.byID[to]; n != nil {
-			n.relay.flying += x.size
-		}
+		x.chunk.parcels = []*parcel{x}
+		x.count(s.byID[to])
 		again = append(again, x)
 	})
 	s.pacer.queue = append(again, s.pacer.queue...)

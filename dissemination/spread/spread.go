@@ -258,7 +258,7 @@ func (s *Spreader) Shards(now time.Time, from wire.PeerID, m *message.Shards) (n
 		s.stats.Vain++
 		s.stats.Again += m.Bytes
 		b.vain += m.Bytes
-		s.answered(now, b, from, m, false)
+		s.answered(now, b, m)
 		return false
 	}
 	s.stats.Again += m.Bytes - leaves*c.g.LeafBytes()
@@ -267,7 +267,7 @@ func (s *Spreader) Shards(now time.Time, from wire.PeerID, m *message.Shards) (n
 	b.brought[from]++
 	c.take(m.Span)
 	b.progress(now)
-	s.answered(now, b, from, m, true)
+	s.answered(now, b, m)
 	s.pass(b, from, m)
 	s.serveWaiters(b)
 	s.advance(now, b)
@@ -302,7 +302,7 @@ func (s *Spreader) Listed(now time.Time, id block.ID, held func(symbol int) bool
 	if b == nil || b.body.whole {
 		return
 	}
-	b.list.become(whole)
+	b.list.fill()
 	b.listed = true
 	b.body.hold(held)
 	b.lacked = b.body.g.Data - b.body.held.count()
@@ -327,8 +327,8 @@ func (s *Spreader) Whole(now time.Time, id block.ID) {
 	if b == nil || b.body.whole {
 		return
 	}
-	b.list.become(whole)
-	b.body.become(whole)
+	b.list.fill()
+	b.body.fill()
 	b.asks, b.askAt = nil, time.Time{}
 	s.serveWaiters(b)
 	if s.cfg.Producer != s.cfg.Self && s.byID[s.cfg.Producer] != nil && b.coming > 0 {

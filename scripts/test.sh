@@ -99,18 +99,29 @@ compiler() {
 
 # Tests are built without go test's own vet: the step above has done all of it, and for
 # the race detector and for fuzzing it would look at every dependency again.
+#
+# Tests in bubbles of virtual time run on one processor here: on two, Go 1.26 lets
+# timers of a bubble run at the same time in one context of the race detector, which
+# then ends by SIGSEGV or a CHECK of its own (golang/go#78156). A race is still found:
+# it is looked for in the order of events, not in what happens to coincide.
 race() {
-	compiler && go test -vet=off -race -shuffle=on -skip '^TestLarge' -timeout 8m ./...
+	compiler || return
+	local in_bubbles others failed=0 test=(go test -vet=off -race -shuffle=on -skip '^TestLarge' -timeout 8m)
+	mapfile -t in_bubbles < <(packages_where '"testing/synctest"')
+	mapfile -t others < <(comm -23 <(sources | xargs -0 -n1 dirname | sort -u | sed 's|^|./|') <(printf '%s\n' "${in_bubbles[@]}"))
+	"${test[@]}" -cpu 1 "${in_bubbles[@]}" || failed=1
+	"${test[@]}" "${others[@]}" || failed=1
+	((failed == 0))
 }
 
-# The packages, as paths, whose tests have a function whose name begins so.
-packages_with() {
-	sources | xargs -0 grep -lE "^func $1" -- | grep '_test\.go$' | xargs -r -n1 dirname | sort -u | sed 's|^|./|'
+# The packages, as paths, whose tests have a line that matches.
+packages_where() {
+	sources | xargs -0 grep -lE "$1" -- | grep '_test\.go$' | xargs -r -n1 dirname | sort -u | sed 's|^|./|'
 }
 
 large() {
 	local packages
-	mapfile -t packages < <(packages_with TestLarge)
+	mapfile -t packages < <(packages_where "^func TestLarge")
 	((${#packages[@]})) || { echo 'there are none' && return 0; }
 	go test -vet=off -shuffle=on -run '^TestLarge' -timeout 8m "${packages[@]}"
 }
@@ -125,7 +136,7 @@ fuzz() {
 			count=$((count + 1))
 			go test -vet=off -run '^$' -fuzz "^$target\$" -fuzztime "${FUZZTIME:-20000x}" "$package" || failed=1
 		done < <(grep -hoE '^func Fuzz[A-Za-z0-9_]*' "$package"/*_test.go | sed 's/^func //')
-	done < <(packages_with Fuzz)
+	done < <(packages_where "^func Fuzz")
 	echo "$count targets"
 	((count > 0 && failed == 0))
 }

@@ -54,7 +54,7 @@ func BenchmarkBlockFromShards(b *testing.B) {
 				c := newCoded(&whole.SignedHeader, whole.ID())
 				take := func(all []*message.Shards) {
 					for _, m := range all {
-						if err := c.take(m); err != nil {
+						if _, err := c.take(m); err != nil {
 							b.Fatal(err)
 						}
 					}

@@ -58,9 +58,9 @@ func index(body bool) int {
 	return 0
 }
 
-// take checks shards that came, and keeps what of them is new. Those that are here already
-// are not looked at.
-func (c *coded) take(m *message.Shards) error {
+// take checks shards that came, and keeps what of them is new, in what it returns; nil: there is
+// nothing to keep it in. Those that are here already are not looked at.
+func (c *coded) take(m *message.Shards) (*coding.Partial, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	g := c.header.ListGeometry()
@@ -68,11 +68,11 @@ func (c *coded) take(m *message.Shards) error {
 		g = c.header.BodyGeometry()
 	}
 	if err := g.Check(m.Span); err != nil {
-		return err
+		return nil, err
 	}
 	s := &c.strings[index(m.Body)]
 	if s.partial == nil { // it is whole
-		return nil
+		return nil, nil
 	}
 	first, n := m.Span.First*g.Leaf, m.Span.Leaves*g.Leaf
 	news := false
@@ -80,13 +80,20 @@ func (c *coded) take(m *message.Shards) error {
 		news = !s.partial.Proven(i)
 	}
 	if !news {
-		return nil
+		return s.partial, nil
 	}
 	if err := s.verifier.Verify(m.Span, m.Data, m.Proof); err != nil {
-		return err
+		return nil, err
 	}
 	s.partial.Put(first, m.Data)
-	return nil
+	return s.partial, nil
+}
+
+// holds says whether what was kept in p is here: nobody has used it up, in vain, since.
+func (c *coded) holds(body bool, p *coding.Partial) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.strings[index(body)].partial == p || c.strings[index(body)].code != nil
 }
 
 // attach completes shards that are sent, and says whether they are here.
@@ -118,6 +125,9 @@ func (c *coded) rebuild(body bool) (code *coding.Code, right, pooled bool, err e
 	if s.code != nil {
 		return s.code, true, pooled, nil
 	}
+	if s.partial == nil {
+		return nil, false, pooled, errLetGo
+	}
 	if code, err = s.partial.Rebuild(); err != nil {
 		return nil, false, pooled, err
 	}
@@ -129,6 +139,9 @@ func (c *coded) rebuild(body bool) (code *coding.Code, right, pooled bool, err e
 	}
 	return code, right, pooled, nil
 }
+
+// errLetGo says that the bytes of a block are not here any more: the ledger has it.
+var errLetGo = errors.New("the block's bytes were let go of")
 
 // fill puts transactions that the pool has into the body, and returns how many it lacks and
 // which symbols are here.
@@ -264,14 +277,30 @@ func (d *Driver) onShards(from wire.PeerID, m *message.Shards) error {
 		})
 		return nil
 	}
-	switch err := c.take(m); {
+	kept, err := c.take(m)
+	switch {
 	case errors.Is(err, coding.ErrShort): // what it follows did not come: nobody's fault
 		return nil
 	case err != nil:
 		return fmt.Errorf("shards of the block at height %d: %w", c.header.Height, err)
 	}
-	d.toCore(from, m)
+	d.post(func(now time.Time) {
+		if d.codes.get(m.Ref) == c && c.holds(m.Body, kept) {
+			d.core.Receive(now, from, m, nil)
+			return
+		}
+		d.recheck(now, effect.Recheck{From: from, Msg: m}) // the block was forgotten, or begun anew
+	})
 	return nil
+}
+
+// postOf posts what concerns a coded block, for as long as it is the one that is known.
+func (d *Driver) postOf(c *coded, f event) {
+	d.post(func(now time.Time) {
+		if d.codes.get(message.Ref(c.id)) == c {
+			f(now)
+		}
+	})
 }
 
 // onAsk hands a question to the core, and first gets the code of a block from the ledger again
@@ -291,7 +320,7 @@ func (d *Driver) recheck(now time.Time, x effect.Recheck) {
 	if c == nil {
 		return
 	}
-	switch err := c.take(x.Msg); {
+	switch _, err := c.take(x.Msg); {
 	case errors.Is(err, coding.ErrShort):
 	case err != nil:
 		d.charge(x.From, fmt.Errorf("shards of the block at height %d: %w", c.header.Height, err))
@@ -329,7 +358,10 @@ func (d *Driver) rebuild(x effect.Rebuild) {
 
 func (d *Driver) rebuildList(c *coded) {
 	code, right, _, err := c.rebuild(false)
-	if err != nil {
+	switch {
+	case errors.Is(err, errLetGo):
+		return
+	case err != nil:
 		panic(fmt.Sprintf("dissemination: the core has counted wrongly: the list at height %d: %v", c.header.Height, err))
 	}
 	if !right {
@@ -346,16 +378,18 @@ func (d *Driver) rebuildList(c *coded) {
 	}
 	matched := d.cfg.Pool.Match(c.header.ShortKey(), list.Shorts)
 	lacks, held := c.fill(list, matched)
-	d.post(func(now time.Time) { d.core.Read(now, c.id, lacks, held) })
+	d.postOf(c, func(now time.Time) { d.core.Read(now, c.id, lacks, held) })
 }
 
 func (d *Driver) rebuildBody(c *coded) {
 	code, right, pooled, err := c.rebuild(true)
 	switch {
+	case errors.Is(err, errLetGo):
+		return
 	case err != nil:
 		panic(fmt.Sprintf("dissemination: the core has counted wrongly: the body at height %d: %v", c.header.Height, err))
 	case !right && pooled: // short IDs took something for what it is not
-		d.post(func(now time.Time) { d.core.Mismatched(now, c.id) })
+		d.postOf(c, func(now time.Time) { d.core.Mismatched(now, c.id) })
 		return
 	case !right:
 		d.post(func(now time.Time) { d.noCode(now, c) })
@@ -382,7 +416,7 @@ func (d *Driver) rebuildBody(c *coded) {
 		return
 	}
 	b = b.Clone() // a code has more bytes than a body
-	d.post(func(now time.Time) {
+	d.postOf(c, func(now time.Time) {
 		own := d.bodies.byID[c.id]
 		if own == nil || own.stored() {
 			return

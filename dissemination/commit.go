@@ -127,6 +127,9 @@ func (d *Driver) accepted(now time.Time, b *block.Block, at time.Time) {
 	if own := d.bodies.byID[id]; own != nil {
 		own.txs = b.Txs // catch-up may have been faster than the fetch
 	}
+	for _, p := range d.neighbours { // a path's first round trip has a handshake's work in it
+		d.core.Distance(p, d.cfg.Host.RTT(p)/2)
+	}
 	a := arrival.Accepted{
 		Height: b.Height, ID: id, Txs: len(b.Txs), Bytes: int(b.BodySize), Latency: at.Sub(b.Time()), At: at,
 		Facts: d.core.Accepted(now, b.Header.Tip()),

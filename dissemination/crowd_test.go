@@ -73,11 +73,11 @@ func (c *crowd) play(name string, do func(r *rand.Rand)) {
 	})
 }
 
-// clear reads what lies on the desk.
-func (c *crowd) clear() {
+// clear reads what lies on the desk, until nobody writes any more.
+func (c *crowd) clear(end <-chan struct{}) {
 	for {
 		select {
-		case <-c.ctx.Done():
+		case <-end:
 			return
 		case s := <-c.sent:
 			switch m := s.msg.(type) {
@@ -179,15 +179,32 @@ func (c *crowd) lieOfShards(r *rand.Rand, from wire.PeerID, b *block.Block) {
 	if body {
 		code = codes.Body
 	}
-	switch r.IntN(8) {
+	some := []message.Run{{First: r.IntN(30), Count: 1 + r.IntN(9)}}
+	switch r.IntN(14) {
 	case 0:
 		c.write(from, &message.Got{Ref: ref, Body: body, First: r.IntN(30)})
 	case 1:
-		c.write(from, &message.Enough{Ref: ref, Lacked: r.IntN(200), Absent: []message.Run{{First: r.IntN(30), Count: 1 + r.IntN(9)}}})
+		c.write(from, &message.Enough{Ref: ref, Lacked: r.IntN(200), Absent: some})
 	case 2:
-		c.write(from, &message.Ask{Ref: ref, Body: body, Leaves: []message.Run{{First: r.IntN(30), Count: 1 + r.IntN(9)}}, Wait: time.Duration(r.IntN(1000)) * time.Millisecond})
+		c.write(from, &message.Ask{Ref: ref, Body: body, Leaves: some, Wait: time.Duration(r.IntN(1000)) * time.Millisecond})
 	case 3:
 		c.write(from, &message.Shards{Ref: ref, Body: body, Span: coding.Span{First: r.IntN(30), Leaves: 1 + r.IntN(4)}})
+	case 4, 5:
+		m := &message.Stripes{Load: r.IntN(200)}
+		for i := range m.Ages {
+			m.Ages[i] = uint8(r.IntN(256))
+		}
+		c.write(from, m)
+	case 6, 7:
+		m := &message.Graft{Stripes: r.Uint64() & r.Uint64(), Urgent: r.IntN(2) == 0}
+		m.Prune = r.Uint64() & r.Uint64() &^ m.Stripes
+		if m.Stripes|m.Prune != 0 {
+			c.write(from, m)
+		}
+	case 8:
+		c.write(from, &message.Need{Ref: ref, Body: body, Leaves: some})
+	case 9:
+		c.write(from, &message.Have{Ref: ref, Body: body, Leaves: some})
 	default:
 		span, ok := code.Span(r.IntN(code.Leaves()), r.IntN(3))
 		if !ok {
@@ -203,7 +220,7 @@ func (c *crowd) lieOfShards(r *rand.Rand, from wire.PeerID, b *block.Block) {
 		case 2:
 			m.Span.First = r.IntN(40)
 		}
-		m.Pass = r.IntN(2) == 0
+		m.Pass, m.Striped = r.IntN(2) == 0, r.IntN(2) == 0
 		c.write(from, m)
 	}
 }

@@ -81,6 +81,8 @@ func (d *desk) Chosen(wire.PeerID) bool { return false }
 
 func (d *desk) Publish([]byte) error { return nil }
 
+func (d *desk) RTT(wire.PeerID) time.Duration { return 0 }
+
 func (d *desk) Queued(wire.PeerID, wire.Lane) int { return int(d.queued.Load()) }
 func (d *desk) Overflows() uint64                 { return d.overflows.Load() }
 

@@ -42,6 +42,8 @@ type Host interface {
 	Publish(data []byte) error
 	// Queued returns how many bytes wait for a peer on a lane.
 	Queued(to wire.PeerID, lane wire.Lane) int
+	// RTT returns the shortest round trip to a neighbour that was seen; zero: it is not known.
+	RTT(p wire.PeerID) time.Duration
 	// Overflows returns how many messages GossipSub has dropped because a neighbour's
 	// queue was full.
 	Overflows() uint64
@@ -298,7 +300,7 @@ func (d *Driver) dispatch(now time.Time, x effect.Send) {
 		}
 	case *message.Ask:
 		d.grantAsk(x.To[0], m)
-	case *message.Pull, *message.Tip, *message.Part, *message.Enough, *message.Got:
+	case *message.Pull, *message.Tip, *message.Part, *message.Enough, *message.Got, *message.Stripes, *message.Graft, *message.Need, *message.Have:
 	case *message.Chunk, *message.Evidence, *message.Ordering, *message.Inventory, *message.Want, *message.Txs: // sent elsewhere
 	}
 	b := message.Encode(x.Msg)
@@ -349,6 +351,7 @@ func (d *Driver) PeerUp(p wire.PeerID, hello wire.Hello) {
 	d.post(func(now time.Time) {
 		d.neighbours = append(d.neighbours, p)
 		d.core.PeerUp(now, p, hello.Tip, hello.Base)
+		d.core.Distance(p, d.cfg.Host.RTT(p)/2)
 		d.pools.core.PeerUp(now, p)
 		d.credits.grant(p, d.codes.size(), 0)
 		if chosen {

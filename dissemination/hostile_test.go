@@ -27,6 +27,9 @@ func (c *crowd) begin() {
 			}
 		})
 	}
+	if c.seed%3 == 1 { // not all are neighbours of all
+		c.driver.SetMembers(1000, nil)
+	}
 	for _, id := range []wire.PeerID{"d", "e"} {
 		c.driver.PeerUp(id, wire.Hello{Base: 1, Tip: 100 * (c.seed % 2)})
 	}
@@ -88,7 +91,9 @@ func (c *crowd) wantNothingLeft() {
 func (c *crowd) run(upto uint64, stop bool) {
 	var silence context.CancelFunc
 	c.ctx, silence = context.WithCancel(c.t.Context())
-	c.lanes.Go(c.clear)
+	var clearing sync.WaitGroup
+	end := make(chan struct{})
+	clearing.Go(func() { c.clear(end) })
 	c.begin()
 	time.Sleep(300 * time.Millisecond)
 	c.driver.PeerUp(honest, wire.Hello{Base: 1, Tip: chainBlocks})
@@ -103,6 +108,8 @@ func (c *crowd) run(upto uint64, stop bool) {
 	}
 	silence()
 	c.lanes.Wait()
+	close(end)
+	clearing.Wait()
 	for _, id := range []wire.PeerID{"a", "b", "c", "d", "e", honest} {
 		c.driver.PeerDown(id)
 	}

@@ -52,7 +52,7 @@ func (d *Driver) take(from wire.PeerID, m message.Message) error {
 		return d.onShards(from, m)
 	case *message.Ask:
 		d.onAsk(from, m)
-	case *message.Enough, *message.Got:
+	case *message.Enough, *message.Got, *message.Stripes, *message.Graft, *message.Need, *message.Have:
 		d.toCore(from, m)
 	case *message.GetRange:
 		d.onGetRange(from, m)

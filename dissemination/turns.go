@@ -63,7 +63,7 @@ func gap(m message.Message, bytes int) time.Duration {
 		d = evidenceGap
 	case *message.Ask:
 		d = fetchGap
-	case *message.Enough, *message.Got:
+	case *message.Enough, *message.Got, *message.Stripes, *message.Graft, *message.Need, *message.Have:
 		d = tipGap
 	case *message.Part, *message.Chunk, *message.Shards, *message.Txs: // answers: more than was asked for is charged
 		return 0

@@ -264,6 +264,11 @@ func TestHostsInVirtualTime(t *testing.T) {
 			if got := len(n.Neighbours()); got != 4 {
 				t.Fatalf("%s has %d neighbours, want 4\n%s", n.ID().Short(), got, n.logs)
 			}
+			for _, p := range n.Neighbours() {
+				if rtt := n.RTT(p); rtt < 40*time.Millisecond || rtt > 60*time.Millisecond {
+					t.Errorf("the round trip from %s to %s is %s, want 40 ms and a little more", n.ID().Short(), p.Short(), rtt)
+				}
+			}
 		}
 		w.sendAll(t, "before ")
 		time.Sleep(5 * time.Second)

@@ -19,6 +19,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/libp2p/go-libp2p/p2p/net/swarm"
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/quic-go/quic-go"
 
 	"grapevine/block"
 	"grapevine/internal/logline"
@@ -352,6 +353,19 @@ func (h *Host) Queued(to wire.PeerID, lane wire.Lane) int {
 		return 0
 	}
 	return l.out[lane].size()
+}
+
+// RTT returns the shortest round trip that the connection to a peer has seen; zero: it does
+// not tell.
+func (h *Host) RTT(p wire.PeerID) time.Duration {
+	h.mu.RLock()
+	l := h.neighbours[p]
+	h.mu.RUnlock()
+	var c *quic.Conn
+	if l == nil || !l.conn.As(&c) {
+		return 0
+	}
+	return c.ConnectionStats().MinRTT
 }
 
 // shed lets go of the neighbour whose queues hold the most, one at a time: what a peer

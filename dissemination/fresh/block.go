@@ -210,11 +210,8 @@ func (e *Engine) atHeight(height uint64) *entry {
 	return nil
 }
 
-// Shards says whether a block that is made here goes as shards: it is coded, and the network
-// is one in which all are neighbours of all.
-func (e *Engine) Shards(d message.Block) bool {
-	return d.Coded() && max(e.members, len(e.peers)+1) <= everybody
-}
+// Shards says whether a block that is made here goes as shards.
+func (e *Engine) Shards(d message.Block) bool { return d.Coded() }
 
 // ByShards says whether a known block comes as shards, or came so.
 func (e *Engine) ByShards(id block.ID) bool {

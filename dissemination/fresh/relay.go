@@ -87,9 +87,9 @@ func (b *entry) announcement() *message.Announce {
 	return &message.Announce{Block: b.block, Hop: hop, Complete: b.whole(), Listed: !b.shards, Coming: b.coming}
 }
 
-// besides is how many neighbours a coded block's announcement goes to that came from the producer:
-// it tells all of its neighbours, so that this is for those that it has not met, or that it
-// did not reach (a guess).
+// besides is how many neighbours a coded block's announcement goes to that came from the producer,
+// where all are neighbours of all: it tells everybody, so that this is for those that it has
+// not met, or that it did not reach (a guess).
 const besides = 3
 
 // relays returns to how many neighbours a block's announcement goes.
@@ -99,7 +99,7 @@ func (e *Engine) relays(b *entry, from wire.PeerID) int {
 		return e.fanout()
 	case b.facts.Via == arrival.Own:
 		return len(e.peers)
-	case from == e.cfg.Producer:
+	case from == e.cfg.Producer && max(e.members, len(e.peers)+1) <= everybody:
 		return besides
 	}
 	return e.fanout()

@@ -21,6 +21,10 @@ func (*Shards) Lane() wire.Lane    { return wire.Bodies }
 func (*Ask) Lane() wire.Lane       { return wire.Bodies }
 func (*Enough) Lane() wire.Lane    { return wire.Bodies }
 func (*Got) Lane() wire.Lane       { return wire.Bodies }
+func (*Stripes) Lane() wire.Lane   { return wire.Bodies }
+func (*Graft) Lane() wire.Lane     { return wire.Bodies }
+func (*Need) Lane() wire.Lane      { return wire.Bodies }
+func (*Have) Lane() wire.Lane      { return wire.Bodies }
 func (*GetRange) Lane() wire.Lane  { return wire.Catchup }
 func (*Chunk) Lane() wire.Lane     { return wire.Catchup }
 func (*Inventory) Lane() wire.Lane { return wire.Txs }
@@ -39,6 +43,10 @@ func (*Shards) Kind() string    { return "shards" }
 func (*Ask) Kind() string       { return "ask" }
 func (*Enough) Kind() string    { return "enough" }
 func (*Got) Kind() string       { return "got" }
+func (*Stripes) Kind() string   { return "stripes" }
+func (*Graft) Kind() string     { return "graft" }
+func (*Need) Kind() string      { return "need" }
+func (*Have) Kind() string      { return "have" }
 func (*GetRange) Kind() string  { return "get-range" }
 func (*Chunk) Kind() string     { return "chunk" }
 func (*Inventory) Kind() string { return "inventory" }
@@ -92,7 +100,7 @@ func (m *Part) envelope() proto.Message {
 
 func (m *Shards) envelope() proto.Message {
 	return &pb.Bodies{Message: &pb.Bodies_Shards{Shards: &pb.Shards{
-		Block: m.Ref, Body: m.Body, First: uint32(m.Span.First), Leaves: uint32(m.Span.Leaves), Data: m.Data, Proof: packNodes(m.Proof), Pass: m.Pass,
+		Block: m.Ref, Body: m.Body, First: uint32(m.Span.First), Leaves: uint32(m.Span.Leaves), Data: m.Data, Proof: packNodes(m.Proof), Pass: m.Pass, Striped: m.Striped,
 	}}}
 }
 
@@ -104,6 +112,22 @@ func (m *Ask) envelope() proto.Message {
 
 func (m *Got) envelope() proto.Message {
 	return &pb.Bodies{Message: &pb.Bodies_Got{Got: &pb.Got{Block: m.Ref, Body: m.Body, First: uint32(m.First)}}}
+}
+
+func (m *Stripes) envelope() proto.Message {
+	return &pb.Bodies{Message: &pb.Bodies_Stripes{Stripes: &pb.Stripes{Ages: m.Ages[:], Load: uint32(m.Load)}}}
+}
+
+func (m *Graft) envelope() proto.Message {
+	return &pb.Bodies{Message: &pb.Bodies_Graft{Graft: &pb.Graft{Stripes: m.Stripes, Prune: m.Prune, Urgent: m.Urgent}}}
+}
+
+func (m *Need) envelope() proto.Message {
+	return &pb.Bodies{Message: &pb.Bodies_Need{Need: &pb.Need{Block: m.Ref, Body: m.Body, Leaves: packRuns(m.Leaves)}}}
+}
+
+func (m *Have) envelope() proto.Message {
+	return &pb.Bodies{Message: &pb.Bodies_Have{Have: &pb.Have{Block: m.Ref, Body: m.Body, Leaves: packRuns(m.Leaves)}}}
 }
 
 func (m *Enough) envelope() proto.Message {

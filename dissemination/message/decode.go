@@ -43,10 +43,15 @@ func (d Decoder) Decode(lane wire.Lane, b []byte) (Message, error) {
 			}},
 			{decodeShards, []wire.FieldRule{
 				fixed64(1), varint(2, 1), varint(3, maxLeaves), varint(4, maxLeaves), field(5, ShardBytes), field(6, 32*maxShardProof), varint(7, 1),
+				varint(8, 1),
 			}},
 			{decodeAsk, []wire.FieldRule{fixed64(1), varint(2, 1), field(3, 6*MaxRuns), varint(4, uint64(MaxWait/time.Millisecond))}},
 			{decodeEnough, []wire.FieldRule{fixed64(1), varint(2, maxLeaves), field(3, 6*MaxRuns)}},
 			{decodeGot, []wire.FieldRule{fixed64(1), varint(2, 1), varint(3, maxLeaves)}},
+			{decodeStripes, []wire.FieldRule{field(1, NumStripes), varint(2, maxLoad)}},
+			{decodeGraft, []wire.FieldRule{fixed64(1), fixed64(2), varint(3, 1)}},
+			{decodeNeed, []wire.FieldRule{fixed64(1), varint(2, 1), field(3, 6*MaxRuns)}},
+			{decodeHave, []wire.FieldRule{fixed64(1), varint(2, 1), field(3, 6*MaxRuns)}},
 		}
 	case wire.Catchup:
 		maxBlock := uint64(block.SignedHeaderSize + l.MaxBodyBytes)
@@ -233,7 +238,7 @@ func decodeShards(b []byte, _ block.Limits) (Message, error) {
 		nodes[i] = id
 	}
 	return &Shards{
-		Ref: m.Block, Body: m.Body, Span: coding.Span{First: int(m.First), Leaves: int(m.Leaves)}, Pass: m.Pass,
+		Ref: m.Block, Body: m.Body, Span: coding.Span{First: int(m.First), Leaves: int(m.Leaves)}, Pass: m.Pass, Striped: m.Striped,
 		Bytes: len(m.Data), Hashes: len(nodes), Data: m.Data, Proof: nodes,
 	}, nil
 }
@@ -263,6 +268,54 @@ func decodeGot(b []byte, _ block.Limits) (Message, error) {
 	var m pb.Got
 	err := unmarshal(b, &m)
 	return &Got{Ref: m.Block, Body: m.Body, First: int(m.First)}, err
+}
+
+// maxLoad bounds what a Stripes says of its sender's receivers: all stripes to as many as a
+// peer may have for neighbours, and many more.
+const maxLoad = 1 << 16
+
+func decodeStripes(b []byte, _ block.Limits) (Message, error) {
+	var m pb.Stripes
+	if err := unmarshal(b, &m); err != nil {
+		return nil, err
+	}
+	if len(m.Ages) != NumStripes {
+		return nil, malformed("ages of %d stripes, want %d", len(m.Ages), NumStripes)
+	}
+	return &Stripes{Ages: Ages(m.Ages), Load: int(m.Load)}, nil
+}
+
+func decodeGraft(b []byte, _ block.Limits) (Message, error) {
+	var m pb.Graft
+	err := unmarshal(b, &m)
+	if err == nil && (m.Stripes|m.Prune == 0 || m.Stripes&m.Prune != 0) {
+		err = malformed("stripes %x are grafted and %x pruned", m.Stripes, m.Prune)
+	}
+	return &Graft{Stripes: m.Stripes, Prune: m.Prune, Urgent: m.Urgent}, err
+}
+
+func decodeNeed(b []byte, _ block.Limits) (Message, error) {
+	var m pb.Need
+	if err := unmarshal(b, &m); err != nil {
+		return nil, err
+	}
+	runs, err := unpackRuns(m.Leaves)
+	if err == nil && len(runs) == 0 {
+		err = malformed("it needs nothing")
+	}
+	return &Need{Ref: m.Block, Body: m.Body, Leaves: runs}, err
+}
+
+func decodeHave(b []byte, _ block.Limits) (Message, error) {
+	var m pb.Have
+	if err := unmarshal(b, &m); err != nil {
+		return nil, err
+	}
+	runs, err := unpackRuns(m.Leaves)
+	if err == nil && len(runs) == 0 {
+		err = malformed("it has nothing")
+	}
+	return &Have{Ref: m.Block, Body: m.Body, Leaves: runs}, err
 }
 
 func decodeGetRange(b []byte, _ block.Limits) (Message, error) {

@@ -143,12 +143,13 @@ type Part struct {
 // Shards is leaves of a coded string of a block, or, without Bytes, word that its sender has
 // not got them.
 type Shards struct {
-	Ref    uint64
-	Body   bool // else of the list
-	Span   coding.Span
-	Pass   bool // the producer wants them to be passed on
-	Bytes  int  // of the leaves
-	Hashes int  // of the proof
+	Ref     uint64
+	Body    bool // else of the list
+	Span    coding.Span
+	Pass    bool // the producer wants them to be passed on to everybody
+	Striped bool // they go along their stripe
+	Bytes   int  // of the leaves
+	Hashes  int  // of the proof
 
 	Data  []byte        // attached
 	Proof []coding.Hash // attached
@@ -177,6 +178,47 @@ type Enough struct {
 	Ref    uint64
 	Lacked int   // symbols of the body that its pool did not have
 	Absent []Run // leaves of those announced that had not come by then
+}
+
+// NumStripes is into how many stripes the leaves of a block are divided, where peers are not
+// neighbours of all.
+const NumStripes = 64
+
+// Ages is how long a leaf is on its way to a peer along each stripe, in units of AgeUnit.
+type Ages [NumStripes]uint8
+
+const (
+	// AgeUnit is the unit of Ages.
+	AgeUnit = 4 * time.Millisecond
+	// NoAge is the age of a stripe of which nothing comes.
+	NoAge = 255
+)
+
+// Stripes tells how the stripes come to the sender.
+type Stripes struct {
+	Ages Ages
+	Load int // how many receivers it has, of all stripes
+}
+
+// Graft makes its sender a receiver of stripes, or ends that. Stripe s is bit s.
+type Graft struct {
+	Stripes uint64 // that it wants to get from here on
+	Prune   uint64 // of which it gets, or gives, no more
+	Urgent  bool   // it has lost several senders of one
+}
+
+// Need tells neighbours which leaves of a coded string of a block its sender lacks.
+type Need struct {
+	Ref    uint64
+	Body   bool // else of the list
+	Leaves []Run
+}
+
+// Have tells who needs leaves of a coded string which of them its sender has.
+type Have struct {
+	Ref    uint64
+	Body   bool // else of the list
+	Leaves []Run
 }
 
 // GetRange asks for the blocks from From to Upto, at least one and then at most

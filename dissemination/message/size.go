@@ -45,7 +45,7 @@ func (m *Part) size() int {
 
 func (m *Shards) size() int {
 	return sizeOfFixed64(m.Ref) + sizeOfTruth(m.Body) + sizeOfNumber(uint64(m.Span.First)) + sizeOfNumber(uint64(m.Span.Leaves)) +
-		sizeOfBytes(m.Bytes) + sizeOfBytes(32*m.Hashes) + sizeOfTruth(m.Pass)
+		sizeOfBytes(m.Bytes) + sizeOfBytes(32*m.Hashes) + sizeOfTruth(m.Pass) + sizeOfTruth(m.Striped)
 }
 
 func (m *Ask) size() int {
@@ -54,6 +54,20 @@ func (m *Ask) size() int {
 
 func (m *Got) size() int {
 	return sizeOfFixed64(m.Ref) + sizeOfTruth(m.Body) + sizeOfNumber(uint64(m.First))
+}
+
+func (m *Stripes) size() int { return sizeOfBytes(len(m.Ages)) + sizeOfNumber(uint64(m.Load)) }
+
+func (m *Graft) size() int {
+	return sizeOfFixed64(m.Stripes) + sizeOfFixed64(m.Prune) + sizeOfTruth(m.Urgent)
+}
+
+func (m *Need) size() int {
+	return sizeOfFixed64(m.Ref) + sizeOfTruth(m.Body) + sizeOfBytes(len(packRuns(m.Leaves)))
+}
+
+func (m *Have) size() int {
+	return sizeOfFixed64(m.Ref) + sizeOfTruth(m.Body) + sizeOfBytes(len(packRuns(m.Leaves)))
 }
 
 func (m *Enough) size() int {

@@ -72,7 +72,7 @@ func New(cfg Config, seed uint64, now time.Time, tip block.Tip) *Peer {
 // ends with.
 func (p *Peer) PeerUp(now time.Time, id wire.PeerID, tip, base uint64) {
 	p.fresh.PeerUp(now, id, tip)
-	p.spread.PeerUp(id)
+	p.spread.PeerUp(now, id)
 	if p.catchup != nil {
 		p.catchup.PeerUp(now, id, tip, base)
 	}
@@ -112,6 +112,9 @@ func (p *Peer) Members(n int) {
 	p.fresh.Members(n)
 	p.spread.Members(n)
 }
+
+// Distance tells how long a packet is on its way to a neighbour.
+func (p *Peer) Distance(id wire.PeerID, way time.Duration) { p.spread.Distance(id, way) }
 
 // Poll asks some neighbours how far they are, so that Lag can tell.
 func (p *Peer) Poll(now time.Time) { p.fresh.Poll(now) }
@@ -154,6 +157,14 @@ func (p *Peer) Receive(now time.Time, from wire.PeerID, m message.Message, held 
 		p.spread.Enough(now, from, m)
 	case *message.Got:
 		p.spread.Got(now, from, m)
+	case *message.Stripes:
+		p.spread.Stripes(now, from, m)
+	case *message.Graft:
+		p.spread.Graft(now, from, m)
+	case *message.Need:
+		p.spread.Need(now, from, m)
+	case *message.Have:
+		p.spread.Have(now, from, m)
 	case *message.Chunk:
 		if p.catchup != nil {
 			p.catchup.Came(now, from, m)
@@ -195,7 +206,7 @@ func (p *Peer) Dropped(now time.Time, to wire.PeerID, m message.Message) {
 		p.RangeFailed(now, to, m.Number)
 	case *message.Shards:
 		p.spread.Dropped(to, m)
-	case *message.Announce, *message.Pull, *message.Tip, *message.Part, *message.Chunk, *message.Enough, *message.Got,
+	case *message.Announce, *message.Pull, *message.Tip, *message.Part, *message.Chunk, *message.Enough, *message.Got, *message.Stripes, *message.Graft, *message.Need, *message.Have,
 		*message.Evidence, *message.Ordering, *message.Inventory, *message.Want, *message.Txs: // repaired by pulls and time-outs
 	}
 }

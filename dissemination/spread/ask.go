@@ -18,6 +18,7 @@ type ask struct {
 	left     int    // how many
 	sent     time.Time
 	answered bool
+	patience time.Duration // between two parts of the answer
 	deadline time.Time
 }
 
@@ -50,6 +51,9 @@ func (s *Spreader) want(now time.Time, b *entry) {
 		c = b.list
 	}
 	if c.whole || c.rebuilding {
+		return
+	}
+	if s.mend(now, b, c) {
 		return
 	}
 	asked, flying := newBitset(c.g.Leaves()), 0
@@ -142,7 +146,7 @@ func (s *Spreader) targets(b *entry, c *code, leaves int) (to []wire.PeerID, eac
 		return s.byID[p] != nil && !b.tried[p] && !slices.ContainsFunc(b.asks, func(a *ask) bool { return a.to == p && a.body == (c == b.body) })
 	}
 	producer := s.cfg.Producer
-	if b.coming > 0 && s.byID[producer] != nil && !b.tried[producer] {
+	if s.mesh() && b.coming > 0 && s.byID[producer] != nil && !b.tried[producer] {
 		if !free(producer) { // it has been asked, and what it sends comes by others
 			return nil, 0
 		}
@@ -179,7 +183,7 @@ func (s *Spreader) targets(b *entry, c *code, leaves int) (to []wire.PeerID, eac
 }
 
 func (s *Spreader) ask(now time.Time, b *entry, c *code, to wire.PeerID, leaves []int) {
-	a := &ask{to: to, body: c == b.body, leaves: newBitset(c.g.Leaves()), sent: now, deadline: now.Add(s.patience)}
+	a := &ask{to: to, body: c == b.body, leaves: newBitset(c.g.Leaves()), sent: now, patience: s.patience, deadline: now.Add(s.patience)}
 	m := &message.Ask{Ref: b.block.Ref(), Body: a.body, Wait: s.patience}
 	for _, leaf := range leaves {
 		if m.Leaves = appendRun(m.Leaves, leaf); len(m.Leaves) > message.MaxRuns {
@@ -214,7 +218,7 @@ func (s *Spreader) answered(now time.Time, b *entry, m *message.Shards) {
 			a.answered = true
 			s.learn(now.Sub(a.sent))
 		}
-		a.deadline = now.Add(s.patience)
+		a.deadline = now.Add(a.patience)
 		return a.left == 0
 	})
 }
@@ -265,6 +269,7 @@ func (s *Spreader) expireAsks(now time.Time, b *entry) {
 			return false
 		}
 		s.stats.Timeouts++
+		b.repair.offers = slices.DeleteFunc(b.repair.offers, func(o offer) bool { return o.from.id == a.to }) // it has not kept its word
 		if b.again++; a.to != s.cfg.Producer || b.coming == 0 || b.again >= mostAgain {
 			b.try(now, a.to)
 		}

@@ -243,7 +243,7 @@ func TestNothingIsOwedWhenRelaysGo(t *testing.T) {
 	if s.pacer.bytes != 0 || len(s.pacer.queue) > 0 {
 		t.Errorf("%d bytes are on their way, %d parcels wait", s.pacer.bytes, len(s.pacer.queue))
 	}
-	s.PeerUp("p00")
+	s.PeerUp(start, "p00")
 	last := d.BodyCode.DataLeaves() - 1
 	s.Asked(at(9000), "p00", &message.Ask{Ref: d.Ref(), Body: true, Leaves: []message.Run{{First: last, Count: 1}}, Wait: time.Second})
 	s.Tick(at(9000).Add(gather))

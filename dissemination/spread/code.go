@@ -121,7 +121,8 @@ type entry struct {
 	again   int // questions that were not answered in time
 	waiters []*waiter
 
-	own *own // it was made here
+	own    *own // it was made here
+	repair repair
 
 	shards  int
 	brought map[wire.PeerID]int
@@ -183,6 +184,7 @@ func (b *entry) dropPeer(p wire.PeerID) {
 		delete(b.own.given, p)
 	}
 	delete(b.tried, p)
+	b.repair.forget(p)
 	delete(b.complete, p)
 	b.heard = slices.DeleteFunc(b.heard, func(q wire.PeerID) bool { return q == p })
 	b.asks = slices.DeleteFunc(b.asks, func(a *ask) bool { return a.to == p })
@@ -190,7 +192,7 @@ func (b *entry) dropPeer(p wire.PeerID) {
 }
 
 func (b *entry) deadline() time.Time {
-	at := b.askAt
+	at := earliest(b.askAt, b.repair.haveAt)
 	if b.own != nil {
 		at = earliest(at, b.own.gatherAt)
 	}

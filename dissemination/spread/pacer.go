@@ -53,15 +53,18 @@ type parcel struct {
 	at     *neighbour // whose flying it is part of; nil: nobody's
 	to     wire.PeerID
 	sent   time.Time
-	burst  bool // it was sent at once with others,
-	ahead  int  // of which so many bytes went before
-	landed bool // it takes no room of the window any more
+	base   time.Duration // how long word of it takes at least; zero: not known
+	burst  bool          // it was sent at once with others,
+	ahead  int           // of which so many bytes went before
+	landed bool          // it takes no room of the window any more
 }
 
 // chunk is parcels for one relay, in order.
 type chunk struct {
 	parcels []*parcel
 	to      wire.PeerID // empty until the first goes
+	striped bool        // they are of a stripe, and go along it
+	stripe  int
 }
 
 // count makes the parcel part of what a neighbour is to get, and of nobody else's.
@@ -88,7 +91,7 @@ type pacer struct {
 	flying []*parcel // in the order in which they went
 	bytes  int       // of these, but for those that are lost or late
 	window int
-	// What relays take to say that shards came (RFC 6298 §2).
+	// What relays take to say that shards came, beyond their shortest times (RFC 6298 §2).
 	mean, deviation time.Duration
 
 	rate   float64   // bytes a second,
@@ -104,7 +107,8 @@ type pacer struct {
 	pumpAt   time.Time     // when to send more; zero: when something has arrived
 }
 
-// wait is how long a relay may take to say that it has shards, and others to get them of it.
+// wait is how long a relay may take, beyond its shortest time, to say that it has shards, and
+// others to get them of it.
 func (p *pacer) wait() time.Duration {
 	if p.mean == 0 {
 		return firstRetry
@@ -112,8 +116,9 @@ func (p *pacer) wait() time.Duration {
 	return p.mean + max(leastRetry, 4*p.deviation)
 }
 
-// heard takes in what a relay took.
+// heard takes in what a relay took beyond that.
 func (p *pacer) heard(took time.Duration) {
+	took = max(took, 1)
 	if p.mean == 0 {
 		p.mean, p.deviation = took, took/2
 		return
@@ -126,11 +131,18 @@ func (p *pacer) heard(took time.Duration) {
 // relay, and in any case not in the uplink's queue.
 func (p *pacer) late(now time.Time) {
 	for _, x := range p.flying {
-		if p.mean == 0 || now.Sub(x.sent) < p.mean+max(standing, 2*p.deviation) {
-			return
+		if at := p.lateAt(x); !at.IsZero() && !at.After(now) {
+			p.land(x)
 		}
-		p.land(x)
 	}
+}
+
+// lateAt returns when a parcel should have been heard of; zero: nobody knows, or it was.
+func (p *pacer) lateAt(x *parcel) time.Time {
+	if p.mean == 0 || x.landed {
+		return time.Time{}
+	}
+	return x.sent.Add(x.base + p.mean + max(standing, 2*p.deviation))
 }
 
 func (p *pacer) land(x *parcel) {
@@ -164,7 +176,7 @@ func (s *Spreader) pump(now time.Time) {
 		p.free = p.free.Add(time.Duration(float64(x.size) / p.pace() * float64(time.Second)))
 		n := s.byID[x.chunk.to]
 		if n == nil || n.relay.silent {
-			if n = s.nextRelay(x.b); n == nil { // there is nobody
+			if n = s.relayFor(x); n == nil { // there is nobody
 				for _, y := range p.queue {
 					y.count(nil)
 					y.each(func(k giving) { y.b.own.out[k]-- })
@@ -181,7 +193,7 @@ func (s *Spreader) pump(now time.Time) {
 			x.msg.Hashes = x.b.code(x.msg.Body).g.ProofLen(x.msg.Span)
 		}
 		p.queue = p.queue[1:]
-		x.to, x.sent = n.id, now
+		x.to, x.sent, x.base = n.id, now, n.relay.base
 		p.bytes += x.size
 		p.flying = append(p.flying, x)
 		x.each(func(k giving) {
@@ -199,6 +211,21 @@ func (p *pacer) begin(now time.Time) {
 	if len(p.queue) == 0 && !p.free.After(now) {
 		p.burst, p.before, p.points = 0, p.rate, nil
 	}
+}
+
+// relayFor returns who passes a parcel on.
+func (s *Spreader) relayFor(x *parcel) *neighbour {
+	if !x.chunk.striped {
+		return s.nextRelay(x.b)
+	}
+	t := &s.trees.of[x.chunk.stripe]
+	if len(t.children) == 0 || t.children[0].relay.silent {
+		s.assign()
+	}
+	if len(t.children) == 0 {
+		return nil
+	}
+	return t.children[0]
 }
 
 // nextRelay returns the neighbour with the least on its way to it, and of those the next in
@@ -252,7 +279,7 @@ func (s *Spreader) Got(now time.Time, from wire.PeerID, m *message.Got) {
 	p.land(x)
 	x.count(nil)
 	took := now.Sub(x.sent)
-	p.heard(took)
+	p.heard(took - x.base)
 	s.measure(now, n, x, took)
 	x.each(func(k giving) {
 		x.b.own.out[k]--
@@ -361,27 +388,29 @@ func (p *pacer) pace() float64 {
 func (s *Spreader) retryDue(now time.Time) {
 	p := &s.pacer
 	wait := p.wait()
-	lost := 0
-	for lost < len(p.flying) && !p.flying[lost].sent.Add(wait).After(now) {
-		x := p.flying[lost]
-		lost++
+	var lost []*parcel
+	p.flying = slices.DeleteFunc(p.flying, func(x *parcel) bool {
+		if x.sent.Add(x.base + wait).After(now) {
+			return false
+		}
+		lost = append(lost, x)
 		p.land(x)
 		x.count(nil)
 		if n := s.byID[x.to]; n != nil {
 			n.relay.silent = true
 		}
-	}
-	if lost == 0 {
+		return true
+	})
+	if len(lost) == 0 {
 		return
 	}
-	again := make([]*parcel, lost)
-	for i, x := range p.flying[:lost] {
+	again := make([]*parcel, len(lost))
+	for i, x := range lost {
 		m := *x.msg
-		again[i] = &parcel{b: x.b, msg: &m, chunk: &chunk{}, size: x.size}
+		again[i] = &parcel{b: x.b, msg: &m, chunk: &chunk{striped: x.chunk.striped, stripe: x.chunk.stripe}, size: x.size}
 		again[i].chunk.parcels = again[i : i+1]
 	}
 	p.queue = append(again, p.queue...)
-	p.flying = slices.Clone(p.flying[lost:])
 	s.pump(now)
 }
 
@@ -390,12 +419,11 @@ func (s *Spreader) pacerDeadline() time.Time {
 	if len(p.flying) == 0 {
 		return p.pumpAt
 	}
-	at := earliest(p.pumpAt, p.flying[0].sent.Add(p.wait()))
-	if len(p.queue) > 0 && p.mean > 0 {
-		for _, x := range p.flying {
-			if !x.landed {
-				return earliest(at, x.sent.Add(p.mean+max(standing, 2*p.deviation)))
-			}
+	at, wait := p.pumpAt, p.wait()
+	for _, x := range p.flying {
+		at = earliest(at, x.sent.Add(x.base+wait))
+		if len(p.queue) > 0 {
+			at = earliest(at, p.lateAt(x))
 		}
 	}
 	return at

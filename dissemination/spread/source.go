@@ -128,10 +128,54 @@ func (s *Spreader) relays(height uint64) (out []wire.PeerID) {
 	return out
 }
 
+// dealStripes queues leaves for the stripes that they are of, a span of each in turn.
+func (s *Spreader) dealStripes(b *entry, body bool, first, leaves int) {
+	level := 0
+	if leaves >= 4*stripes {
+		level = 1
+	}
+	var of [stripes][]*parcel
+	most := 0
+	g := b.code(body).g
+	for leaf := first; leaf < first+leaves; {
+		stripe := b.stripeOf(body, leaf)
+		span, l := coding.Span{}, level
+		for ok := false; !ok || span.First+span.Leaves > first+leaves || b.stripeOf(body, leaf+span.Leaves-1) != stripe; l-- {
+			span, ok = g.Span(leaf, l)
+		}
+		m := b.shardsOf(body, span, false)
+		m.Striped = true
+		c := &chunk{stripe: stripe, striped: true}
+		if n := len(of[stripe]); n > 0 {
+			if last := of[stripe][n-1].msg.Span; last.First+last.Leaves == leaf {
+				m.Hashes = g.FollowLen(span)
+			}
+			c = of[stripe][0].chunk
+		}
+		x := &parcel{b: b, msg: m, chunk: c, size: message.Size(m)}
+		c.parcels = append(c.parcels, x)
+		of[stripe] = append(of[stripe], x)
+		most = max(most, len(of[stripe]))
+		leaf += span.Leaves
+	}
+	for i := range most {
+		for _, list := range of {
+			if i < len(list) {
+				s.pacer.queue = append(s.pacer.queue, list[i])
+				b.own.queued(list[i])
+			}
+		}
+	}
+}
+
 // deal queues spans of leaves for the relays, in chunks that go to one relay each: of what
 // follows the first span of a chunk the proof is short. As many chunks as there are relays
 // go side by side.
 func (s *Spreader) deal(b *entry, body bool, first, leaves int) {
+	if !s.mesh() {
+		s.dealStripes(b, body, first, leaves)
+		return
+	}
 	g := b.code(body).g
 	level, spans := dealing(g, first, leaves, len(b.own.turns))
 	var chunks []*chunk
@@ -225,7 +269,7 @@ func (s *Spreader) give(now time.Time, b *entry) {
 			switch {
 			case len(from) == 0:
 			case o.out[k] > 0 && o.tries[k] < fewTries: // it comes
-			case o.tries[k] < fewTries && len(from) >= many && now.Sub(o.gotAt[k]) < s.pacer.wait(): // its relay passes it on
+			case o.tries[k] < fewTries && len(from) >= many && now.Sub(o.gotAt[k]) < s.pacer.base+s.pacer.wait(): // its relay passes it on
 			case o.tries[k] < fewTries && len(from) >= many:
 				to := from[(o.turn+leaf/2)%len(from)]
 				if passed[to] == nil {

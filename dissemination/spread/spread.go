@@ -62,6 +62,7 @@ type neighbour struct {
 	poorTill uint64 // it was a slow relay, and is none below that height
 	pause    int    // for how many blocks that was
 	relay    relay
+	branch   branch
 }
 
 // Spreader is the state of one peer's shards. It is not safe for concurrent use, starts no
@@ -80,6 +81,8 @@ type Spreader struct {
 	typical  time.Duration // what answers take, on average
 	model    model
 	pacer    pacer
+	trees    trees
+	gap      time.Duration   // between two shards of a stripe, on average
 	bases    []time.Duration // room for usual
 	effects  effect.List
 	stats    Stats
@@ -103,6 +106,7 @@ type Stats struct {
 	Timeouts uint64 // of these, without an answer in time
 	Refusals uint64 // of these, answered with no
 	Served   uint64 // messages with leaves sent in answer
+	Needs    uint64 // times that neighbours were told what is needed
 }
 
 // New makes the spreader of a peer.
@@ -113,6 +117,8 @@ func New(cfg Config, seed uint64) *Spreader {
 		patience: cmp.Or(cfg.Patience, DefaultPatience),
 	}
 	s.model.begin()
+	s.trees.begin()
+	s.gap = firstGap
 	s.pacer.window, s.pacer.rate = firstWindow, firstRate
 	return s
 }
@@ -127,10 +133,11 @@ func (s *Spreader) Stats() Stats { return s.stats }
 func (s *Spreader) Members(n int) { s.members = n }
 
 // PeerUp tells of a new active neighbour.
-func (s *Spreader) PeerUp(p wire.PeerID) {
+func (s *Spreader) PeerUp(now time.Time, p wire.PeerID) {
 	if i, found := s.find(p); !found {
 		n := &neighbour{id: p}
 		s.peers, s.byID[p] = slices.Insert(s.peers, i, n), n
+		s.plant(now, n)
 	}
 }
 
@@ -140,8 +147,10 @@ func (s *Spreader) PeerDown(now time.Time, p wire.PeerID) {
 	if !found {
 		return
 	}
+	n := s.peers[i]
 	s.peers = slices.Delete(s.peers, i, i+1)
 	delete(s.byID, p)
+	s.uproot(now, n)
 	s.forgetEarly(func(x early) bool { return x.from == p })
 	for _, b := range s.order {
 		b.dropPeer(p)
@@ -246,7 +255,7 @@ func (s *Spreader) Shards(now time.Time, from wire.PeerID, m *message.Shards) (n
 		}
 		return false
 	}
-	if m.Pass && from == s.cfg.Producer {
+	if (m.Pass || m.Striped) && from == s.cfg.Producer {
 		s.effects.Send(from, &message.Got{Ref: m.Ref, Body: m.Body, First: m.Span.First})
 	}
 	c := b.code(m.Body)
@@ -267,6 +276,7 @@ func (s *Spreader) Shards(now time.Time, from wire.PeerID, m *message.Shards) (n
 	b.brought[from]++
 	c.take(m.Span)
 	b.progress(now)
+	s.came(now, b, n, m)
 	s.answered(now, b, m)
 	s.pass(b, from, m)
 	s.serveWaiters(b)
@@ -274,10 +284,14 @@ func (s *Spreader) Shards(now time.Time, from wire.PeerID, m *message.Shards) (n
 	return true
 }
 
-// pass passes shards on that the producer sent for that, to all neighbours that may lack
-// them.
+// pass passes shards on: those that the producer sent for that to all neighbours that may lack
+// them, and all others to those that get their stripes from here.
 func (s *Spreader) pass(b *entry, from wire.PeerID, m *message.Shards) {
-	if from != s.cfg.Producer || !m.Pass || s.cfg.Silent {
+	if s.cfg.Silent {
+		return
+	}
+	if from != s.cfg.Producer || !m.Pass {
+		s.passDown(b, from, m)
 		return
 	}
 	var to []wire.PeerID
@@ -291,6 +305,28 @@ func (s *Spreader) pass(b *entry, from wire.PeerID, m *message.Shards) {
 		s.stats.Passed += uint64(len(to))
 		out := *m // as it came: who gets it knows what it followed
 		out.Pass = false
+		s.effects.Add(effect.Send{To: to, Msg: &out})
+	}
+}
+
+// passDown passes shards on to those that get their stripe from here.
+func (s *Spreader) passDown(b *entry, from wire.PeerID, m *message.Shards) {
+	var to []wire.PeerID
+	stripe := -1
+	for leaf := m.Span.First; leaf < m.Span.First+m.Span.Leaves; leaf++ {
+		if i := b.stripeOf(m.Body, leaf); i != stripe {
+			stripe = i
+			for _, n := range s.trees.of[i].children {
+				if n.id != from && !b.complete[n.id] && !slices.Contains(to, n.id) {
+					to = append(to, n.id)
+				}
+			}
+		}
+	}
+	if len(to) > 0 {
+		s.stats.Passed += uint64(len(to))
+		out := *m
+		out.Striped = true
 		s.effects.Add(effect.Send{To: to, Msg: &out})
 	}
 }
@@ -331,6 +367,9 @@ func (s *Spreader) Whole(now time.Time, id block.ID) {
 	b.body.fill()
 	b.asks, b.askAt = nil, time.Time{}
 	s.serveWaiters(b)
+	s.tellHave(b)
+	b.repair.offers = nil
+	s.fillStripes(now, b)
 	if s.cfg.Producer != s.cfg.Self && s.byID[s.cfg.Producer] != nil && b.coming > 0 {
 		s.effects.Send(s.cfg.Producer, &message.Enough{Ref: b.block.Ref(), Lacked: b.lacked, Absent: b.absent()})
 	}
@@ -387,7 +426,7 @@ func (s *Spreader) advance(now time.Time, b *entry) {
 
 // Deadline returns when Tick is due next; the zero time means never.
 func (s *Spreader) Deadline() (at time.Time) {
-	at = s.pacerDeadline()
+	at = earliest(s.pacerDeadline(), earliest(s.trees.tellAt, s.trees.growAt))
 	for _, b := range s.order {
 		at = earliest(at, b.deadline())
 	}
@@ -397,6 +436,12 @@ func (s *Spreader) Deadline() (at time.Time) {
 // Tick does what is due.
 func (s *Spreader) Tick(now time.Time) {
 	s.retryDue(now)
+	if due(s.trees.growAt, now) {
+		s.growTrees(now)
+	}
+	if due(s.trees.tellAt, now) {
+		s.tellStripes()
+	}
 	s.pump(now)
 	for _, b := range slices.Clone(s.order) {
 		if at := b.deadline(); !at.IsZero() && !at.After(now) {
@@ -408,6 +453,9 @@ func (s *Spreader) Tick(now time.Time) {
 func (s *Spreader) tickBlock(now time.Time, b *entry) {
 	if b.own != nil && due(b.own.gatherAt, now) {
 		s.give(now, b)
+	}
+	if due(b.repair.haveAt, now) {
+		s.tellHave(b)
 	}
 	s.expireWaiters(now, b)
 	s.expireAsks(now, b)

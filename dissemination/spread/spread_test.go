@@ -45,10 +45,10 @@ func described(t *testing.T, height uint64, bytes int) message.Block {
 func open(self wire.PeerID, n int) *Spreader {
 	s := New(Config{Self: self, Producer: producer}, 1)
 	for _, p := range names(n) {
-		s.PeerUp(p)
+		s.PeerUp(start, p)
 	}
 	if self != producer {
-		s.PeerUp(producer)
+		s.PeerUp(start, producer)
 	}
 	return s
 }

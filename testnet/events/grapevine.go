@@ -22,6 +22,7 @@ type core interface {
 	PeerUp(now time.Time, p wire.PeerID, tip, base uint64)
 	PeerDown(now time.Time, p wire.PeerID)
 	PeerTip(now time.Time, p wire.PeerID, height uint64)
+	Distance(p wire.PeerID, way time.Duration)
 	Members(n int)
 	Propose(now time.Time, d message.Block, txs []fresh.Pooled) bool
 	Receive(now time.Time, from wire.PeerID, m message.Message, held fresh.Held)
@@ -59,6 +60,7 @@ func grapevines(s scenario.Settings) (func(w *world, p *peer, seed uint64) mind,
 
 func (g *grapevine) peerUp(now time.Time, other *peer) {
 	g.core.PeerUp(now, other.id, other.tip.Height, base)
+	g.core.Distance(other.id, time.Duration(g.peer.flow(other.number).latency))
 }
 
 func (g *grapevine) peerDown(now time.Time, other *peer) { g.core.PeerDown(now, other.id) }
@@ -222,7 +224,7 @@ func (m spoken) arrive(w *world, from, to *peer) {
 			g.core.RangeBlock(w.time(), from.id, m.Number, w.blocks[m.Height-1].described)
 		}
 		return
-	case *message.Pull, *message.Tip, *message.Part, *message.Shards, *message.Ask, *message.Enough, *message.Got, *message.Evidence, *message.Ordering, *message.Inventory, *message.Want, *message.Txs:
+	case *message.Pull, *message.Tip, *message.Part, *message.Shards, *message.Ask, *message.Enough, *message.Got, *message.Stripes, *message.Graft, *message.Need, *message.Have, *message.Evidence, *message.Ordering, *message.Inventory, *message.Want, *message.Txs:
 	}
 	g.core.Receive(w.time(), from.id, m.Message, held)
 }

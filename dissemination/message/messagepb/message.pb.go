@@ -535,13 +535,14 @@ func (x *Part) GetRefused() bool {
 // Shards is leaves of a coded string of a block, with the proof that they are under its root.
 type Shards struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Block         uint64                 `protobuf:"fixed64,1,opt,name=block,proto3" json:"block,omitempty"`  // the first 8 bytes of its ID, little-endian
-	Body          bool                   `protobuf:"varint,2,opt,name=body,proto3" json:"body,omitempty"`     // else of its list
-	First         uint32                 `protobuf:"varint,3,opt,name=first,proto3" json:"first,omitempty"`   // number of the first leaf
-	Leaves        uint32                 `protobuf:"varint,4,opt,name=leaves,proto3" json:"leaves,omitempty"` // how many
-	Data          []byte                 `protobuf:"bytes,5,opt,name=data,proto3" json:"data,omitempty"`      // their bytes; none: the sender has not got them (in time)
-	Proof         []byte                 `protobuf:"bytes,6,opt,name=proof,proto3" json:"proof,omitempty"`    // 32 bytes each
-	Pass          bool                   `protobuf:"varint,7,opt,name=pass,proto3" json:"pass,omitempty"`     // the producer wants them to be passed on
+	Block         uint64                 `protobuf:"fixed64,1,opt,name=block,proto3" json:"block,omitempty"`    // the first 8 bytes of its ID, little-endian
+	Body          bool                   `protobuf:"varint,2,opt,name=body,proto3" json:"body,omitempty"`       // else of its list
+	First         uint32                 `protobuf:"varint,3,opt,name=first,proto3" json:"first,omitempty"`     // number of the first leaf
+	Leaves        uint32                 `protobuf:"varint,4,opt,name=leaves,proto3" json:"leaves,omitempty"`   // how many
+	Data          []byte                 `protobuf:"bytes,5,opt,name=data,proto3" json:"data,omitempty"`        // their bytes; none: the sender has not got them (in time)
+	Proof         []byte                 `protobuf:"bytes,6,opt,name=proof,proto3" json:"proof,omitempty"`      // 32 bytes each
+	Pass          bool                   `protobuf:"varint,7,opt,name=pass,proto3" json:"pass,omitempty"`       // the producer wants them to be passed on to everybody
+	Striped       bool                   `protobuf:"varint,8,opt,name=striped,proto3" json:"striped,omitempty"` // they go along their stripe
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -621,6 +622,13 @@ func (x *Shards) GetProof() []byte {
 func (x *Shards) GetPass() bool {
 	if x != nil {
 		return x.Pass
+	}
+	return false
+}
+
+func (x *Shards) GetStriped() bool {
+	if x != nil {
+		return x.Striped
 	}
 	return false
 }
@@ -816,6 +824,242 @@ func (x *Enough) GetAbsent() []byte {
 	return nil
 }
 
+// Need tells neighbours which leaves of a block the sender lacks, and Have answers which of these
+// its sender has, at once or when they come.
+type Need struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Block         uint64                 `protobuf:"fixed64,1,opt,name=block,proto3" json:"block,omitempty"`
+	Body          bool                   `protobuf:"varint,2,opt,name=body,proto3" json:"body,omitempty"`
+	Leaves        []byte                 `protobuf:"bytes,3,opt,name=leaves,proto3" json:"leaves,omitempty"` // as in Ask
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Need) Reset() {
+	*x = Need{}
+	mi := &file_dissemination_message_messagepb_message_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Need) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Need) ProtoMessage() {}
+
+func (x *Need) ProtoReflect() protoreflect.Message {
+	mi := &file_dissemination_message_messagepb_message_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Need.ProtoReflect.Descriptor instead.
+func (*Need) Descriptor() ([]byte, []int) {
+	return file_dissemination_message_messagepb_message_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *Need) GetBlock() uint64 {
+	if x != nil {
+		return x.Block
+	}
+	return 0
+}
+
+func (x *Need) GetBody() bool {
+	if x != nil {
+		return x.Body
+	}
+	return false
+}
+
+func (x *Need) GetLeaves() []byte {
+	if x != nil {
+		return x.Leaves
+	}
+	return nil
+}
+
+type Have struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Block         uint64                 `protobuf:"fixed64,1,opt,name=block,proto3" json:"block,omitempty"`
+	Body          bool                   `protobuf:"varint,2,opt,name=body,proto3" json:"body,omitempty"`
+	Leaves        []byte                 `protobuf:"bytes,3,opt,name=leaves,proto3" json:"leaves,omitempty"` // as in Ask
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Have) Reset() {
+	*x = Have{}
+	mi := &file_dissemination_message_messagepb_message_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Have) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Have) ProtoMessage() {}
+
+func (x *Have) ProtoReflect() protoreflect.Message {
+	mi := &file_dissemination_message_messagepb_message_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Have.ProtoReflect.Descriptor instead.
+func (*Have) Descriptor() ([]byte, []int) {
+	return file_dissemination_message_messagepb_message_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *Have) GetBlock() uint64 {
+	if x != nil {
+		return x.Block
+	}
+	return 0
+}
+
+func (x *Have) GetBody() bool {
+	if x != nil {
+		return x.Body
+	}
+	return false
+}
+
+func (x *Have) GetLeaves() []byte {
+	if x != nil {
+		return x.Leaves
+	}
+	return nil
+}
+
+// Stripes tells how long a leaf is on its way to the sender, along each stripe.
+type Stripes struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Ages          []byte                 `protobuf:"bytes,1,opt,name=ages,proto3" json:"ages,omitempty"`  // a byte each, in units of 4 ms; 255: none comes
+	Load          uint32                 `protobuf:"varint,2,opt,name=load,proto3" json:"load,omitempty"` // how many receivers it has, of all stripes
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Stripes) Reset() {
+	*x = Stripes{}
+	mi := &file_dissemination_message_messagepb_message_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Stripes) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Stripes) ProtoMessage() {}
+
+func (x *Stripes) ProtoReflect() protoreflect.Message {
+	mi := &file_dissemination_message_messagepb_message_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Stripes.ProtoReflect.Descriptor instead.
+func (*Stripes) Descriptor() ([]byte, []int) {
+	return file_dissemination_message_messagepb_message_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *Stripes) GetAges() []byte {
+	if x != nil {
+		return x.Ages
+	}
+	return nil
+}
+
+func (x *Stripes) GetLoad() uint32 {
+	if x != nil {
+		return x.Load
+	}
+	return 0
+}
+
+// Graft makes the sender a receiver of stripes, or ends that. Stripe s is bit s.
+type Graft struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Stripes       uint64                 `protobuf:"fixed64,1,opt,name=stripes,proto3" json:"stripes,omitempty"` // that it wants to get from here on
+	Prune         uint64                 `protobuf:"fixed64,2,opt,name=prune,proto3" json:"prune,omitempty"`     // of which it gets, or gives, no more
+	Urgent        bool                   `protobuf:"varint,3,opt,name=urgent,proto3" json:"urgent,omitempty"`    // it has lost several senders of one
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Graft) Reset() {
+	*x = Graft{}
+	mi := &file_dissemination_message_messagepb_message_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Graft) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Graft) ProtoMessage() {}
+
+func (x *Graft) ProtoReflect() protoreflect.Message {
+	mi := &file_dissemination_message_messagepb_message_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Graft.ProtoReflect.Descriptor instead.
+func (*Graft) Descriptor() ([]byte, []int) {
+	return file_dissemination_message_messagepb_message_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *Graft) GetStripes() uint64 {
+	if x != nil {
+		return x.Stripes
+	}
+	return 0
+}
+
+func (x *Graft) GetPrune() uint64 {
+	if x != nil {
+		return x.Prune
+	}
+	return 0
+}
+
+func (x *Graft) GetUrgent() bool {
+	if x != nil {
+		return x.Urgent
+	}
+	return false
+}
+
 // Bodies is what a frame of the bodies lane holds.
 type Bodies struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -827,6 +1071,10 @@ type Bodies struct {
 	//	*Bodies_Ask
 	//	*Bodies_Enough
 	//	*Bodies_Got
+	//	*Bodies_Stripes
+	//	*Bodies_Graft
+	//	*Bodies_Need
+	//	*Bodies_Have
 	Message       isBodies_Message `protobuf_oneof:"message"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -834,7 +1082,7 @@ type Bodies struct {
 
 func (x *Bodies) Reset() {
 	*x = Bodies{}
-	mi := &file_dissemination_message_messagepb_message_proto_msgTypes[10]
+	mi := &file_dissemination_message_messagepb_message_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -846,7 +1094,7 @@ func (x *Bodies) String() string {
 func (*Bodies) ProtoMessage() {}
 
 func (x *Bodies) ProtoReflect() protoreflect.Message {
-	mi := &file_dissemination_message_messagepb_message_proto_msgTypes[10]
+	mi := &file_dissemination_message_messagepb_message_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -859,7 +1107,7 @@ func (x *Bodies) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Bodies.ProtoReflect.Descriptor instead.
 func (*Bodies) Descriptor() ([]byte, []int) {
-	return file_dissemination_message_messagepb_message_proto_rawDescGZIP(), []int{10}
+	return file_dissemination_message_messagepb_message_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Bodies) GetMessage() isBodies_Message {
@@ -923,6 +1171,42 @@ func (x *Bodies) GetGot() *Got {
 	return nil
 }
 
+func (x *Bodies) GetStripes() *Stripes {
+	if x != nil {
+		if x, ok := x.Message.(*Bodies_Stripes); ok {
+			return x.Stripes
+		}
+	}
+	return nil
+}
+
+func (x *Bodies) GetGraft() *Graft {
+	if x != nil {
+		if x, ok := x.Message.(*Bodies_Graft); ok {
+			return x.Graft
+		}
+	}
+	return nil
+}
+
+func (x *Bodies) GetNeed() *Need {
+	if x != nil {
+		if x, ok := x.Message.(*Bodies_Need); ok {
+			return x.Need
+		}
+	}
+	return nil
+}
+
+func (x *Bodies) GetHave() *Have {
+	if x != nil {
+		if x, ok := x.Message.(*Bodies_Have); ok {
+			return x.Have
+		}
+	}
+	return nil
+}
+
 type isBodies_Message interface {
 	isBodies_Message()
 }
@@ -951,6 +1235,22 @@ type Bodies_Got struct {
 	Got *Got `protobuf:"bytes,6,opt,name=got,proto3,oneof"`
 }
 
+type Bodies_Stripes struct {
+	Stripes *Stripes `protobuf:"bytes,7,opt,name=stripes,proto3,oneof"`
+}
+
+type Bodies_Graft struct {
+	Graft *Graft `protobuf:"bytes,8,opt,name=graft,proto3,oneof"`
+}
+
+type Bodies_Need struct {
+	Need *Need `protobuf:"bytes,9,opt,name=need,proto3,oneof"`
+}
+
+type Bodies_Have struct {
+	Have *Have `protobuf:"bytes,10,opt,name=have,proto3,oneof"`
+}
+
 func (*Bodies_Fetch) isBodies_Message() {}
 
 func (*Bodies_Part) isBodies_Message() {}
@@ -962,6 +1262,14 @@ func (*Bodies_Ask) isBodies_Message() {}
 func (*Bodies_Enough) isBodies_Message() {}
 
 func (*Bodies_Got) isBodies_Message() {}
+
+func (*Bodies_Stripes) isBodies_Message() {}
+
+func (*Bodies_Graft) isBodies_Message() {}
+
+func (*Bodies_Need) isBodies_Message() {}
+
+func (*Bodies_Have) isBodies_Message() {}
 
 // GetRange asks for a range of blocks.
 type GetRange struct {
@@ -976,7 +1284,7 @@ type GetRange struct {
 
 func (x *GetRange) Reset() {
 	*x = GetRange{}
-	mi := &file_dissemination_message_messagepb_message_proto_msgTypes[11]
+	mi := &file_dissemination_message_messagepb_message_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -988,7 +1296,7 @@ func (x *GetRange) String() string {
 func (*GetRange) ProtoMessage() {}
 
 func (x *GetRange) ProtoReflect() protoreflect.Message {
-	mi := &file_dissemination_message_messagepb_message_proto_msgTypes[11]
+	mi := &file_dissemination_message_messagepb_message_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1001,7 +1309,7 @@ func (x *GetRange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRange.ProtoReflect.Descriptor instead.
 func (*GetRange) Descriptor() ([]byte, []int) {
-	return file_dissemination_message_messagepb_message_proto_rawDescGZIP(), []int{11}
+	return file_dissemination_message_messagepb_message_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *GetRange) GetNumber() uint32 {
@@ -1049,7 +1357,7 @@ type Chunk struct {
 
 func (x *Chunk) Reset() {
 	*x = Chunk{}
-	mi := &file_dissemination_message_messagepb_message_proto_msgTypes[12]
+	mi := &file_dissemination_message_messagepb_message_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1061,7 +1369,7 @@ func (x *Chunk) String() string {
 func (*Chunk) ProtoMessage() {}
 
 func (x *Chunk) ProtoReflect() protoreflect.Message {
-	mi := &file_dissemination_message_messagepb_message_proto_msgTypes[12]
+	mi := &file_dissemination_message_messagepb_message_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1074,7 +1382,7 @@ func (x *Chunk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Chunk.ProtoReflect.Descriptor instead.
 func (*Chunk) Descriptor() ([]byte, []int) {
-	return file_dissemination_message_messagepb_message_proto_rawDescGZIP(), []int{12}
+	return file_dissemination_message_messagepb_message_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Chunk) GetNumber() uint32 {
@@ -1147,7 +1455,7 @@ type Catchup struct {
 
 func (x *Catchup) Reset() {
 	*x = Catchup{}
-	mi := &file_dissemination_message_messagepb_message_proto_msgTypes[13]
+	mi := &file_dissemination_message_messagepb_message_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1159,7 +1467,7 @@ func (x *Catchup) String() string {
 func (*Catchup) ProtoMessage() {}
 
 func (x *Catchup) ProtoReflect() protoreflect.Message {
-	mi := &file_dissemination_message_messagepb_message_proto_msgTypes[13]
+	mi := &file_dissemination_message_messagepb_message_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1172,7 +1480,7 @@ func (x *Catchup) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Catchup.ProtoReflect.Descriptor instead.
 func (*Catchup) Descriptor() ([]byte, []int) {
-	return file_dissemination_message_messagepb_message_proto_rawDescGZIP(), []int{13}
+	return file_dissemination_message_messagepb_message_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Catchup) GetMessage() isCatchup_Message {
@@ -1231,7 +1539,7 @@ type Inventory struct {
 
 func (x *Inventory) Reset() {
 	*x = Inventory{}
-	mi := &file_dissemination_message_messagepb_message_proto_msgTypes[14]
+	mi := &file_dissemination_message_messagepb_message_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1243,7 +1551,7 @@ func (x *Inventory) String() string {
 func (*Inventory) ProtoMessage() {}
 
 func (x *Inventory) ProtoReflect() protoreflect.Message {
-	mi := &file_dissemination_message_messagepb_message_proto_msgTypes[14]
+	mi := &file_dissemination_message_messagepb_message_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1256,7 +1564,7 @@ func (x *Inventory) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Inventory.ProtoReflect.Descriptor instead.
 func (*Inventory) Descriptor() ([]byte, []int) {
-	return file_dissemination_message_messagepb_message_proto_rawDescGZIP(), []int{14}
+	return file_dissemination_message_messagepb_message_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Inventory) GetSalt0() uint64 {
@@ -1313,7 +1621,7 @@ type Want struct {
 
 func (x *Want) Reset() {
 	*x = Want{}
-	mi := &file_dissemination_message_messagepb_message_proto_msgTypes[15]
+	mi := &file_dissemination_message_messagepb_message_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1325,7 +1633,7 @@ func (x *Want) String() string {
 func (*Want) ProtoMessage() {}
 
 func (x *Want) ProtoReflect() protoreflect.Message {
-	mi := &file_dissemination_message_messagepb_message_proto_msgTypes[15]
+	mi := &file_dissemination_message_messagepb_message_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1338,7 +1646,7 @@ func (x *Want) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Want.ProtoReflect.Descriptor instead.
 func (*Want) Descriptor() ([]byte, []int) {
-	return file_dissemination_message_messagepb_message_proto_rawDescGZIP(), []int{15}
+	return file_dissemination_message_messagepb_message_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Want) GetSalt0() uint64 {
@@ -1372,7 +1680,7 @@ type Txs struct {
 
 func (x *Txs) Reset() {
 	*x = Txs{}
-	mi := &file_dissemination_message_messagepb_message_proto_msgTypes[16]
+	mi := &file_dissemination_message_messagepb_message_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1384,7 +1692,7 @@ func (x *Txs) String() string {
 func (*Txs) ProtoMessage() {}
 
 func (x *Txs) ProtoReflect() protoreflect.Message {
-	mi := &file_dissemination_message_messagepb_message_proto_msgTypes[16]
+	mi := &file_dissemination_message_messagepb_message_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1397,7 +1705,7 @@ func (x *Txs) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Txs.ProtoReflect.Descriptor instead.
 func (*Txs) Descriptor() ([]byte, []int) {
-	return file_dissemination_message_messagepb_message_proto_rawDescGZIP(), []int{16}
+	return file_dissemination_message_messagepb_message_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Txs) GetTxs() []byte {
@@ -1422,7 +1730,7 @@ type Pool struct {
 
 func (x *Pool) Reset() {
 	*x = Pool{}
-	mi := &file_dissemination_message_messagepb_message_proto_msgTypes[17]
+	mi := &file_dissemination_message_messagepb_message_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1434,7 +1742,7 @@ func (x *Pool) String() string {
 func (*Pool) ProtoMessage() {}
 
 func (x *Pool) ProtoReflect() protoreflect.Message {
-	mi := &file_dissemination_message_messagepb_message_proto_msgTypes[17]
+	mi := &file_dissemination_message_messagepb_message_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1447,7 +1755,7 @@ func (x *Pool) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Pool.ProtoReflect.Descriptor instead.
 func (*Pool) Descriptor() ([]byte, []int) {
-	return file_dissemination_message_messagepb_message_proto_rawDescGZIP(), []int{17}
+	return file_dissemination_message_messagepb_message_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Pool) GetMessage() isPool_Message {
@@ -1547,7 +1855,7 @@ const file_dissemination_message_messagepb_message_proto_rawDesc = "" +
 	"\x03txs\x18\x04 \x01(\fR\x03txs\x12\x10\n" +
 	"\x03ids\x18\x05 \x01(\fR\x03ids\x12\x19\n" +
 	"\bids_from\x18\x06 \x01(\rR\aidsFrom\x12\x18\n" +
-	"\arefused\x18\a \x01(\bR\arefused\"\x9e\x01\n" +
+	"\arefused\x18\a \x01(\bR\arefused\"\xb8\x01\n" +
 	"\x06Shards\x12\x14\n" +
 	"\x05block\x18\x01 \x01(\x06R\x05block\x12\x12\n" +
 	"\x04body\x18\x02 \x01(\bR\x04body\x12\x14\n" +
@@ -1555,7 +1863,8 @@ const file_dissemination_message_messagepb_message_proto_rawDesc = "" +
 	"\x06leaves\x18\x04 \x01(\rR\x06leaves\x12\x12\n" +
 	"\x04data\x18\x05 \x01(\fR\x04data\x12\x14\n" +
 	"\x05proof\x18\x06 \x01(\fR\x05proof\x12\x12\n" +
-	"\x04pass\x18\a \x01(\bR\x04pass\"^\n" +
+	"\x04pass\x18\a \x01(\bR\x04pass\x12\x18\n" +
+	"\astriped\x18\b \x01(\bR\astriped\"^\n" +
 	"\x03Ask\x12\x14\n" +
 	"\x05block\x18\x01 \x01(\x06R\x05block\x12\x12\n" +
 	"\x04body\x18\x02 \x01(\bR\x04body\x12\x14\n" +
@@ -1568,14 +1877,34 @@ const file_dissemination_message_messagepb_message_proto_rawDesc = "" +
 	"\x06Enough\x12\x14\n" +
 	"\x05block\x18\x01 \x01(\x06R\x05block\x12\x16\n" +
 	"\x06lacked\x18\x02 \x01(\rR\x06lacked\x12\x16\n" +
-	"\x06absent\x18\x03 \x01(\fR\x06absent\"\xc8\x02\n" +
+	"\x06absent\x18\x03 \x01(\fR\x06absent\"H\n" +
+	"\x04Need\x12\x14\n" +
+	"\x05block\x18\x01 \x01(\x06R\x05block\x12\x12\n" +
+	"\x04body\x18\x02 \x01(\bR\x04body\x12\x16\n" +
+	"\x06leaves\x18\x03 \x01(\fR\x06leaves\"H\n" +
+	"\x04Have\x12\x14\n" +
+	"\x05block\x18\x01 \x01(\x06R\x05block\x12\x12\n" +
+	"\x04body\x18\x02 \x01(\bR\x04body\x12\x16\n" +
+	"\x06leaves\x18\x03 \x01(\fR\x06leaves\"1\n" +
+	"\aStripes\x12\x12\n" +
+	"\x04ages\x18\x01 \x01(\fR\x04ages\x12\x12\n" +
+	"\x04load\x18\x02 \x01(\rR\x04load\"O\n" +
+	"\x05Graft\x12\x18\n" +
+	"\astripes\x18\x01 \x01(\x06R\astripes\x12\x14\n" +
+	"\x05prune\x18\x02 \x01(\x06R\x05prune\x12\x16\n" +
+	"\x06urgent\x18\x03 \x01(\bR\x06urgent\"\x9c\x04\n" +
 	"\x06Bodies\x123\n" +
 	"\x05fetch\x18\x01 \x01(\v2\x1b.grapevine.message.v1.FetchH\x00R\x05fetch\x120\n" +
 	"\x04part\x18\x02 \x01(\v2\x1a.grapevine.message.v1.PartH\x00R\x04part\x126\n" +
 	"\x06shards\x18\x03 \x01(\v2\x1c.grapevine.message.v1.ShardsH\x00R\x06shards\x12-\n" +
 	"\x03ask\x18\x04 \x01(\v2\x19.grapevine.message.v1.AskH\x00R\x03ask\x126\n" +
 	"\x06enough\x18\x05 \x01(\v2\x1c.grapevine.message.v1.EnoughH\x00R\x06enough\x12-\n" +
-	"\x03got\x18\x06 \x01(\v2\x19.grapevine.message.v1.GotH\x00R\x03gotB\t\n" +
+	"\x03got\x18\x06 \x01(\v2\x19.grapevine.message.v1.GotH\x00R\x03got\x129\n" +
+	"\astripes\x18\a \x01(\v2\x1d.grapevine.message.v1.StripesH\x00R\astripes\x123\n" +
+	"\x05graft\x18\b \x01(\v2\x1b.grapevine.message.v1.GraftH\x00R\x05graft\x120\n" +
+	"\x04need\x18\t \x01(\v2\x1a.grapevine.message.v1.NeedH\x00R\x04need\x120\n" +
+	"\x04have\x18\n" +
+	" \x01(\v2\x1a.grapevine.message.v1.HaveH\x00R\x04haveB\t\n" +
 	"\amessage\"c\n" +
 	"\bGetRange\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\aR\x06number\x12\x12\n" +
@@ -1626,7 +1955,7 @@ func file_dissemination_message_messagepb_message_proto_rawDescGZIP() []byte {
 	return file_dissemination_message_messagepb_message_proto_rawDescData
 }
 
-var file_dissemination_message_messagepb_message_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_dissemination_message_messagepb_message_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
 var file_dissemination_message_messagepb_message_proto_goTypes = []any{
 	(*Announce)(nil),  // 0: grapevine.message.v1.Announce
 	(*Pull)(nil),      // 1: grapevine.message.v1.Pull
@@ -1638,14 +1967,18 @@ var file_dissemination_message_messagepb_message_proto_goTypes = []any{
 	(*Ask)(nil),       // 7: grapevine.message.v1.Ask
 	(*Got)(nil),       // 8: grapevine.message.v1.Got
 	(*Enough)(nil),    // 9: grapevine.message.v1.Enough
-	(*Bodies)(nil),    // 10: grapevine.message.v1.Bodies
-	(*GetRange)(nil),  // 11: grapevine.message.v1.GetRange
-	(*Chunk)(nil),     // 12: grapevine.message.v1.Chunk
-	(*Catchup)(nil),   // 13: grapevine.message.v1.Catchup
-	(*Inventory)(nil), // 14: grapevine.message.v1.Inventory
-	(*Want)(nil),      // 15: grapevine.message.v1.Want
-	(*Txs)(nil),       // 16: grapevine.message.v1.Txs
-	(*Pool)(nil),      // 17: grapevine.message.v1.Pool
+	(*Need)(nil),      // 10: grapevine.message.v1.Need
+	(*Have)(nil),      // 11: grapevine.message.v1.Have
+	(*Stripes)(nil),   // 12: grapevine.message.v1.Stripes
+	(*Graft)(nil),     // 13: grapevine.message.v1.Graft
+	(*Bodies)(nil),    // 14: grapevine.message.v1.Bodies
+	(*GetRange)(nil),  // 15: grapevine.message.v1.GetRange
+	(*Chunk)(nil),     // 16: grapevine.message.v1.Chunk
+	(*Catchup)(nil),   // 17: grapevine.message.v1.Catchup
+	(*Inventory)(nil), // 18: grapevine.message.v1.Inventory
+	(*Want)(nil),      // 19: grapevine.message.v1.Want
+	(*Txs)(nil),       // 20: grapevine.message.v1.Txs
+	(*Pool)(nil),      // 21: grapevine.message.v1.Pool
 }
 var file_dissemination_message_messagepb_message_proto_depIdxs = []int32{
 	0,  // 0: grapevine.message.v1.Blocks.announce:type_name -> grapevine.message.v1.Announce
@@ -1657,16 +1990,20 @@ var file_dissemination_message_messagepb_message_proto_depIdxs = []int32{
 	7,  // 6: grapevine.message.v1.Bodies.ask:type_name -> grapevine.message.v1.Ask
 	9,  // 7: grapevine.message.v1.Bodies.enough:type_name -> grapevine.message.v1.Enough
 	8,  // 8: grapevine.message.v1.Bodies.got:type_name -> grapevine.message.v1.Got
-	11, // 9: grapevine.message.v1.Catchup.get_range:type_name -> grapevine.message.v1.GetRange
-	12, // 10: grapevine.message.v1.Catchup.chunk:type_name -> grapevine.message.v1.Chunk
-	14, // 11: grapevine.message.v1.Pool.inventory:type_name -> grapevine.message.v1.Inventory
-	15, // 12: grapevine.message.v1.Pool.want:type_name -> grapevine.message.v1.Want
-	16, // 13: grapevine.message.v1.Pool.txs:type_name -> grapevine.message.v1.Txs
-	14, // [14:14] is the sub-list for method output_type
-	14, // [14:14] is the sub-list for method input_type
-	14, // [14:14] is the sub-list for extension type_name
-	14, // [14:14] is the sub-list for extension extendee
-	0,  // [0:14] is the sub-list for field type_name
+	12, // 9: grapevine.message.v1.Bodies.stripes:type_name -> grapevine.message.v1.Stripes
+	13, // 10: grapevine.message.v1.Bodies.graft:type_name -> grapevine.message.v1.Graft
+	10, // 11: grapevine.message.v1.Bodies.need:type_name -> grapevine.message.v1.Need
+	11, // 12: grapevine.message.v1.Bodies.have:type_name -> grapevine.message.v1.Have
+	15, // 13: grapevine.message.v1.Catchup.get_range:type_name -> grapevine.message.v1.GetRange
+	16, // 14: grapevine.message.v1.Catchup.chunk:type_name -> grapevine.message.v1.Chunk
+	18, // 15: grapevine.message.v1.Pool.inventory:type_name -> grapevine.message.v1.Inventory
+	19, // 16: grapevine.message.v1.Pool.want:type_name -> grapevine.message.v1.Want
+	20, // 17: grapevine.message.v1.Pool.txs:type_name -> grapevine.message.v1.Txs
+	18, // [18:18] is the sub-list for method output_type
+	18, // [18:18] is the sub-list for method input_type
+	18, // [18:18] is the sub-list for extension type_name
+	18, // [18:18] is the sub-list for extension extendee
+	0,  // [0:18] is the sub-list for field type_name
 }
 
 func init() { file_dissemination_message_messagepb_message_proto_init() }
@@ -1681,19 +2018,23 @@ func file_dissemination_message_messagepb_message_proto_init() {
 		(*Blocks_Evidence)(nil),
 		(*Blocks_Ordering)(nil),
 	}
-	file_dissemination_message_messagepb_message_proto_msgTypes[10].OneofWrappers = []any{
+	file_dissemination_message_messagepb_message_proto_msgTypes[14].OneofWrappers = []any{
 		(*Bodies_Fetch)(nil),
 		(*Bodies_Part)(nil),
 		(*Bodies_Shards)(nil),
 		(*Bodies_Ask)(nil),
 		(*Bodies_Enough)(nil),
 		(*Bodies_Got)(nil),
+		(*Bodies_Stripes)(nil),
+		(*Bodies_Graft)(nil),
+		(*Bodies_Need)(nil),
+		(*Bodies_Have)(nil),
 	}
-	file_dissemination_message_messagepb_message_proto_msgTypes[13].OneofWrappers = []any{
+	file_dissemination_message_messagepb_message_proto_msgTypes[17].OneofWrappers = []any{
 		(*Catchup_GetRange)(nil),
 		(*Catchup_Chunk)(nil),
 	}
-	file_dissemination_message_messagepb_message_proto_msgTypes[17].OneofWrappers = []any{
+	file_dissemination_message_messagepb_message_proto_msgTypes[21].OneofWrappers = []any{
 		(*Pool_Inventory)(nil),
 		(*Pool_Want)(nil),
 		(*Pool_Txs)(nil),
@@ -1704,7 +2045,7 @@ func file_dissemination_message_messagepb_message_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_dissemination_message_messagepb_message_proto_rawDesc), len(file_dissemination_message_messagepb_message_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   18,
+			NumMessages:   22,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

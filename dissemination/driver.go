@@ -160,7 +160,7 @@ func New(cfg Config) *Driver {
 	}
 	d.stored, d.reading = newTurns(0, d.done), newTurns(0, d.done)
 	d.stale = newTurns(allowance, d.done)
-	d.credits = newCredits()
+	d.credits = newCredits(max(handful, 4*d.limits.MaxBodyBytes)) // laid out it takes twice its bytes, and parity as much
 	d.pools = newPools(d, now)
 	d.outgoing = newPublisher(cfg.Host, d.metrics, d.log, now)
 	if e := cfg.Evidence; e != nil {

@@ -259,10 +259,10 @@ func (s *codes) get(ref uint64) *coded {
 
 // onShards checks shards, if their block is known.
 func (d *Driver) onShards(from wire.PeerID, m *message.Shards) error {
-	if m.Bytes > 0 && !d.credits.spend(from, m.Bytes) {
+	c := d.codes.get(m.Ref)
+	if m.Bytes > 0 && (c != nil && !d.credits.spend(from, m.Bytes) || c == nil && !d.credits.early(from, m.Bytes)) {
 		return errUnasked
 	}
-	c := d.codes.get(m.Ref)
 	switch {
 	case m.Bytes == 0:
 		d.toCore(from, m)

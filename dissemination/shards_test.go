@@ -166,6 +166,35 @@ func TestShardsAreBounded(t *testing.T) {
 	})
 }
 
+// Whom an announcement has not reached gets shards of a block that it does not know: all of one
+// costs its sender nothing, and more than any block has does.
+func TestShardsOfUnknownBlocks(t *testing.T) {
+	openCoded(t, func(d *desk) {
+		b := d.block(d.large(150))
+		c := b.Code().Body
+		all := func() {
+			for leaf := range c.Leaves() {
+				d.receive("a", shards(b.ID(), c, true, leaf, 1))
+			}
+		}
+		all()
+		d.receive("b", coming(b, c.DataLeaves()+4))
+		if len(d.charged) > 0 {
+			t.Fatalf("charged %q", <-d.charged)
+		}
+		for id := byte(1); len(d.charged) == 0; id++ {
+			if int(id)*c.Leaves()*c.LeafBytes() > 5*d.driver.limits.MaxBodyBytes {
+				t.Fatal("shards of blocks that there are not cost nothing")
+			}
+			for leaf := range c.Leaves() {
+				m := shards(block.ID{id}, c, true, leaf, 1)
+				d.receive("a", m)
+			}
+		}
+		d.wantCharge("asked for")
+	})
+}
+
 // Whatever way brings what an orderer has made up, every peer comes to the same verdict.
 func TestOrderersGarbageIsFoundByEveryWay(t *testing.T) {
 	type way struct {

@@ -193,15 +193,39 @@ const (
 type credits struct {
 	mu   sync.Mutex
 	left map[wire.PeerID]int // guarded by mu; below zero: sent unasked
+	// ahead is the bytes of shards that each has sent of blocks that were not known, since
+	// there was a new one.
+	ahead map[wire.PeerID]int // guarded by mu
+	most  int                 // that an honest one sends
 }
 
-func newCredits() *credits { return &credits{left: map[wire.PeerID]int{}} }
+// newCredits makes credits of a network in which a block's code has so many bytes at most.
+func newCredits(most int) *credits {
+	return &credits{left: map[wire.PeerID]int{}, ahead: map[wire.PeerID]int{}, most: most}
+}
+
+// early notes shards of a block that is not known, and says whether an honest peer can have
+// sent them: to one that has just come, or that its announcement has not reached, it may send
+// all of one.
+func (c *credits) early(from wire.PeerID, bytes int) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ahead[from] = min(c.ahead[from]+bytes+overhead, 2*c.most)
+	return c.ahead[from] <= c.most
+}
 
 // grant notes that a peer was asked for so many bytes, in so many messages at most.
 func (c *credits) grant(to wire.PeerID, bytes, messages int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.left[to] += bytes + messages*overhead
+}
+
+// known notes that there is a new block.
+func (c *credits) known() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	clear(c.ahead)
 }
 
 // spend notes an answer, and says whether a peer that was asked can have sent it.
@@ -216,6 +240,7 @@ func (c *credits) forget(p wire.PeerID) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.left, p)
+	delete(c.ahead, p)
 }
 
 // answerTo returns the most that an answer to a Fetch of places of a block brings.
@@ -240,6 +265,7 @@ func rangeOf(m *message.GetRange, l block.Limits) (bytes, messages int) {
 // grantShards notes that each neighbour may send all of a block's code, which is more than
 // any honest one does.
 func (d *Driver) grantShards(b *message.Block) {
+	d.credits.known()
 	for _, p := range d.neighbours {
 		leaves := b.ListCode.Leaves() + b.BodyCode.Leaves()
 		d.credits.grant(p, b.ListCode.Symbols()*b.ListCode.Symbol+b.BodyCode.Symbols()*b.BodyCode.Symbol, leaves)

@@ -40,7 +40,25 @@ func (b *entry) silence() time.Duration {
 	if b.shards == 0 {
 		return firstSilence << min(b.again, 5)
 	}
-	return max(leastSilence, 3*b.gap) << min(b.again, 5)
+	return max(leastSilence, 3*b.gap, b.rest()) << min(b.again, 5)
+}
+
+// rest is how long what comes yet takes at the pace of what has come: a slow link is none that
+// is silent, and what it is asked for twice makes it slower.
+func (b *entry) rest() time.Duration {
+	came, left := 0, 0
+	e := b.expected()
+	for leaf := e.First; leaf < min(e.First+e.Count, b.body.g.Leaves()); leaf++ {
+		if b.body.leaves.has(leaf) {
+			came++
+		} else {
+			left++
+		}
+	}
+	if came == 0 {
+		return 0
+	}
+	return b.moved.Sub(b.first) * time.Duration(left) / time.Duration(came)
 }
 
 // want asks for what lacks of a block, as far as it does not come by itself.

@@ -255,3 +255,21 @@ func TestNothingIsOwedWhenRelaysGo(t *testing.T) {
 		t.Errorf("it is to get %d bytes", owed)
 	}
 }
+
+// A link that has taken a second for a half may take one for the rest, before anybody is asked for
+// what is on its way.
+func TestSlowIsNotSilent(t *testing.T) {
+	s, d := open("x", 5), described(t, 1, 200_000)
+	data := d.BodyCode.DataLeaves()
+	s.Begin(at(0), producer, d, data, false)
+	for i := range data / 2 {
+		s.Shards(at(5*i), "p00", shardsOf(d, i, 1, false))
+	}
+	last := 5 * (data/2 - 1)
+	if asks, _ := only[*message.Ask](run(s, last, last+last*9/10)); len(asks) > 0 {
+		t.Errorf("%d are asked after nothing has come for less than the half took", len(asks))
+	}
+	if asks, _ := only[*message.Ask](run(s, last+last*9/10, 2*last+100)); len(asks) == 0 {
+		t.Error("nobody is asked when it took longer")
+	}
+}

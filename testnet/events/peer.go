@@ -67,6 +67,7 @@ type peer struct {
 	received, sent int64   // bytes on the wire, but for beats
 	linked         int64   // nanoseconds of its connections' lives, up to
 	tallied        instant // this time
+	quiet          int64   // what had been received when no block was under way any more
 	again          int64   // bytes of bodies that were here already, in earlier lives
 }
 

@@ -38,6 +38,9 @@ func TestLargeStripesReachAll(t *testing.T) {
 	if row.P99 > 650 {
 		t.Errorf("p99 is %v ms, want at most 650", row.P99)
 	}
+	if o.Quiet <= 0 || row.Idle > 20_000 || o.Peers[1].Idle == 0 {
+		t.Errorf("quiet for %v, with %v bytes a second to a peer: want some of both, and at most 20 KB", o.Quiet, row.Idle)
+	}
 	if row.Redundancy > 1.35 {
 		t.Errorf("%.3f bytes received per byte of a body, want at most 1.35", row.Redundancy)
 	}

@@ -47,6 +47,8 @@ type world struct {
 	last     instant // of the last acceptance
 	counting bool    // a count of bytes is due
 	counted  bool
+	busy     bool    // a block is under way, or was a second ago
+	quiet    instant // since when none is
 	pending  int     // deliveries of blocks to live peers that are yet to come, of those made
 	crashed  instant // when the last peer did,
 	looking  bool    // and the living do not all know yet
@@ -293,6 +295,7 @@ func (w *world) propose(index int) {
 			}
 		}
 	}
+	w.awake()
 	w.out.Blocks = append(w.out.Blocks, outcome.Block{Height: b.height, ID: b.id, Bytes: b.bytes, At: w.since()})
 	w.recount()
 	p.mind.propose(w, b)
@@ -342,6 +345,12 @@ func (w *world) count() {
 		return
 	}
 	w.counting, w.counted = false, true
+	if w.pending == 0 && w.busy {
+		w.busy, w.quiet = false, w.now
+		for _, p := range w.peers {
+			p.quiet = p.received + w.beats(p)
+		}
+	}
 	for i, p := range w.peers {
 		o := &w.out.Peers[i]
 		beats := w.beats(p)
@@ -350,6 +359,17 @@ func (w *world) count() {
 			o.Again += p.mind.again()
 		}
 	}
+}
+
+// awake ends a time in which no block was under way.
+func (w *world) awake() {
+	if len(w.blocks) > 1 && !w.busy {
+		w.out.Quiet += time.Duration(w.now - w.quiet)
+		for i, p := range w.peers {
+			w.out.Peers[i].Idle += p.received + w.beats(p) - p.quiet
+		}
+	}
+	w.busy = true
 }
 
 // close completes the outcome.

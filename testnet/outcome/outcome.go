@@ -25,6 +25,7 @@ type Outcome struct {
 	Healed   time.Duration // when the last fault ended that ends
 	End      time.Duration
 	Noticed  time.Duration // see Row; zero: not known
+	Quiet    time.Duration // for how long no block was under way, since the first; see Peer.Idle
 	// NoChain says that the peers keep no chain and catch nothing up: what one missed it
 	// never has, and what it has need not be in order.
 	NoChain bool
@@ -67,6 +68,9 @@ type Peer struct {
 	// and what their datagrams take besides in the event world, encoded frames and 5 %
 	// with processes. Sent likewise.
 	Received, Sent int64
+	// Idle is what of Received came while no block was under way: none is from a second after
+	// everybody has the last one until the next is made.
+	Idle int64
 	// Again is the bytes of block bodies that came though they were here already.
 	Again int64
 }

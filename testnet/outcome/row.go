@@ -26,14 +26,20 @@ type Row struct {
 	P90 Figure `json:"p90_ms"`
 	P99 Figure `json:"p99_ms"`
 	Max Figure `json:"max_ms"`
-	// BytesPerPeer is what came, per block and peer that ran at any time since the first
-	// block; of a run without blocks, per second and peer.
+	// BytesPerPeer is what came while blocks were under way (Peer.Idle), per block and peer
+	// that ran at any time since the first; of a run without blocks, per second and peer.
 	BytesPerPeer Figure `json:"bytes_per_peer"`
 	// Redundancy is what came to all peers over what had to: the body of each block
 	// for each peer other than its producer that accepted it.
 	Redundancy Figure `json:"redundancy"`
 	Duplicates Figure `json:"duplicates"` // bodies that came again, over the same
-	HopMax     Figure `json:"hop_max"`
+	// Idle is what came to a peer in a second in which no block was under way, in bytes.
+	Idle Figure `json:"idle_bytes"`
+	// Busiest is what the peer that sent most sent, over the mean, and Orderer what the
+	// first block's producer sent, over the bodies of all blocks.
+	Busiest Figure `json:"busiest_upload"`
+	Orderer Figure `json:"orderer_upload"`
+	HopMax  Figure `json:"hop_max"`
 	// Noticed is how long it took after a crash, in milliseconds, until everybody who
 	// lived held all who had crashed for dead: the longest. It is measured of membership
 	// cores in the event world; in JSON it stands only where it is known.
@@ -81,14 +87,15 @@ func (o *Outcome) Row() Row {
 }
 
 func (o *Outcome) traffic(r *Row, bodies float64) {
-	var received, again int64
+	var received, again, idle, sent, busiest int64
 	var first time.Duration
 	if len(o.Blocks) > 0 {
 		first = o.Blocks[0].At
 	}
 	peers := 0
 	for _, p := range o.Peers {
-		received, again = received+p.Received, again+p.Again
+		received, again, idle = received+p.Received-p.Idle, again+p.Again, idle+p.Idle
+		sent, busiest = sent+p.Sent, max(busiest, p.Sent)
 		if p.tookPart(first, o.End) {
 			peers++
 		}
@@ -98,7 +105,21 @@ func (o *Outcome) traffic(r *Row, bodies float64) {
 		per = o.End.Seconds()
 	}
 	r.BytesPerPeer = report.Ratio(float64(received), float64(peers)*per)
+	r.Idle = report.Ratio(float64(idle), float64(peers)*o.Quiet.Seconds())
+	r.Busiest, r.Orderer = report.Ratio(float64(busiest)*float64(peers), float64(sent)), report.Ratio(o.produced())
 	r.Redundancy, r.Duplicates = report.Ratio(float64(received), bodies), report.Ratio(float64(again), bodies)
+}
+
+// produced returns what the first block's producer sent, and the bytes of all bodies.
+func (o *Outcome) produced() (sent, bodies float64) {
+	_, producers := o.made()
+	for i, b := range o.Blocks {
+		if p := producers[i]; i == 0 && p >= 0 {
+			sent = float64(o.Peers[p].Sent)
+		}
+		bodies += float64(b.Bytes)
+	}
+	return sent, bodies
 }
 
 // Delivery is the first acceptance of a block by a peer other than its producer.

@@ -42,6 +42,10 @@ func small() *Outcome {
 		o.Peers[i].Received = received
 	}
 	o.Peers[2].Again = 800
+	for i, sent := range []int64{3000, 1000, 500, 300} {
+		o.Peers[i].Sent, o.Peers[i].Idle = sent, 50
+	}
+	o.Quiet = 100 * ms
 	o.Peers[3].Gone(90 * ms)
 	o.Peers[3].Back(350 * ms)
 	o.Peers[4].Gone(0)
@@ -51,11 +55,11 @@ func small() *Outcome {
 
 func TestRow(t *testing.T) {
 	// Pairs that were to be reached: A at 1 and 2, B at 1, 2 and 3; by push or shards 3 of
-	// these 5. Latencies 10, 20, 30.5, 40 ms. Bytes 5200, over 4 peers and 2 blocks; what
-	// had to come is 3 × 1000 + 2 × 500.
+	// these 5. Latencies 10, 20, 30.5, 40 ms. Bytes 5200, of them 200 while nothing was
+	// under way for 100 ms, over 4 peers and 2 blocks; what had to come is 3 × 1000 + 2 × 500.
 	const want = `{"protocol":"grapevine","world":"events","peers":6,"blocks":2,"seed":7,"coverage":0.6,` +
-		`"p50_ms":20,"p90_ms":40,"p99_ms":40,"max_ms":40,"bytes_per_peer":650,"redundancy":1.3,"duplicates":0.2,` +
-		`"hop_max":5,"trace":"000000000000beef"}`
+		`"p50_ms":20,"p90_ms":40,"p99_ms":40,"max_ms":40,"bytes_per_peer":625,"redundancy":1.25,"duplicates":0.2,` +
+		`"idle_bytes":500,"busiest_upload":2.5,"orderer_upload":2,"hop_max":5,"trace":"000000000000beef"}`
 	got, err := json.Marshal(small().Row())
 	if err != nil || string(got) != want {
 		t.Errorf("got  %s, %v\nwant %s", got, err, want)
@@ -75,7 +79,7 @@ func TestRowWithoutBlocks(t *testing.T) {
 	o := &Outcome{Protocol: "grapevine", World: "events", Peers: []Peer{{Received: 30}, {Received: 50}}, End: time.Second}
 	const want = `{"protocol":"grapevine","world":"events","peers":2,"blocks":0,"seed":0,"coverage":null,` +
 		`"p50_ms":null,"p90_ms":null,"p99_ms":null,"max_ms":null,"bytes_per_peer":40,"redundancy":null,"duplicates":null,` +
-		`"hop_max":null,"trace":""}`
+		`"idle_bytes":null,"busiest_upload":null,"orderer_upload":null,"hop_max":null,"trace":""}`
 	r := o.Row()
 	got, err := json.Marshal(r)
 	if err != nil || string(got) != want {
@@ -126,9 +130,9 @@ func ExampleWriteTable() {
 		fmt.Fprint(os.Stdout, strings.TrimLeft(line, " "))
 	}
 	// Output:
-	// protocol    world  peers  blocks  by push      p50      p90      p99      max  bytes/peer  per body byte  duplicates  hops
-	// grapevine   events      6       2   60.0 %  20.0 ms  40.0 ms  40.0 ms  40.0 ms       650 B           1.30        0.20     5
-	// membership-only  packets      2       0        –        –        –        –        –       200 B              –           –     –
+	// protocol    world  peers  blocks  by push      p50      p90      p99      max  bytes/peer  per body byte  duplicates  idle/peer/s  busiest up  orderer up  hops
+	// grapevine   events      6       2   60.0 %  20.0 ms  40.0 ms  40.0 ms  40.0 ms       625 B           1.25        0.20        500 B        2.50        2.00     5
+	// membership-only  packets      2       0        –        –        –        –        –       200 B              –           –            –           –           –     –
 }
 
 func ExampleWriteTable_withoutBlocks() {

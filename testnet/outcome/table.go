@@ -26,6 +26,9 @@ var Columns = slices.Concat(played, []report.Column[Row]{
 	{Head: "bytes/peer", Cell: func(r Row) string { return r.BytesPerPeer.Size() }},
 	{Head: "per body byte", Cell: func(r Row) string { return r.Redundancy.Times() }, Spare: 2},
 	{Head: "duplicates", Cell: func(r Row) string { return r.Duplicates.Times() }, Spare: 4},
+	{Head: "idle/peer/s", Cell: func(r Row) string { return r.Idle.Size() }, Spare: 6},
+	{Head: "busiest up", Cell: func(r Row) string { return r.Busiest.Times() }, Spare: 6},
+	{Head: "orderer up", Cell: func(r Row) string { return r.Orderer.Times() }, Spare: 6},
 	{Head: "hops", Cell: func(r Row) string { return r.HopMax.Count() }, Spare: 5},
 })
 

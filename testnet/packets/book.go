@@ -18,6 +18,13 @@ type book struct {
 	names  map[string]int  // guarded by mu; the peers' numbers by their IDs
 	out    outcome.Outcome // guarded by mu
 	closed bool            // guarded by mu; nothing is written down any more
+
+	tally func() tally // of the peers' traffic
+	alive func(int) bool
+	tips  []uint64  // guarded by mu; the greatest height that each peer accepted
+	last  time.Time // guarded by mu; of the last acceptance
+	quiet time.Time // guarded by mu; since when no block is under way; zero: one is
+	mark  tally     // guarded by mu; the traffic then
 }
 
 // accepted is a block that a peer has, as it says so.
@@ -32,7 +39,10 @@ type accepted struct {
 }
 
 func newBook(peers int) *book {
-	return &book{news: make(chan struct{}, 1), names: map[string]int{}, out: outcome.Outcome{Peers: make([]outcome.Peer, peers)}}
+	return &book{
+		news: make(chan struct{}, 1), names: map[string]int{}, out: outcome.Outcome{Peers: make([]outcome.Peer, peers)},
+		tally: func() tally { return nil }, alive: func(int) bool { return true },
+	}
 }
 
 // begin opens an empty book on a run.
@@ -44,6 +54,7 @@ func (b *book) begin(protocol string, seed uint64) {
 		World: "packets", Protocol: protocol, Seed: seed, NoChain: protocol == gossipsub || protocol == chunked,
 		Peers: make([]outcome.Peer, len(b.out.Peers)),
 	}
+	b.tips, b.quiet = make([]uint64, len(b.out.Peers)), time.Time{}
 }
 
 // name notes a peer's ID.
@@ -68,7 +79,11 @@ func (b *book) accept(peer int, a accepted) {
 	if b.closed {
 		return
 	}
+	b.tips[peer] = max(b.tips[peer], a.height)
+	b.last = time.Now()
+	time.AfterFunc(time.Second, b.lull)
 	if a.via == arrival.Own {
+		b.awake()
 		b.out.Blocks = append(b.out.Blocks, outcome.Block{Height: a.height, ID: a.id, Bytes: a.bytes, At: a.made.Sub(b.t0)})
 	}
 	from, known := b.names[a.from]
@@ -82,6 +97,35 @@ func (b *book) accept(peer int, a accepted) {
 	case b.news <- struct{}{}:
 	default: // it is known already that there are some
 	}
+}
+
+// lull begins a time in which no block is under way, if it is a second since everybody has
+// the last.
+func (b *book) lull() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	n := len(b.out.Blocks)
+	if n == 0 || b.closed || !b.quiet.IsZero() || time.Since(b.last) < time.Second {
+		return
+	}
+	for i, tip := range b.tips {
+		if b.alive(i) && tip < b.out.Blocks[n-1].Height {
+			return
+		}
+	}
+	b.quiet, b.mark = time.Now(), b.tally()
+}
+
+// awake ends it.
+func (b *book) awake() {
+	if b.quiet.IsZero() {
+		return
+	}
+	b.out.Quiet += time.Since(b.quiet)
+	for i, t := range b.tally() {
+		b.out.Peers[i].Idle += t.received - b.mark[i].received
+	}
+	b.quiet = time.Time{}
 }
 
 // drop notes that a peer let go of another for what it did.

@@ -93,6 +93,7 @@ func newWorld(plan *scenario.Plan, protocol string, peers func(*world, string) (
 		plan: plan, network: newNetwork(plan), book: newBook(plan.Peers), lives: make([]*life, plan.Peers), up: make([]atomic.Bool, plan.Peers),
 		told: make(chan func() error, plan.Peers+1), // room for every peer's end, and the users'
 	}
+	w.book.tally, w.book.alive = w.network.tally, func(i int) bool { return w.up[i].Load() }
 	w.book.begin(protocol, plan.Seed)
 	w.course = w.newCourse(progress)
 	var err error

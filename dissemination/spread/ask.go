@@ -40,25 +40,18 @@ func (b *entry) silence() time.Duration {
 	if b.shards == 0 {
 		return firstSilence << min(b.again, 5)
 	}
-	return max(leastSilence, 3*b.gap, b.rest()) << min(b.again, 5)
+	return max(max(leastSilence, 3*b.gap)<<min(b.again, 5), b.rest())
 }
 
-// rest is how long what comes yet takes at the pace of what has come: a slow link is none that
-// is silent, and what it is asked for twice makes it slower.
+// rest is how long what lacks takes at the pace of what has come: a slow link is none that is
+// silent, and what it is asked for twice makes it slower.
 func (b *entry) rest() time.Duration {
-	came, left := 0, 0
-	e := b.expected()
-	for leaf := e.First; leaf < min(e.First+e.Count, b.body.g.Leaves()); leaf++ {
-		if b.body.leaves.has(leaf) {
-			came++
-		} else {
-			left++
-		}
-	}
+	came := b.body.leaves.count()
 	if came == 0 {
 		return 0
 	}
-	return b.moved.Sub(b.first) * time.Duration(left) / time.Duration(came)
+	lacks := max(b.body.g.Data-b.body.count, 0) / b.body.g.Leaf
+	return b.moved.Sub(b.first) * time.Duration(lacks) / time.Duration(came)
 }
 
 // want asks for what lacks of a block, as far as it does not come by itself.
@@ -77,12 +70,10 @@ func (s *Spreader) want(now time.Time, b *entry) {
 	asked, flying := newBitset(c.g.Leaves()), 0
 	for _, a := range b.asks {
 		if a.body == (c == b.body) {
-			for leaf := range c.g.Leaves() {
-				if a.leaves.has(leaf) {
-					asked.add(leaf)
-					flying += c.lacks(leaf)
-				}
-			}
+			a.leaves.each(func(leaf int) {
+				asked.add(leaf)
+				flying += c.lacks(leaf)
+			})
 		}
 	}
 	need := c.g.Data - c.count - flying
@@ -325,7 +316,7 @@ func (s *Spreader) Asked(now time.Time, from wire.PeerID, m *message.Ask) {
 		return
 	}
 	if s.cfg.Self == s.cfg.Producer && b.own != nil && b.coming > 0 {
-		s.gathers(now, b, from, m)
+		s.gathers(now, b, from, m.Body, m.Leaves, true)
 		return
 	}
 	w := &waiter{peer: from, body: m.Body, leaves: newBitset(c.g.Leaves()), deadline: now.Add(m.Wait / 2)}

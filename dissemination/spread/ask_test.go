@@ -273,3 +273,55 @@ func TestSlowIsNotSilent(t *testing.T) {
 		t.Error("nobody is asked when it took longer")
 	}
 }
+
+// A relay that says that it has leaves, and of which many ask for them all the same, keeps them: what
+// it had goes to one who asks, and it is no relay for some blocks. Few may not say so of it.
+func TestWhoKeepsWhatItShouldPassOnIsNoRelay(t *testing.T) {
+	for _, tc := range []struct {
+		asking int
+		kept   bool
+	}{{6, true}, {1, false}} {
+		s, d := open(producer, 16), described(t, 1, 200_000)
+		s.Proposed(start, d, Lacking{Surely: d.BodyCode.Data})
+		dealt(s, 0, 50*time.Millisecond)
+		b := s.blocks[d.Ref()]
+		thief := b.own.relay[0]
+		var theirs []message.Run
+		for leaf := range d.BodyCode.Leaves() {
+			if b.own.relay[leaf] == thief {
+				theirs = appendRun(theirs, leaf)
+			}
+		}
+		var asking []wire.PeerID
+		for _, p := range names(16) {
+			if p != thief && len(asking) < tc.asking {
+				asking = append(asking, p)
+				s.Asked(at(6000), p, &message.Ask{Ref: d.Ref(), Body: true, Leaves: theirs, Wait: time.Second})
+			}
+		}
+		shards, to := only[*message.Shards](run(s, 6000, 6100))
+		again := map[int]bool{}
+		for i, m := range shards {
+			if to[i] == thief || !slices.Contains(asking, to[i]) {
+				t.Errorf("leaves %d go to %s, who has not asked", m.Span.First, to[i])
+			}
+			if m.Pass != tc.kept {
+				t.Errorf("%d ask for leaf %d: it goes out to be passed on: %v", tc.asking, m.Span.First, m.Pass)
+			}
+			for k := range m.Span.Leaves {
+				if again[m.Span.First+k] {
+					t.Errorf("leaf %d goes out twice", m.Span.First+k)
+				}
+				again[m.Span.First+k] = true
+			}
+		}
+		for _, r := range theirs {
+			if !again[r.First] {
+				t.Errorf("%d ask for leaf %d, and nobody gets it", tc.asking, r.First)
+			}
+		}
+		if poor := s.byID[thief].poorTill > d.Height; poor != tc.kept {
+			t.Errorf("%d ask for what %s had: it is passed over: %v", tc.asking, thief, poor)
+		}
+	}
+}

@@ -23,6 +23,15 @@ func (s bitset) count() (total int) {
 	return total
 }
 
+// each calls f for each, ascending.
+func (s bitset) each(f func(int)) {
+	for i, w := range s {
+		for ; w != 0; w &= w - 1 {
+			f(64*i + bits.TrailingZeros64(w))
+		}
+	}
+}
+
 // code is a coded string of a block, as far as it is here.
 type code struct {
 	g          coding.Geometry
@@ -145,7 +154,7 @@ func (b *entry) shardsOf(body bool, s coding.Span, pass bool) *message.Shards {
 // progress notes that something came.
 func (b *entry) progress(now time.Time) {
 	if !b.moved.IsZero() {
-		b.gap += (now.Sub(b.moved) - b.gap) / 4
+		b.gap += (min(now.Sub(b.moved), max(4*b.gap, leastSilence)) - b.gap) / 4 // a pause is no pace
 	}
 	b.moved = now
 }

@@ -23,6 +23,17 @@
 // the producer decides for each block from how long its own pool has had the transactions and
 // from what those that had enough said of the last ones (source.go).
 //
+// Where not all are neighbours of all, a leaf goes along the tree of its stripe instead
+// (stripes.go), and what does not come is looked for among the neighbours (repair.go):
+//
+//	producer       root of a stripe       a parent                  a child
+//	   │ Shards, striped ──▶│ Shards ───────▶│ Shards ─────────────────▶│
+//	   │◀── Got ────────────│                │                          │
+//	   :                    :                │◀── Graft(stripes) ───────│   whose age is least
+//	   :                    :                │ Stripes(ages, load) ────▶│   to all, when it is news
+//	   │◀── Need(leaves) ──────────────────────────────────────────────│   to all, of what is overdue
+//	   :                                     │ Have(leaves) ───────────▶│   and then an Ask, and a Graft
+//
 // Invariants:
 //
 //   - Leaves are passed on once, when they come for the first time, and only those that the

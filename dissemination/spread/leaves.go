@@ -1,10 +1,11 @@
 package spread
 
 import (
+	"time"
+
 	"grapevine/dissemination/effect"
 	"grapevine/dissemination/message"
 	"grapevine/p2p/wire"
-	"time"
 )
 
 // stripeOf returns the stripe of a leaf. A stripe's leaves of data stand next to each other in the

@@ -19,7 +19,7 @@ const (
 	// firstGap is that time before it was measured (a guess).
 	firstGap = 30 * time.Millisecond
 	// needGap is how long a need is left to be answered before it is told again; it doubles up to
-	// sixteen times that (a guess: a round trip).
+	// four times that (a guess: a round trip).
 	needGap = 100 * time.Millisecond
 	// haveGap is how long what has come is gathered before those who need it hear of it (a guess:
 	// less than a tenth of a round trip).
@@ -29,8 +29,9 @@ const (
 	// promised is how long it may take besides the way until what was offered comes; then it is
 	// asked of another (a guess: a queue).
 	promised = 100 * time.Millisecond
-	// mostNeeds is how often needs are told before it is asked as in a full mesh.
-	mostNeeds = 4
+	// mostNeeds is how often needs are told before it is asked as in a full mesh, of anybody (a
+	// guess: some seconds).
+	mostNeeds = 16
 )
 
 // repair is what is known of a block's stripes that do not come.
@@ -106,12 +107,10 @@ func (s *Spreader) mend(now time.Time, b *entry, c *code) (done bool) {
 	asked, lacks := newBitset(c.g.Leaves()), c.g.Data-c.count
 	for _, a := range b.asks {
 		if a.body == body {
-			for leaf := range c.g.Leaves() {
-				if a.leaves.has(leaf) && !c.leaves.has(leaf) {
-					asked.add(leaf)
-					lacks -= c.lacks(leaf)
-				}
-			}
+			a.leaves.each(func(leaf int) {
+				asked.add(leaf)
+				lacks -= c.lacks(leaf)
+			})
 		}
 	}
 	var overdue []int
@@ -246,15 +245,9 @@ func (s *Spreader) need(now time.Time, b *entry, body bool, leaves []int) {
 		}
 	}
 	s.stats.Needs++
-	r.needAt = now.Add(needGap << min(r.needs, 4))
+	r.needAt = now.Add(needGap << min(r.needs, 2))
 	r.needs++
-	var to []wire.PeerID
-	for _, n := range s.peers {
-		if n.id != s.cfg.Producer {
-			to = append(to, n.id)
-		}
-	}
-	if len(to) > 0 {
+	if to := s.neighbours(nil); len(to) > 0 {
 		s.effects.Add(effect.Send{To: to, Msg: m})
 	}
 }
@@ -263,6 +256,10 @@ func (s *Spreader) need(now time.Time, b *entry, body bool, leaves []int) {
 func (s *Spreader) Need(now time.Time, from wire.PeerID, m *message.Need) {
 	b, n := s.blocks[m.Ref], s.byID[from]
 	if b == nil || n == nil {
+		return
+	}
+	if b.own != nil && b.coming > 0 { // what many need it has passed on once more, and offers nothing
+		s.gathers(now, b, from, m.Body, m.Leaves, false)
 		return
 	}
 	c := b.code(m.Body)

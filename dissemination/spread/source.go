@@ -2,7 +2,6 @@ package spread
 
 import (
 	"math"
-	"slices"
 	"time"
 
 	"grapevine/coding"
@@ -237,102 +236,6 @@ func dealing(g coding.Geometry, first, leaves, relays int) (level, spans int) {
 	return level, spans
 }
 
-// gathers notes what a peer asks the producer for, until others have asked for the same.
-func (s *Spreader) gathers(now time.Time, b *entry, from wire.PeerID, m *message.Ask) {
-	o := b.own
-	for _, r := range m.Leaves {
-		for leaf := r.First; leaf < r.First+r.Count; leaf++ {
-			k := giving{m.Body, leaf}
-			if !slices.Contains(o.asked[k], from) {
-				o.asked[k] = append(o.asked[k], from)
-			}
-		}
-	}
-	if o.gatherAt.IsZero() {
-		o.gatherAt = now.Add(gather)
-	}
-}
-
-// give sends what was asked for, and is not on its way: what many lack to one of them each,
-// who passes it on, and the rest to who asked.
-func (s *Spreader) give(now time.Time, b *entry) {
-	o := b.own
-	o.gatherAt = time.Time{}
-	many := max(2, len(s.peers)/8)
-	for _, body := range []bool{false, true} {
-		c := b.code(body)
-		direct, passed := map[wire.PeerID][]int{}, map[wire.PeerID][]int{}
-		var whom, relays []wire.PeerID
-		for leaf := range c.g.Leaves() {
-			k := giving{body, leaf}
-			from := o.asked[k]
-			switch {
-			case len(from) == 0:
-			case o.out[k] > 0 && o.tries[k] < fewTries: // it comes
-			case o.tries[k] < fewTries && len(from) >= many && now.Sub(o.gotAt[k]) < s.pacer.base+s.pacer.wait(): // its relay passes it on
-			case o.tries[k] < fewTries && len(from) >= many:
-				to := from[(o.turn+leaf/2)%len(from)]
-				if passed[to] == nil {
-					relays = append(relays, to)
-				}
-				passed[to] = append(passed[to], leaf)
-			default:
-				for _, p := range from {
-					if o.given[p][k] {
-						continue
-					}
-					if direct[p] == nil {
-						whom = append(whom, p)
-					}
-					direct[p] = append(direct[p], leaf)
-				}
-			}
-		}
-		for _, p := range relays {
-			s.relayAgain(b, p, body, passed[p])
-			o.short = true
-		}
-		for _, p := range whom {
-			if len(direct[p])*c.g.LeafBytes() > directMost && b.othersHave(p) {
-				s.refuse(p, b.block.Ref(), body)
-				continue
-			}
-			s.send(b, p, body, direct[p], false)
-			if o.given[p] == nil {
-				o.given[p] = map[giving]bool{}
-			}
-			for _, leaf := range direct[p] {
-				o.given[p][giving{body, leaf}] = true
-			}
-		}
-	}
-	o.asked = map[giving][]wire.PeerID{}
-	s.pump(now)
-}
-
-// relayAgain puts leaves first in line, for a neighbour that passes them on.
-func (s *Spreader) relayAgain(b *entry, to wire.PeerID, body bool, leaves []int) {
-	var again []*parcel
-	b.spans(body, leaves, func(span coding.Span) {
-		m := b.shardsOf(body, span, true)
-		x := &parcel{b: b, msg: m, chunk: &chunk{to: to}, size: message.Size(m)}
-		x.chunk.parcels = []*parcel{x}
-		x.count(s.byID[to])
-		again = append(again, x)
-	})
-	s.pacer.queue = append(again, s.pacer.queue...)
-	b.own.queued(again...)
-}
-
-// othersHave says whether anybody has all of the block that is not the one.
-func (b *entry) othersHave(not wire.PeerID) bool {
-	n := len(b.complete)
-	if b.complete[not] {
-		n--
-	}
-	return n > 0
-}
-
 // own is what the producer knows of a block of its own.
 type own struct {
 	turns []wire.PeerID // the relays, in the order in which they get shards
@@ -343,6 +246,9 @@ type own struct {
 	out      map[giving]int                  // how often a leaf is in line or on its way to a relay
 	gotAt    map[giving]time.Time            // when a relay had it
 	asked    map[giving][]wire.PeerID        // who asks for it
+	asking   map[wire.PeerID]bool            // who of these wants it from here
+	lackers  map[giving][]wire.PeerID        // who has asked for it at any time
+	suspects map[wire.PeerID]bool            // relays that do not pass on what they have
 	given    map[wire.PeerID]map[giving]bool // what went to whom that asked
 	gatherAt time.Time                       // when that is answered
 	missed   map[wire.PeerID]int             // leaves of a relay's that had not come to those that had enough
@@ -355,7 +261,7 @@ type own struct {
 func newOwn(turns []wire.PeerID) *own {
 	return &own{
 		turns: turns, relay: map[int]wire.PeerID{}, tries: map[giving]int{}, out: map[giving]int{}, gotAt: map[giving]time.Time{},
-		asked: map[giving][]wire.PeerID{}, given: map[wire.PeerID]map[giving]bool{}, missed: map[wire.PeerID]int{},
+		asked: map[giving][]wire.PeerID{}, asking: map[wire.PeerID]bool{}, lackers: map[giving][]wire.PeerID{}, suspects: map[wire.PeerID]bool{}, given: map[wire.PeerID]map[giving]bool{}, missed: map[wire.PeerID]int{},
 	}
 }
 
@@ -394,14 +300,6 @@ func (s *Spreader) report(b *entry, m *message.Enough) {
 		}
 	}
 }
-
-// directMost is how many bytes the producer sends to one peer alone, where few lack them: its
-// uplink is what all wait for.
-const directMost = 64 << 10
-
-// fewTries is after how many relays a leaf that is asked for goes to who asks: there may be
-// none that passes anything on.
-const fewTries = 3
 
 const (
 	// fewReports is what share of the neighbours must have said what they missed before a
@@ -461,8 +359,9 @@ func (s *Spreader) judge() {
 		switch {
 		case given[n.id] == 0:
 		case isSlow(n.id):
-			n.pause = min(max(2*n.pause, leastPause), mostPause)
-			n.poorTill = b.block.Height + uint64(n.pause)
+			if !o.suspects[n.id] { // else it is known already
+				s.pauseRelay(n, b.block.Height)
+			}
 		default:
 			n.pause = 0
 		}

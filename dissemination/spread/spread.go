@@ -79,6 +79,7 @@ type Spreader struct {
 	kept     int // bytes of early
 	patience time.Duration
 	typical  time.Duration // what answers take, on average
+	longest  time.Duration // three round trips to the neighbour that is farthest away
 	model    model
 	pacer    pacer
 	trees    trees
@@ -280,7 +281,9 @@ func (s *Spreader) Shards(now time.Time, from wire.PeerID, m *message.Shards) (n
 	s.answered(now, b, m)
 	s.pass(b, from, m)
 	s.serveWaiters(b)
-	s.advance(now, b)
+	if s.rebuild(b); s.mesh() || !now.Before(b.askAt) { // else it is looked at then: what comes of stripes only lets it wait longer
+		s.advance(now, b)
+	}
 	return true
 }
 
@@ -412,15 +415,19 @@ func (s *Spreader) advance(now time.Time, b *entry) {
 	if b.body.whole {
 		return
 	}
+	if s.rebuild(b); !b.body.rebuilding {
+		s.want(now, b)
+	}
+}
+
+// rebuild has a block's strings rebuilt of which enough is here.
+func (s *Spreader) rebuild(b *entry) {
 	for _, c := range []*code{b.list, b.body} {
 		if c.whole || c.rebuilding || c.count < c.g.Data {
 			continue
 		}
 		c.rebuilding = true
 		s.effects.Add(effect.Rebuild{Block: b.block.ID, Body: c == b.body})
-	}
-	if !b.body.rebuilding {
-		s.want(now, b)
 	}
 }
 

@@ -1,6 +1,7 @@
 package spread
 
 import (
+	"cmp"
 	"math/bits"
 	"slices"
 	"time"
@@ -110,6 +111,10 @@ func (n *neighbour) distance() time.Duration {
 func (s *Spreader) Distance(p wire.PeerID, way time.Duration) {
 	if n := s.byID[p]; n != nil && way > 0 {
 		n.branch.way = way
+		if s.typical == 0 { // no answer has told how long they take
+			s.longest = max(s.longest, 6*way)
+			s.patience = min(cmp.Or(s.cfg.Patience, DefaultPatience), max(leastPatience, s.longest))
+		}
 		if base := 2 * way; n.relay.base == 0 || base < n.relay.base {
 			n.relay.base, n.relay.heard = base, true
 		}

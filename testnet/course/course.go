@@ -191,6 +191,8 @@ func ends(e scenario.Event) bool {
 		return true
 	case scenario.SetLoss:
 		return e.Loss == 0
+	case scenario.SetWithhold:
+		return !e.On
 	case scenario.SetRate:
 		return e.Rate == 0
 	}

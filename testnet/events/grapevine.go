@@ -170,6 +170,9 @@ func (g *grapevine) act(w *world) bool {
 }
 
 func (g *grapevine) send(w *world, x effect.Send) {
+	if g.peer.withholds && brings(x.Msg) {
+		return
+	}
 	size, what := int64(message.Size(x.Msg)), said(spoken{x.Msg})
 	for _, id := range x.To {
 		if !g.peer.send(w, w.peerOf(id), x.Msg.Lane(), size, what) {
@@ -180,7 +183,22 @@ func (g *grapevine) send(w *world, x effect.Send) {
 
 // reply sends a message of an answer, and says whether it is on its way.
 func (g *grapevine) reply(w *world, to *peer, m message.Message) bool {
-	return g.peer.send(w, to, m.Lane(), int64(message.Size(m)), spoken{m})
+	return g.peer.withholds && brings(m) || g.peer.send(w, to, m.Lane(), int64(message.Size(m)), spoken{m})
+}
+
+// brings says whether a message has something of a block's body in it.
+func brings(m message.Message) bool {
+	switch m := m.(type) {
+	case *message.Shards:
+		return m.Bytes > 0
+	case *message.Part:
+		return !m.Refused
+	case *message.Chunk:
+		return m.Size > 0
+	case *message.Announce, *message.Pull, *message.Tip, *message.Fetch, *message.Ask, *message.Enough, *message.Got, *message.Stripes,
+		*message.Graft, *message.Need, *message.Have, *message.GetRange, *message.Evidence, *message.Ordering, *message.Inventory, *message.Want, *message.Txs:
+	}
+	return false
 }
 
 func (g *grapevine) serve(w *world, to *peer, m *message.Fetch) {

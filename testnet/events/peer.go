@@ -53,7 +53,9 @@ type peer struct {
 	alive bool
 	side  int     // peers on different sides do not reach each other
 	loss  float64 // of packets, from faults
-	flows []*flow // to its neighbours, ascending by number
+	// withholds: it brings nothing of what it says that it has.
+	withholds bool
+	flows     []*flow // to its neighbours, ascending by number
 
 	key    block.PublicKey  // in membership; zero in a static roster
 	member *membership.Core // nil in a static roster

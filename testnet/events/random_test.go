@@ -73,7 +73,7 @@ func playRandom(t *testing.T, seed uint64) {
 // The named scenarios keep their bounds, as far as they take seconds.
 func TestLargeLibraryKeepsItsBounds(t *testing.T) {
 	for _, s := range scenario.Library() {
-		if s.Peers > 200 {
+		if s.Peers > 500 {
 			continue
 		}
 		t.Run(s.Name, func(t *testing.T) {

@@ -73,3 +73,23 @@ func TestLargeStripesGoAroundTheDead(t *testing.T) {
 		t.Errorf("p50 is %v ms, want at most 700: stripes go around the dead after some blocks", row.P50)
 	}
 }
+
+// Peers that keep what they should pass on, and do not give what they say that they have, hold up
+// a block until they are known, and the orderer does not make up for them by itself.
+func TestLargeWithheldBlocksArrive(t *testing.T) {
+	for _, peers := range []int{50, 140} {
+		_, o := play(t, scenario.Grapevine, func(s *scenario.Scenario) {
+			s.Peers, s.Load.Blocks, s.Load.First, s.Load.Every = peers, 2, scenario.Duration(3*time.Second), scenario.Duration(5*time.Second)
+			s.Load.BlockSizes = []scenario.Bytes{256 << 10}
+			s.Faults = []scenario.Fault{{Kind: scenario.Withhold, At: s.Load.First - scenario.Duration(100*time.Millisecond), Share: 0.3}}
+		})
+		row := o.Row()
+		t.Logf("%+v", row)
+		if row.Coverage < 0.99 || row.P99 > 4000 {
+			t.Errorf("%d peers: coverage is %v and p99 %v ms, want 0.99 and at most 4 s", peers, row.Coverage, row.P99)
+		}
+		if row.Orderer > 6 {
+			t.Errorf("%d peers: the orderer sends %v bodies, want at most 6", peers, row.Orderer)
+		}
+	}
+}

@@ -87,6 +87,9 @@ func Check(plan *scenario.Plan, protocol string) error {
 
 // minds returns what makes the peers' protocol, under the plan's settings.
 func minds(plan *scenario.Plan, protocol string) (func(w *world, p *peer, seed uint64) mind, error) {
+	if i := slices.IndexFunc(plan.Faults, func(f scenario.Fault) bool { return f.Kind == scenario.Withhold }); i >= 0 && protocol != scenario.Grapevine {
+		return nil, fmt.Errorf("fault[%d] (%s): only %s's peers withhold", i, scenario.Withhold, scenario.Grapevine)
+	}
 	if plan.Load.TxRate > 0 {
 		return nil, fmt.Errorf("tx_rate is %v: the event world has no transactions of its own; use the packet world", plan.Load.TxRate)
 	}
@@ -238,6 +241,10 @@ func (w *world) happen(ev scenario.Event) {
 	case scenario.SetLoss:
 		for _, i := range ev.Peers {
 			w.peers[i].loss = ev.Loss
+		}
+	case scenario.SetWithhold:
+		for _, i := range ev.Peers {
+			w.peers[i].withholds = ev.On
 		}
 	case scenario.SetRate:
 		for _, i := range ev.Peers {

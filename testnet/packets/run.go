@@ -42,6 +42,11 @@ func Check(plan *scenario.Plan, protocol string) error {
 	case plan.Membership == scenario.Static:
 		return fmt.Errorf("membership = %q: the packet world's peers are whole nodes, who find each other: want %q, or world = %q", plan.Membership, scenario.Auto, scenario.Events)
 	}
+	for i, f := range plan.Faults {
+		if f.Kind == scenario.Withhold {
+			return fmt.Errorf("fault[%d] (%s): the packet world's peers are whole nodes, and keep their word: leave it out, or world = %q", i, f.Kind, scenario.Events)
+		}
+	}
 	if plan.Load.TxRate == 0 {
 		return nil
 	}

@@ -212,3 +212,16 @@ func TestLargeNetworkThatDoesNotStand(t *testing.T) {
 		t.Errorf("error is %v, want one with %q", err, want)
 	}
 }
+
+// Whole nodes keep their word.
+func TestNobodyWithholdsInThePacketWorld(t *testing.T) {
+	s := scenario.Defaults()
+	s.Faults = []scenario.Fault{{Kind: scenario.Withhold, Share: 0.3}}
+	p, err := s.Plan()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := Check(p, grapevine); err == nil || !strings.Contains(err.Error(), `world = "events"`) {
+		t.Errorf("the error is %v, want one that names the world which can do it", err)
+	}
+}

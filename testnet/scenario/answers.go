@@ -27,8 +27,19 @@ func Mix(x uint64) uint64 {
 
 // Latency returns how long a packet is under way from one peer to another, besides
 // queues and jitter: what their regions say, else the mean of the two links', each of
-// which gives half of the way.
+// which gives half of the way; more or less by what makes pairs uneven.
 func (p *Plan) Latency(from, to int) time.Duration {
+	d := p.even(from, to)
+	if p.Uneven > 0 {
+		pair := Mix(p.Seed^0x756e6576) ^ uint64(min(from, to))<<32 ^ uint64(max(from, to))
+		share := float64(Mix(pair)>>11) / (1 << 53) // 0 to 1
+		d = time.Duration(float64(d) * (1 + p.Uneven*(2*share-1)))
+	}
+	return d
+}
+
+// even is the latency without what makes pairs uneven.
+func (p *Plan) even(from, to int) time.Duration {
 	a, b := &p.PeerPlans[from], &p.PeerPlans[to]
 	if len(p.delays) > 0 && a.Region >= 0 && b.Region >= 0 {
 		if d := p.delays[a.Region*len(p.Regions)+b.Region]; d >= 0 {

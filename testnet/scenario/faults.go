@@ -215,6 +215,9 @@ func (r *resolver) happen(i int, f Fault, peers []int) {
 	case Slow:
 		begin.Kind, end.Kind = SetRate, SetRate
 		begin.Rate = f.Rate
+	case Withhold:
+		begin.Kind, end.Kind = SetWithhold, SetWithhold
+		begin.On = true
 	case Join: // its end is that they are there
 		end.Kind, end.At = Start, f.At.D()
 		for _, p := range peers {

@@ -35,7 +35,7 @@ var (
 	memberships = []string{Auto, Live, Static}
 	modes       = fresh.Modes()
 	protocols   = []string{Grapevine, "fabric", "fabric-enhanced", "gossipsub", "gossipsub-chunked"}
-	kinds       = []string{Cut, Crash, Loss, Slow, Join}
+	kinds       = []string{Cut, Crash, Loss, Slow, Join, Withhold}
 )
 
 // defaultReach is the bound where a scenario names none: three

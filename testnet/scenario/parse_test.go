@@ -170,6 +170,7 @@ func TestRefusalsOfGo(t *testing.T) {
 			s.Faults = []Fault{{Kind: Crash, Share: 0.99, Flag: "--dead"}}
 		},
 		"101 classes: want 100 at most":              func(s *Scenario) { s.Classes = make([]Class, 101) },
+		"uneven 1: want 0 to less than 1":            func(s *Scenario) { s.Uneven = 1 },
 		"101 regions: want 100 at most":              func(s *Scenario) { s.Regions = make([]Region, 101) },
 		"fault[0] (cut).for -1s: want 0s to":         func(s *Scenario) { s.Faults = []Fault{{Kind: Cut, For: Duration(-time.Second)}} },
 		"load.first -1s: want 0s to":                 func(s *Scenario) { s.Load.First = Duration(-time.Second) },

@@ -32,13 +32,14 @@ type EventKind uint8
 
 // What can happen. Crash to Slow are faults that begin and the others are their ends.
 const (
-	Propose EventKind = iota // the orderer makes the block numbered Block
-	CutOff                   // Peers are cut off from all others
-	Mend                     // they no longer are
-	Kill                     // Peers end without a word
-	Start                    // Peers start, for the first time or again
-	SetLoss                  // packets to and from Peers are lost with probability Loss, on top of their own
-	SetRate                  // Peers send and receive at Rate; zero: at their own again
+	Propose     EventKind = iota // the orderer makes the block numbered Block
+	CutOff                       // Peers are cut off from all others
+	Mend                         // they no longer are
+	Kill                         // Peers end without a word
+	Start                        // Peers start, for the first time or again
+	SetLoss                      // packets to and from Peers are lost with probability Loss, on top of their own
+	SetWithhold                  // Peers bring nothing of what they say that they have, or do again
+	SetRate                      // Peers send and receive at Rate; zero: at their own again
 )
 
 // Event is something that happens at a time.
@@ -50,6 +51,7 @@ type Event struct {
 	Block int   // of Propose: counting from 0
 	Loss  float64
 	Rate  Rate
+	On    bool // of SetWithhold
 }
 
 // Plan draws what the scenario leaves to chance. Who is where, who is of which class

@@ -344,6 +344,24 @@ region = [{name = "a", weight = 1}, {name = "b", weight = 2, latency = {a = "9ms
 	}
 }
 
+// Uneven ways differ from pair to pair, are the same both ways, and are what was said on average.
+func TestUnevenLatency(t *testing.T) {
+	p := planned(t, "peers = 100\nuneven = 0.2\nlink.latency = \"50ms\"")
+	least, most, sum, pairs := time.Hour, time.Duration(0), time.Duration(0), 0
+	for i := range p.Peers {
+		for j := range i {
+			d := p.Latency(i, j)
+			if d != p.Latency(j, i) {
+				t.Fatalf("from %d to %d: %v, and %v back", i, j, d, p.Latency(j, i))
+			}
+			least, most, sum, pairs = min(least, d), max(most, d), sum+d, pairs+1
+		}
+	}
+	if mean := sum / time.Duration(pairs); least < 40*time.Millisecond || least > 41*time.Millisecond || most > 60*time.Millisecond || most < 59*time.Millisecond || (mean-50*time.Millisecond).Abs() > time.Millisecond {
+		t.Errorf("ways take %v to %v, %v on average: want 40 to 60 ms, and 50", least, most, mean)
+	}
+}
+
 func TestBodies(t *testing.T) {
 	p := planned(t, "load.block_sizes = [\"1MiB\", \"100B\", \"500B\"]\nload.blocks = 9")
 	for block, want := range []int{4194, 1, 2, 4194, 1, 2} {

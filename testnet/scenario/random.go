@@ -147,7 +147,7 @@ func (d dice) faults(s *Scenario) {
 }
 
 func (d dice) fault(s *Scenario, before time.Duration) Fault {
-	f := Fault{Kind: pick(d, kinds...), At: d.time(time.Millisecond, before)}
+	f := Fault{Kind: pick(d, Cut, Crash, Loss, Slow, Join), At: d.time(time.Millisecond, before)}
 	if f.Kind != Join && !d.once(3) {
 		f.For = d.time(100*time.Millisecond, pick(d, 2*time.Second, 20*time.Second))
 	}

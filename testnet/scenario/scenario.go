@@ -34,8 +34,11 @@ type Scenario struct {
 	Link     Link     `toml:"link,omitempty"` // of every peer, unless class or region says otherwise
 	Classes  []Class  `toml:"class,omitempty"`
 	Regions  []Region `toml:"region,omitempty"`
-	Faults   []Fault  `toml:"fault,omitempty"`
-	Checks   Checks   `toml:"checks"`
+	// Uneven is by what share the way between two peers is shorter or longer at most than
+	// links and regions say, evenly, and always the same for a pair.
+	Uneven float64 `toml:"uneven,omitzero"`
+	Faults []Fault `toml:"fault,omitempty"`
+	Checks Checks  `toml:"checks"`
 
 	file string // it was read from, as it was named; "" is none of one's own
 }
@@ -112,6 +115,8 @@ const (
 	Loss  = "loss"  // packets to and from them are lost with probability Loss
 	Slow  = "slow"  // they send and receive at Rate
 	Join  = "join"  // they are not there before
+	// Withhold: they say what they have, as ever, and bring nothing of it.
+	Withhold = "withhold"
 )
 
 // Fault is one thing that goes wrong. Who it befalls is said by one of Peers, Share,

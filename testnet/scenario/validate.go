@@ -96,6 +96,7 @@ func (s Scenario) validateHead(v *verdict) {
 	v.want(s.About == "" || oneLine(s.About), "about %q: want one line", s.About)
 	v.want(s.Seed <= math.MaxInt64, "seed %d: want 0 to 2^63-1: TOML's integers have a sign", s.Seed)
 	v.want(s.Peers >= MinPeers && s.Peers <= MaxPeers, "peers %d: want %d to %d", s.Peers, MinPeers, MaxPeers)
+	v.want(s.Uneven >= 0 && s.Uneven < 1, "uneven %v: want 0 to less than 1", s.Uneven)
 	v.among(s.World, "world", worlds)
 	v.among(s.Membership, "membership", memberships)
 	v.want(s.Membership != Live || s.Peers <= maxLive, "membership live with %d peers: full views go to %d: use auto or static, or fewer peers", s.Peers, maxLive)

@@ -18,6 +18,7 @@ const (
 	tipGap      = time.Millisecond // some looks into tables, in the loop
 	fetchGap    = time.Millisecond // a look into the index, and an answer
 	pullGap     = 20 * time.Millisecond
+	needGap     = 20 * time.Millisecond // a look at all leaves of a block, and an answer of some KiB
 	orderingGap = time.Millisecond
 	evidenceGap = 100 * time.Millisecond // two signatures, or a whole block's
 	staleGap    = time.Millisecond       // of gossip that brings nothing new: to look for what it names
@@ -63,8 +64,10 @@ func gap(m message.Message, bytes int) time.Duration {
 		d = evidenceGap
 	case *message.Ask:
 		d = fetchGap
-	case *message.Enough, *message.Got, *message.Stripes, *message.Graft, *message.Need, *message.Have:
+	case *message.Enough, *message.Got, *message.Stripes, *message.Graft, *message.Have:
 		d = tipGap
+	case *message.Need:
+		d = needGap
 	case *message.Part, *message.Chunk, *message.Shards, *message.Txs: // answers: more than was asked for is charged
 		return 0
 	case *message.GetRange, *message.Inventory, *message.Want: // held up where they are answered

@@ -25,7 +25,7 @@ func (s *Spreader) gathers(now time.Time, b *entry, from wire.PeerID, body bool,
 			if !slices.Contains(o.asked[k], from) {
 				o.asked[k] = append(o.asked[k], from)
 			}
-			if !slices.Contains(o.lackers[k], from) {
+			if o.there[from] && !slices.Contains(o.lackers[k], from) {
 				o.lackers[k] = append(o.lackers[k], from)
 			}
 		}
@@ -41,15 +41,19 @@ func (s *Spreader) give(now time.Time, b *entry) {
 	o := b.own
 	o.gatherAt = time.Time{}
 	many := max(2, len(s.peers)/8)
-	s.suspect(now, b, many)
+	s.suspect(now, b)
 	for _, body := range []bool{false, true} {
 		c := b.code(body)
 		direct, passed := map[wire.PeerID][]int{}, map[wire.PeerID][]int{}
 		var whom, relays []wire.PeerID
 		for leaf := range c.g.Leaves() {
 			k := giving{body, leaf}
-			from, lackers := o.asked[k], len(o.lackers[k])
-			to, trusted := s.trusted(b, o.lackers[k], o.turn+leaf/2)
+			from, pool := o.asked[k], o.lackers[k]
+			if len(from) > len(pool) {
+				pool = from
+			}
+			lackers := len(pool)
+			to, trusted := s.trusted(b, pool, o.turn+leaf/2)
 			switch {
 			case len(from) == 0:
 			case o.out[k] > 0 && (o.tries[k] < fewTries || trusted): // it comes
@@ -102,13 +106,15 @@ func (s *Spreader) give(now time.Time, b *entry) {
 	s.pump(now)
 }
 
-// suspect notes the relays that have had leaves for long which many ask for all the same: they
-// keep what they are to pass on, and are relays no more for some blocks.
-func (s *Spreader) suspect(now time.Time, b *entry, many int) {
+// suspect notes the relays that have had leaves for long which most ask for all the same: they
+// keep what they are to pass on, and are relays no more for some blocks. What fewer lack may be
+// late at these.
+func (s *Spreader) suspect(now time.Time, b *entry) {
 	o := b.own
+	most := max(2, len(o.there)/2)
 	for k, list := range o.lackers {
 		r, known := o.relay[k.leaf]
-		if !k.body || !known || o.suspects[r] || o.out[k] > 0 || o.gotAt[k].IsZero() || len(list) < many || now.Sub(o.gotAt[k]) < s.passing() {
+		if !k.body || !known || o.suspects[r] || o.out[k] > 0 || o.gotAt[k].IsZero() || len(list) < most || now.Sub(o.gotAt[k]) < s.passing() {
 			continue
 		}
 		o.suspects[r] = true

@@ -67,6 +67,9 @@ func (s *Spreader) Proposed(now time.Time, d message.Block, l Lacking) (coming i
 	b.listed = true
 	relays := s.relays(d.Height)
 	b.own = newOwn(relays)
+	for _, n := range s.peers {
+		b.own.there[n.id] = true
+	}
 	if s.cfg.Silent || len(relays) == 0 {
 		return 0
 	}
@@ -247,7 +250,8 @@ type own struct {
 	gotAt    map[giving]time.Time            // when a relay had it
 	asked    map[giving][]wire.PeerID        // who asks for it
 	asking   map[wire.PeerID]bool            // who of these wants it from here
-	lackers  map[giving][]wire.PeerID        // who has asked for it at any time
+	there    map[wire.PeerID]bool            // who was a neighbour when it was made
+	lackers  map[giving][]wire.PeerID        // who of these has asked for it at any time
 	suspects map[wire.PeerID]bool            // relays that do not pass on what they have
 	given    map[wire.PeerID]map[giving]bool // what went to whom that asked
 	gatherAt time.Time                       // when that is answered
@@ -261,7 +265,7 @@ type own struct {
 func newOwn(turns []wire.PeerID) *own {
 	return &own{
 		turns: turns, relay: map[int]wire.PeerID{}, tries: map[giving]int{}, out: map[giving]int{}, gotAt: map[giving]time.Time{},
-		asked: map[giving][]wire.PeerID{}, asking: map[wire.PeerID]bool{}, lackers: map[giving][]wire.PeerID{}, suspects: map[wire.PeerID]bool{}, given: map[wire.PeerID]map[giving]bool{}, missed: map[wire.PeerID]int{},
+		asked: map[giving][]wire.PeerID{}, asking: map[wire.PeerID]bool{}, there: map[wire.PeerID]bool{}, lackers: map[giving][]wire.PeerID{}, suspects: map[wire.PeerID]bool{}, given: map[wire.PeerID]map[giving]bool{}, missed: map[wire.PeerID]int{},
 	}
 }
 

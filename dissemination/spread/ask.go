@@ -43,14 +43,20 @@ func (b *entry) silence() time.Duration {
 	return max(max(leastSilence, 3*b.gap)<<min(b.again, 5), b.rest())
 }
 
-// rest is how long what lacks takes at the pace of what has come: a slow link is none that is
-// silent, and what it is asked for twice makes it slower.
+// rest is how long what lacks, and comes, takes at the pace of what has come: a slow link is none
+// that is silent, and what it is asked for twice makes it slower.
 func (b *entry) rest() time.Duration {
 	came := b.body.leaves.count()
 	if came == 0 {
 		return 0
 	}
-	lacks := max(b.body.g.Data-b.body.count, 0) / b.body.g.Leaf
+	coming := 0
+	for leaf := range b.sent(true) {
+		if !b.body.leaves.has(leaf) {
+			coming++
+		}
+	}
+	lacks := min(max(b.body.g.Data-b.body.count, 0)/b.body.g.Leaf, coming)
 	return b.moved.Sub(b.first) * time.Duration(lacks) / time.Duration(came)
 }
 

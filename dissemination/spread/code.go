@@ -36,13 +36,14 @@ func (s bitset) each(f func(int)) {
 type code struct {
 	g          coding.Geometry
 	leaves     bitset // that came as shards
+	passed     bitset // that went to all neighbours from here
 	held       bitset // symbols of data that the pool has; nil: none, or nobody knows
 	count      int    // symbols that are here, of both
 	whole      bool
 	rebuilding bool
 }
 
-func newCode(g coding.Geometry) *code { return &code{g: g, leaves: newBitset(g.Leaves())} }
+func newCode(g coding.Geometry) *code { return &code{g: g, leaves: newBitset(g.Leaves()), passed: newBitset(g.Leaves())} }
 
 // fill notes that all of the string is here.
 func (c *code) fill() { c.whole, c.rebuilding = true, false }

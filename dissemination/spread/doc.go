@@ -36,8 +36,8 @@
 //
 // Invariants:
 //
-//   - Leaves are passed on once, when they come for the first time, and only those that the
-//     producer itself sent for that.
+//   - Leaves are passed on once, and only those that the producer itself sent for that; in
+//     stripes when they come for the first time.
 //   - The core hears of a known block's leaves only after they were checked against its root.
 //   - A question is answered with leaves or with a refusal; the producer alone passes over
 //     those for leaves that relays are bringing. Nobody is asked twice for what it may yet bring.

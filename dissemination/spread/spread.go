@@ -269,6 +269,9 @@ func (s *Spreader) Shards(now time.Time, from wire.PeerID, m *message.Shards) (n
 		s.stats.Again += m.Bytes
 		b.vain += m.Bytes
 		s.answered(now, b, m)
+		if m.Pass && from == s.cfg.Producer && leaves == 0 { // it came by another, and many lack it
+			s.pass(b, from, m)
+		}
 		return false
 	}
 	s.stats.Again += m.Bytes - leaves*c.g.LeafBytes()
@@ -296,6 +299,13 @@ func (s *Spreader) pass(b *entry, from wire.PeerID, m *message.Shards) {
 	if from != s.cfg.Producer || !m.Pass {
 		s.passDown(b, from, m)
 		return
+	}
+	c := b.code(m.Body)
+	if c.passed.has(m.Span.First) {
+		return
+	}
+	for i := range m.Span.Leaves {
+		c.passed.add(m.Span.First + i)
 	}
 	var to []wire.PeerID
 	own, _ := s.find(s.cfg.Self) // each begins with another, so that nobody hears all at once

@@ -361,3 +361,18 @@ func TestNobodyIsSlowWhereMuchIsSpare(t *testing.T) {
 		t.Errorf("of ten relays %d are left", len(s.entry(described(t, 2, 200_000).ID).own.turns))
 	}
 }
+
+// What the producer wants passed on is, though it came by another before; once.
+func TestWhatIsHereIsPassedOnWhenTheProducerAsks(t *testing.T) {
+	s, d := open("p99", 5), described(t, 1, 200_000)
+	s.Begin(start, producer, d, d.BodyCode.DataLeaves(), false)
+	s.Shards(at(1), "p01", shardsOf(d, 7, 1, false))
+	drained(s)
+	for i, want := range []int{5, 0} {
+		s.Shards(at(2), producer, shardsOf(d, 7, 1, true))
+		list, _ := drained(s)
+		if shards, to := only[*message.Shards](list); len(shards) != want {
+			t.Errorf("at the time %d it goes to %v, want %d", i, to, want)
+		}
+	}
+}

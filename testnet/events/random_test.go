@@ -34,7 +34,7 @@ func TestLargeRandomScenarios(t *testing.T) {
 }
 
 func seeds(t *testing.T) (from, to uint64) {
-	from, to = 1, 400
+	from, to = 1, 250
 	v := os.Getenv("GRAPEVINE_SIM_SEEDS")
 	if v == "" {
 		return from, to
@@ -73,7 +73,7 @@ func playRandom(t *testing.T, seed uint64) {
 // The named scenarios keep their bounds, as far as they take seconds.
 func TestLargeLibraryKeepsItsBounds(t *testing.T) {
 	for _, s := range scenario.Library() {
-		if s.Peers > 500 {
+		if s.Peers > 200 {
 			continue
 		}
 		t.Run(s.Name, func(t *testing.T) {

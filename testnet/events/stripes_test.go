@@ -77,7 +77,7 @@ func TestLargeStripesGoAroundTheDead(t *testing.T) {
 // Peers that keep what they should pass on, and do not give what they say that they have, hold up
 // a block until they are known, and the orderer does not make up for them by itself.
 func TestLargeWithheldBlocksArrive(t *testing.T) {
-	for _, peers := range []int{50, 140} {
+	for _, peers := range []int{50} {
 		_, o := play(t, scenario.Grapevine, func(s *scenario.Scenario) {
 			s.Peers, s.Load.Blocks, s.Load.First, s.Load.Every = peers, 2, scenario.Duration(3*time.Second), scenario.Duration(5*time.Second)
 			s.Load.BlockSizes = []scenario.Bytes{256 << 10}

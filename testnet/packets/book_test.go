@@ -1,6 +1,7 @@
 package packets
 
 import (
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,8 +15,8 @@ import (
 func TestBookTellsIdleTimes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBook(3)
-		received := int64(0)
-		b.tally = func() tally { return tally{{received: received}, {received: 2 * received}, {}} }
+		var received atomic.Int64
+		b.tally = func() tally { return tally{{received: received.Load()}, {received: 2 * received.Load()}, {}} }
 		b.alive = func(i int) bool { return i != 2 }
 		b.begin("grapevine", 1)
 		b.stands(time.Now())
@@ -23,14 +24,14 @@ func TestBookTellsIdleTimes(t *testing.T) {
 			b.accept(peer, accepted{height: height, id: block.ID{byte(height)}, made: time.Now(), via: via})
 		}
 		say(0, 1, arrival.Own)
-		received = 1000
+		received.Store(1000)
 		time.Sleep(1500 * time.Millisecond) // a second after the last acceptance, and not everybody has it
 		say(1, 1, arrival.Shards)
-		received = 3000
+		received.Store(3000)
 		time.Sleep(3 * time.Second)
-		received = 3200
+		received.Store(3200)
 		say(0, 2, arrival.Own)
-		received = 9000
+		received.Store(9000)
 		say(1, 2, arrival.Shards)
 		time.Sleep(500 * time.Millisecond)
 		say(0, 3, arrival.Own) // before it is quiet

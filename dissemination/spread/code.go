@@ -43,7 +43,9 @@ type code struct {
 	rebuilding bool
 }
 
-func newCode(g coding.Geometry) *code { return &code{g: g, leaves: newBitset(g.Leaves()), passed: newBitset(g.Leaves())} }
+func newCode(g coding.Geometry) *code {
+	return &code{g: g, leaves: newBitset(g.Leaves()), passed: newBitset(g.Leaves())}
+}
 
 // fill notes that all of the string is here.
 func (c *code) fill() { c.whole, c.rebuilding = true, false }

@@ -147,7 +147,7 @@ type Shards struct {
 	Body    bool // else of the list
 	Span    coding.Span
 	Pass    bool // the producer wants them to be passed on to everybody
-	Striped bool // they go along their stripe
+	Striped bool // they go along their stripe; with Pass: they are passed on though they were here
 	Bytes   int  // of the leaves
 	Hashes  int  // of the proof
 

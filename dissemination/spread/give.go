@@ -162,6 +162,7 @@ func (s *Spreader) relayAgain(b *entry, to wire.PeerID, body bool, leaves []int)
 	var again []*parcel
 	b.spans(body, leaves, func(span coding.Span) {
 		m := b.shardsOf(body, span, true)
+		m.Striped = true // pass it on in any case
 		x := &parcel{b: b, msg: m, chunk: &chunk{to: to}, size: message.Size(m)}
 		x.chunk.parcels = []*parcel{x}
 		x.count(s.byID[to])

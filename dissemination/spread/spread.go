@@ -269,7 +269,7 @@ func (s *Spreader) Shards(now time.Time, from wire.PeerID, m *message.Shards) (n
 		s.stats.Again += m.Bytes
 		b.vain += m.Bytes
 		s.answered(now, b, m)
-		if m.Pass && from == s.cfg.Producer && leaves == 0 { // it came by another, and many lack it
+		if m.Pass && m.Striped && from == s.cfg.Producer && leaves == 0 { // it came by another, and many lack it
 			s.pass(b, from, m)
 		}
 		return false
@@ -317,7 +317,7 @@ func (s *Spreader) pass(b *entry, from wire.PeerID, m *message.Shards) {
 	if len(to) > 0 {
 		s.stats.Passed += uint64(len(to))
 		out := *m // as it came: who gets it knows what it followed
-		out.Pass = false
+		out.Pass, out.Striped = false, false
 		s.effects.Add(effect.Send{To: to, Msg: &out})
 	}
 }

@@ -369,7 +369,9 @@ func TestWhatIsHereIsPassedOnWhenTheProducerAsks(t *testing.T) {
 	s.Shards(at(1), "p01", shardsOf(d, 7, 1, false))
 	drained(s)
 	for i, want := range []int{5, 0} {
-		s.Shards(at(2), producer, shardsOf(d, 7, 1, true))
+		m := shardsOf(d, 7, 1, true)
+		m.Striped = true
+		s.Shards(at(2), producer, m)
 		list, _ := drained(s)
 		if shards, to := only[*message.Shards](list); len(shards) != want {
 			t.Errorf("at the time %d it goes to %v, want %d", i, to, want)

@@ -542,7 +542,7 @@ type Shards struct {
 	Data          []byte                 `protobuf:"bytes,5,opt,name=data,proto3" json:"data,omitempty"`        // their bytes; none: the sender has not got them (in time)
 	Proof         []byte                 `protobuf:"bytes,6,opt,name=proof,proto3" json:"proof,omitempty"`      // 32 bytes each
 	Pass          bool                   `protobuf:"varint,7,opt,name=pass,proto3" json:"pass,omitempty"`       // the producer wants them to be passed on to everybody
-	Striped       bool                   `protobuf:"varint,8,opt,name=striped,proto3" json:"striped,omitempty"` // they go along their stripe
+	Striped       bool                   `protobuf:"varint,8,opt,name=striped,proto3" json:"striped,omitempty"` // they go along their stripe; with pass: passed on though they were here
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }

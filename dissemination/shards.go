@@ -260,7 +260,9 @@ func (s *codes) get(ref uint64) *coded {
 // onShards checks shards, if their block is known.
 func (d *Driver) onShards(from wire.PeerID, m *message.Shards) error {
 	c := d.codes.get(m.Ref)
-	if m.Bytes > 0 && (c != nil && !d.credits.spend(from, m.Bytes) || c == nil && !d.credits.early(from, m.Bytes)) {
+	// What a neighbour passes on of a block that was known, or here, before it came is none of
+	// its faults, as what is not known yet is none.
+	if m.Bytes > 0 && (c == nil || !d.credits.spend(from, m.Bytes)) && !d.credits.early(from, m.Bytes) {
 		return errUnasked
 	}
 	switch {

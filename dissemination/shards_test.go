@@ -149,7 +149,8 @@ func TestWrongShardsCostTheirSender(t *testing.T) {
 	})
 }
 
-// Who sends more than the whole code of a block is charged.
+// Who sends the whole code of a block again and again is charged, when it is more than may be
+// passed on of what is here already: that is the code of one largest block.
 func TestShardsAreBounded(t *testing.T) {
 	openCoded(t, func(d *desk) {
 		b := d.block(d.large(20))

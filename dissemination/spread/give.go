@@ -75,15 +75,6 @@ func (s *Spreader) give(now time.Time, b *entry) {
 				}
 			}
 		}
-		{
-			d, n := 0, 0
-			for _, l := range direct {
-				d += len(l)
-			}
-			for _, l := range passed {
-				n += len(l)
-			}
-		}
 		for _, p := range relays {
 			s.relayAgain(b, p, body, passed[p])
 			o.short = true

@@ -28,7 +28,7 @@ const (
 	// mostChildren is how many receivers a peer has in one stripe at most, and loadMost in
 	// all: on average each has as many as there are stripes. loadUrgent is for those that
 	// have lost several senders: with the lower bound alone a network in which a third is silent
-	// jams (shared model, a guess).
+	// jams (in a model of messages alone; a guess).
 	mostChildren = 64
 	loadMost     = stripes * 5 / 4
 	loadUrgent   = stripes * 7 / 4
